@@ -1,0 +1,31 @@
+//! Two things that the module needs to know or have at build time.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=.git/HEAD");
+    println!("cargo::rerun-if-changed=.git/logs/HEAD");
+
+    // The SDK exports entry points of its own that panic on anything unexpected (an answer to an unknown call, say).
+    // src/filter/abi.rs defines the same symbols; the linker takes the first ones it sees, and the crate's own objects
+    // come first. `make build` checks that the SDK's are not in the module.
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("wasi") {
+        println!("cargo::rustc-link-arg-cdylib=--allow-multiple-definition");
+    }
+
+    let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    let hash = Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| String::from_utf8(output.stdout).ok());
+    match hash {
+        Some(hash) => println!(
+            "cargo::rustc-env=EDGE_MIRROR_VERSION={version} ({})",
+            hash.trim()
+        ),
+        None => println!("cargo::rustc-env=EDGE_MIRROR_VERSION={version}"),
+    }
+}

@@ -1,0 +1,251 @@
+//! The plugin configuration: one JSON object (or Struct), validated once, at load.
+//!
+//! `node` parses, `env` expands, `reader` reads and collects problems, `rum` reads the RUM leg; this file owns
+//! the whole and the defaults. Nothing is half-applied: a configuration with one problem is not used at all.
+
+mod env;
+mod node;
+mod reader;
+mod rum;
+
+pub use reader::Problem;
+pub use rum::{Destination, Routes, Rum};
+
+use crate::delivery::backoff::Backoff;
+use node::Node;
+use reader::{Field, Object, Reader};
+use std::fmt;
+
+/// The proxy that runs the module; the rules differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostKind {
+    /// Envoy.
+    Envoy,
+    /// nginx with ngx_wasm_module.
+    Nginx,
+}
+
+/// What the filter does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The request goes on untouched, a copy is sent.
+    Tee,
+}
+
+/// Budgets, per worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body that is still copied.
+    pub max_body_bytes: usize,
+    /// Bytes of all copies that are collected, wait or are in flight.
+    pub max_pending_bytes: usize,
+    /// Calls without an answer yet.
+    pub max_in_flight: usize,
+}
+
+/// What is tried again, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all, the first one included.
+    pub max_attempts: u32,
+    /// The wait before the second attempt and after.
+    pub backoff: Backoff,
+    /// Milliseconds after which a copy is no longer tried.
+    pub max_age_ms: u64,
+    /// Whether to try again when the target may have taken the copy already: doubles instead of losses.
+    pub ambiguous: bool,
+}
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The proxy that runs the module.
+    pub host: HostKind,
+    /// What the filter does.
+    pub mode: Mode,
+    /// The RUM leg.
+    pub rum: Rum,
+    /// Budgets.
+    pub limits: Limits,
+    /// Retries.
+    pub retry: Retry,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// In the order in which the keys are read.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.problems.len();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        write!(f, "bad plugin configuration, {count} {noun}")?;
+        for problem in &self.problems {
+            write!(f, "; {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// No call needs longer, and a longer one would hold its memory.
+const MAX_TIMEOUT_MS: u64 = 600_000;
+/// A day: longer waits and ages mean that somebody mixed up the unit.
+const MAX_WAIT_MS: u64 = 86_400_000;
+/// What a wasm32 instance can hold, with room for everything else.
+const MAX_BYTES: u64 = 2_147_483_648;
+/// More calls than Envoy's cluster would ever admit.
+const MAX_CALLS: u64 = 65_535;
+/// A SLS or RUM attachment is at most this large by default: Relay's own limits are looser.
+const BODY_BYTES: u64 = 10_485_760;
+/// About a minute of 100 events of 10 KiB a second.
+const PENDING_BYTES: u64 = 67_108_864;
+/// A target that answers in 100 ms takes 1280 copies a second.
+const IN_FLIGHT: u64 = 128;
+
+impl Config {
+    /// Reads a configuration: JSON, or the bytes of a `google.protobuf.Struct`. `lookup` is the environment.
+    ///
+    /// # Errors
+    /// Every problem at once.
+    pub fn parse(
+        bytes: &[u8],
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let node = node::parse(bytes).map_err(|error| {
+            let message = format!("expected a JSON object, got a syntax error: {error}");
+            let path = String::new();
+            ConfigError {
+                problems: vec![Problem { path, message }],
+            }
+        })?;
+        let mut reader = Reader::new(lookup);
+        let config = Self::read(&mut reader, &node);
+        let problems = reader.into_problems();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError { problems }),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Self> {
+        let path = String::new();
+        let mut root = reader.object(&Field { path, node })?;
+        let host = match root.take("host") {
+            Some(field) => reader.choice(
+                &field,
+                &[("envoy", HostKind::Envoy), ("nginx", HostKind::Nginx)],
+            ),
+            None => Some(HostKind::Envoy),
+        };
+        let mode = match root.take("mode") {
+            Some(field) => reader.choice(&field, &[("tee", Mode::Tee)]),
+            None => Some(Mode::Tee),
+        };
+        let rum = match root.take("rum") {
+            Some(field) => rum::read(reader, &field, host),
+            None => {
+                reader.problem("rum", "required: nothing would be mirrored, got nothing");
+                None
+            }
+        };
+        let limits = section(reader, &mut root, "limits", limits);
+        let retry = section(reader, &mut root, "retry", retry);
+        reader.finish(root);
+        Some(Self {
+            host: host?,
+            mode: mode?,
+            rum: rum?,
+            limits: limits?,
+            retry: retry?,
+        })
+    }
+}
+
+/// Reads an optional object; an absent one is an empty one.
+fn section<T>(
+    reader: &mut Reader<'_>,
+    root: &mut Object<'_>,
+    key: &'static str,
+    read: impl FnOnce(&mut Reader<'_>, &mut Object<'_>) -> Option<T>,
+) -> Option<T> {
+    let empty = Node::Object(Vec::new());
+    let field = root.take(key).unwrap_or(Field {
+        path: key.to_owned(),
+        node: &empty,
+    });
+    let mut object = reader.object(&field)?;
+    let value = read(reader, &mut object);
+    reader.finish(object);
+    value
+}
+
+fn integer(
+    reader: &mut Reader<'_>,
+    object: &mut Object<'_>,
+    key: &'static str,
+    default: u64,
+    max: u64,
+) -> Option<u64> {
+    match object.take(key) {
+        Some(field) => reader.integer(&field, 1..=max),
+        None => Some(default),
+    }
+}
+
+fn limits(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Limits> {
+    let body = integer(reader, object, "max_body_bytes", BODY_BYTES, MAX_BYTES);
+    let pending = integer(
+        reader,
+        object,
+        "max_pending_bytes",
+        PENDING_BYTES,
+        MAX_BYTES,
+    );
+    let in_flight = integer(reader, object, "max_in_flight", IN_FLIGHT, MAX_CALLS);
+    Some(Limits {
+        max_body_bytes: usize::try_from(body?).ok()?,
+        max_pending_bytes: usize::try_from(pending?).ok()?,
+        max_in_flight: usize::try_from(in_flight?).ok()?,
+    })
+}
+
+fn retry(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Retry> {
+    // A RUM event is worth three tries; the second after half a second finds a target that has just restarted.
+    let attempts = integer(reader, object, "max_attempts", 3, 100);
+    let initial = object.take("initial_backoff_ms");
+    let initial_path = initial.as_ref().map(|field| field.path.clone());
+    let initial = match initial {
+        Some(field) => reader.integer(&field, 1..=MAX_WAIT_MS),
+        None => Some(500),
+    };
+    let max = integer(reader, object, "max_backoff_ms", 30_000, MAX_WAIT_MS);
+    // Five minutes: a target that is gone for longer is an outage that somebody looks at.
+    let max_age_ms = integer(reader, object, "max_age_ms", 300_000, MAX_WAIT_MS);
+    let ambiguous = match object.take("ambiguous") {
+        Some(field) => reader.boolean(&field),
+        None => Some(false),
+    };
+    let (initial, max) = (initial?, max?);
+    let backoff = match (Backoff::new(initial, max), initial_path) {
+        (Some(backoff), _) => backoff,
+        // Only the maximum was given, and it is below the default of the first wait: then it is both.
+        (None, None) => Backoff::new(max, max)?,
+        (None, Some(path)) => {
+            let what = format!("expected at most max_backoff_ms ({max}), got {initial}");
+            reader.problem(&path, what);
+            return None;
+        }
+    };
+    Some(Retry {
+        max_attempts: u32::try_from(attempts?).ok()?,
+        backoff,
+        max_age_ms: max_age_ms?,
+        ambiguous: ambiguous?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! Typed access to the configuration that goes on after a problem, so that all of them are reported at once.
+//!
+//! serde stops at the first mistake; an operator who must reload an edge wants the whole list. Each problem reads
+//! `path: what is wrong, got X`, where X is the text as written: an environment variable's value never prints.
+
+use super::env;
+use super::node::Node;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, as a JSON path: `rum.projects.42.workspace`.
+    pub path: String,
+    /// What was expected and what is there instead.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = match self.path.as_str() {
+            "" => "configuration",
+            path => path,
+        };
+        write!(f, "{path}: {}", self.message)
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Field<'n> {
+    pub(crate) path: String,
+    pub(crate) node: &'n Node,
+}
+
+/// An object whose keys are taken one by one; what is left at [`Reader::finish`] is unknown.
+pub(crate) struct Object<'n> {
+    pub(crate) path: String,
+    left: Vec<(&'n str, &'n Node)>,
+    known: Vec<&'static str>,
+}
+
+impl<'n> Object<'n> {
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Field<'n>> {
+        self.known.push(key);
+        let position = self.left.iter().position(|(name, _)| *name == key)?;
+        let (_, node) = self.left.remove(position);
+        Some(Field {
+            path: join(&self.path, key),
+            node,
+        })
+    }
+
+    /// Every key that is left, for objects whose keys are data.
+    pub(crate) fn take_all(&mut self) -> Vec<(&'n str, Field<'n>)> {
+        let path = &self.path;
+        self.left
+            .drain(..)
+            .map(|(key, node)| {
+                let path = join(path, key);
+                (key, Field { path, node })
+            })
+            .collect()
+    }
+}
+
+/// Reads values and collects problems.
+pub(crate) struct Reader<'e> {
+    lookup: &'e dyn Fn(&str) -> Option<String>,
+    problems: Vec<Problem>,
+}
+
+impl<'e> Reader<'e> {
+    pub(crate) fn new(lookup: &'e dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            lookup,
+            problems: Vec::new(),
+        }
+    }
+
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    pub(crate) fn has_problem_at(&self, path: &str) -> bool {
+        self.problems.iter().any(|problem| problem.path == path)
+    }
+
+    pub(crate) fn problem(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(Problem {
+            path: path.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    pub(crate) fn expected(&mut self, field: &Field<'_>, what: &str) {
+        self.problem(&field.path, format!("expected {what}, got {}", field.node));
+    }
+
+    pub(crate) fn object<'n>(&mut self, field: &Field<'n>) -> Option<Object<'n>> {
+        let Node::Object(fields) = field.node else {
+            self.expected(field, "an object");
+            return None;
+        };
+        let mut left: Vec<(&str, &Node)> = Vec::with_capacity(fields.len());
+        for (key, node) in fields {
+            if left.iter().any(|(name, _)| name == key) {
+                self.problem(&join(&field.path, key), "the key stands here twice");
+            } else {
+                left.push((key, node));
+            }
+        }
+        Some(Object {
+            path: field.path.clone(),
+            left,
+            known: Vec::new(),
+        })
+    }
+
+    /// Reports every key that nobody took.
+    pub(crate) fn finish(&mut self, object: Object<'_>) {
+        for (key, node) in &object.left {
+            let known = object.known.join(", ");
+            self.problem(
+                &join(&object.path, key),
+                format!("unknown key (expected one of {known}), got {node}"),
+            );
+        }
+    }
+
+    pub(crate) fn list<'n>(&mut self, field: &Field<'n>) -> Vec<Field<'n>> {
+        let Node::List(values) = field.node else {
+            self.expected(field, "a list");
+            return Vec::new();
+        };
+        values
+            .iter()
+            .enumerate()
+            .map(|(index, node)| Field {
+                path: format!("{}[{index}]", field.path),
+                node,
+            })
+            .collect()
+    }
+
+    /// A string with its references replaced.
+    pub(crate) fn string(&mut self, field: &Field<'_>) -> Option<String> {
+        let Node::String(text) = field.node else {
+            self.expected(field, "a string");
+            return None;
+        };
+        match env::expand(text, self.lookup) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.problem(&field.path, format!("{error}, got {text:?}"));
+                None
+            }
+        }
+    }
+
+    /// An integer, or a string with a reference that becomes one.
+    pub(crate) fn integer(&mut self, field: &Field<'_>, range: RangeInclusive<u64>) -> Option<u64> {
+        let value = match field.node {
+            Node::Number(number) => whole(*number),
+            Node::String(text) if env::has_reference(text) => self.string(field)?.parse().ok(),
+            _ => None,
+        };
+        match value {
+            Some(value) if range.contains(&value) => Some(value),
+            _ => {
+                let what = format!("an integer from {} to {}", range.start(), range.end());
+                self.expected(field, &what);
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`, or a string with a reference that becomes one.
+    pub(crate) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+        let value = match field.node {
+            Node::Bool(value) => Some(*value),
+            Node::String(text) if env::has_reference(text) => self.string(field)?.parse().ok(),
+            _ => None,
+        };
+        if value.is_none() {
+            self.expected(field, "true or false");
+        }
+        value
+    }
+
+    /// One of a few words.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        field: &Field<'_>,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let text = self.string(field)?;
+        let found = choices.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.expected(field, &format!("one of {}", words.join(", ")));
+        }
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// Numbers that a configuration may hold lose nothing in an `f64`: they stay below 2^53.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(number: f64) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64)
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}

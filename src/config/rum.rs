@@ -1,0 +1,278 @@
+//! The RUM leg of the configuration: which project goes where.
+//!
+//! A workspace and a service id become part of a path, an authority becomes a Host header: all three are checked
+//! here, once, so that no later code has to.
+
+use super::reader::{Field, Object, Reader};
+use super::{HostKind, MAX_TIMEOUT_MS};
+use crate::sentry::project::ProjectId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use url::Url;
+
+/// Which requests are mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routes {
+    /// POST `/api/<id>/envelope/`: all that RUM accepts.
+    Envelope,
+    /// Everything under `/api/<id>/` but OPTIONS and HEAD, as opaque bytes.
+    All,
+}
+
+/// Where the copies of a project go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Envoy cluster, or `host:port` on nginx.
+    pub upstream: String,
+    /// Host of the copy.
+    pub authority: String,
+    /// `/rum/sentry/<workspace>/<service_id>`.
+    pub path_prefix: String,
+}
+
+/// The RUM leg.
+#[derive(Clone, Debug)]
+pub struct Rum {
+    /// Which requests are mirrored.
+    pub routes: Routes,
+    /// `http` or `https`: the scheme that an nginx dispatch asks for.
+    pub scheme: &'static str,
+    /// Per call.
+    pub timeout_ms: u32,
+    /// For projects that `projects` does not list.
+    pub default: Option<Rc<Destination>>,
+    /// By project.
+    pub projects: BTreeMap<ProjectId, Rc<Destination>>,
+    /// Never mirrored.
+    pub exclude: BTreeSet<ProjectId>,
+}
+
+struct Fallback {
+    upstream: Option<String>,
+    authority: Option<String>,
+}
+
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    field: &Field<'_>,
+    host: Option<HostKind>,
+) -> Option<Rum> {
+    let mut object = reader.object(field)?;
+    let fallback = Fallback {
+        upstream: object
+            .take("upstream")
+            .and_then(|field| upstream(reader, &field, host)),
+        authority: object
+            .take("authority")
+            .and_then(|field| authority(reader, &field)),
+    };
+    let scheme = match object.take("scheme") {
+        Some(field) => reader.choice(&field, &[("http", "http"), ("https", "https")]),
+        None => Some("https"),
+    };
+    let default = object
+        .take("default")
+        .map(|field| destination(reader, &field, &fallback, host, false));
+    let projects = match object.take("projects") {
+        Some(field) => projects(reader, &field, &fallback, host),
+        None => BTreeMap::new(),
+    };
+    let exclude = match object.take("exclude") {
+        Some(field) => exclude(reader, &field, &projects),
+        None => BTreeSet::new(),
+    };
+    let routes = match object.take("routes") {
+        Some(field) => reader.choice(
+            &field,
+            &[("envelope", Routes::Envelope), ("all", Routes::All)],
+        ),
+        None => Some(Routes::Envelope),
+    };
+    let timeout_ms = match object.take("timeout_ms") {
+        Some(field) => reader.integer(&field, 1..=MAX_TIMEOUT_MS),
+        None => Some(5_000),
+    };
+    reader.finish(object);
+    Some(Rum {
+        routes: routes?,
+        scheme: scheme?,
+        timeout_ms: u32::try_from(timeout_ms?).ok()?,
+        default: match default {
+            Some(default) => Some(default?),
+            None => None,
+        },
+        projects,
+        exclude,
+    })
+}
+
+fn projects(
+    reader: &mut Reader<'_>,
+    field: &Field<'_>,
+    fallback: &Fallback,
+    host: Option<HostKind>,
+) -> BTreeMap<ProjectId, Rc<Destination>> {
+    let mut projects = BTreeMap::new();
+    let Some(mut object) = reader.object(field) else {
+        return projects;
+    };
+    for (key, field) in object.take_all() {
+        let id = project_id(reader, &field.path, key);
+        let Some(destination) = destination(reader, &field, fallback, host, true) else {
+            continue;
+        };
+        let Some(id) = id else { continue };
+        if projects.insert(id, destination).is_some() {
+            let message = format!("project {id} is listed twice (leading zeros do not count)");
+            reader.problem(&field.path, message);
+        }
+    }
+    projects
+}
+
+fn exclude(
+    reader: &mut Reader<'_>,
+    field: &Field<'_>,
+    projects: &BTreeMap<ProjectId, Rc<Destination>>,
+) -> BTreeSet<ProjectId> {
+    let mut exclude = BTreeSet::new();
+    for field in reader.list(field) {
+        // Both spellings are natural: [42] and ["42"].
+        let text = match field.node {
+            super::node::Node::Number(number) => Some(number.to_string()),
+            _ => reader.string(&field),
+        };
+        let Some(id) = text.and_then(|text| project_id(reader, &field.path, &text)) else {
+            continue;
+        };
+        if projects.contains_key(&id) {
+            let message =
+                format!("project {id} is excluded and listed in rum.projects: remove one");
+            reader.problem(&field.path, message);
+        }
+        exclude.insert(id);
+    }
+    exclude
+}
+
+fn project_id(reader: &mut Reader<'_>, path: &str, text: &str) -> Option<ProjectId> {
+    let id = ProjectId::parse(text.as_bytes());
+    if id.is_none() {
+        let message = format!(
+            "expected a project id (1 to 20 digits, not 0, at most {}), got {text:?}",
+            u64::MAX
+        );
+        reader.problem(path, message);
+    }
+    id
+}
+
+fn destination(
+    reader: &mut Reader<'_>,
+    field: &Field<'_>,
+    fallback: &Fallback,
+    host: Option<HostKind>,
+    overrides: bool,
+) -> Option<Rc<Destination>> {
+    let mut object = reader.object(field)?;
+    let workspace = segment(reader, &mut object, "workspace");
+    let service_id = segment(reader, &mut object, "service_id");
+    let (mut own_upstream, mut own_authority) = (None, None);
+    if overrides {
+        own_upstream = object.take("upstream");
+        own_authority = object.take("authority");
+    }
+    let upstream = match own_upstream {
+        Some(field) => upstream(reader, &field, host),
+        None => inherit(reader, "rum.upstream", &fallback.upstream, &field.path),
+    };
+    let authority = match own_authority {
+        Some(field) => authority(reader, &field),
+        None => inherit(reader, "rum.authority", &fallback.authority, &field.path),
+    };
+    reader.finish(object);
+    Some(Rc::new(Destination {
+        upstream: upstream?,
+        authority: authority?,
+        path_prefix: format!("/rum/sentry/{}/{}", workspace?, service_id?),
+    }))
+}
+
+fn inherit(
+    reader: &mut Reader<'_>,
+    key: &str,
+    value: &Option<String>,
+    needed_by: &str,
+) -> Option<String> {
+    if value.is_none() && !reader.has_problem_at(key) {
+        reader.problem(key, format!("required by {needed_by}, got nothing"));
+    }
+    value.clone()
+}
+
+/// One segment of a path. The alphabet is what the vendor's names use; `/`, `%` and `?` would change the path.
+fn segment(reader: &mut Reader<'_>, object: &mut Object<'_>, key: &'static str) -> Option<String> {
+    const WHAT: &str = "letters, digits, `.`, `_`, `@`, `-` (not `.` or `..`)";
+    let Some(field) = object.take(key) else {
+        let path = format!("{}.{key}", object.path);
+        reader.problem(&path, format!("required: {WHAT}, got nothing"));
+        return None;
+    };
+    let text = reader.string(&field)?;
+    let valid = !text.is_empty()
+        && text != "."
+        && text != ".."
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
+    if !valid {
+        reader.expected(&field, WHAT);
+        return None;
+    }
+    Some(text)
+}
+
+fn upstream(reader: &mut Reader<'_>, field: &Field<'_>, host: Option<HostKind>) -> Option<String> {
+    let text = reader.string(field)?;
+    let (valid, what) = match host {
+        // HOSTS.md: on nginx a dispatch to a bad target leaks a connection slot each time.
+        Some(HostKind::Nginx) => (is_host_and_port(&text), "`host:port`"),
+        _ => (
+            !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control()),
+            "the name of a cluster",
+        ),
+    };
+    if !valid {
+        reader.expected(field, what);
+        return None;
+    }
+    Some(text)
+}
+
+fn authority(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.string(field)?;
+    if !is_authority(&text) {
+        reader.expected(field, "a host name, with or without a port");
+        return None;
+    }
+    Some(text)
+}
+
+/// A host with an optional port and nothing else: `Url` refuses or shows everything that does not belong there.
+fn is_authority(text: &str) -> bool {
+    let ascii = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
+    ascii
+        && Url::parse(&format!("http://{text}/"))
+            .is_ok_and(|url| url.host().is_some() && url.username().is_empty() && url.path() == "/")
+        && !text.ends_with(':')
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    is_authority(text)
+        && text
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse::<u16>().ok())
+            .is_some_and(|port| port > 0)
+}

@@ -1,0 +1,355 @@
+use super::{Config, HostKind, Routes};
+use crate::sentry::project::ProjectId;
+
+const GOOD: &str = r#"{
+    "rum": {
+        "upstream": "rum", "authority": "rum.example.com:8443",
+        "default": {"workspace": "${WS:-default-cms-1-cn-hangzhou}", "service_id": "abc@def"},
+        "projects": {
+            "42": {"workspace": "ws", "service_id": "s42"},
+            "0043": {"workspace": "ws", "service_id": "s43", "upstream": "other", "authority": "o.example.com"}
+        },
+        "exclude": [7, "8"]
+    }
+}"#;
+
+fn parse(json: &str) -> Result<Config, Vec<String>> {
+    let lookup = |name: &str| (name == "TIMEOUT").then(|| "250".to_owned());
+    Config::parse(json.as_bytes(), &lookup)
+        .map_err(|error| error.problems.iter().map(ToString::to_string).collect())
+}
+
+fn problems(json: &str) -> Vec<String> {
+    parse(json).expect_err(json)
+}
+
+/// A good configuration with one member of `rum` replaced or added.
+fn with_rum(member: &str) -> String {
+    let (key, _) = member.split_once(':').unwrap();
+    let base = [
+        (r#""upstream""#, r#""upstream": "rum""#),
+        (r#""authority""#, r#""authority": "rum.example.com""#),
+        (
+            r#""default""#,
+            r#""default": {"workspace": "w", "service_id": "s"}"#,
+        ),
+    ];
+    let kept = base
+        .iter()
+        .filter(|(name, _)| *name != key)
+        .map(|(_, text)| *text);
+    let members: Vec<&str> = kept.chain([member]).collect();
+    format!(r#"{{"rum": {{{}}}}}"#, members.join(", "))
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.host, HostKind::Envoy);
+    assert_eq!(config.rum.routes, Routes::Envelope);
+    assert_eq!((config.rum.timeout_ms, config.rum.scheme), (5_000, "https"));
+    let limits = config.limits;
+    assert_eq!(
+        (
+            limits.max_body_bytes,
+            limits.max_pending_bytes,
+            limits.max_in_flight
+        ),
+        (10_485_760, 67_108_864, 128)
+    );
+    assert_eq!(
+        (config.retry.max_attempts, config.retry.max_age_ms),
+        (3, 300_000)
+    );
+    assert_eq!(
+        (
+            config.retry.backoff.ceiling(1),
+            config.retry.backoff.ceiling(99)
+        ),
+        (500, 30_000)
+    );
+    assert!(!config.retry.ambiguous);
+}
+
+#[test]
+fn projects_inherit_and_override() {
+    let rum = parse(GOOD).unwrap().rum;
+    let id = |text: &str| ProjectId::parse(text.as_bytes()).unwrap();
+    let default = rum.default.as_deref().unwrap();
+    assert_eq!(
+        default.path_prefix,
+        "/rum/sentry/default-cms-1-cn-hangzhou/abc@def"
+    );
+    assert_eq!(default.authority, "rum.example.com:8443");
+    assert_eq!(rum.projects[&id("42")].upstream, "rum");
+    let own = &rum.projects[&id("43")];
+    assert_eq!(
+        (own.upstream.as_str(), own.authority.as_str()),
+        ("other", "o.example.com")
+    );
+    assert!(rum.exclude.contains(&id("7")) && rum.exclude.contains(&id("8")));
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let found = problems(
+        r#"{
+            "hots": "envoy",
+            "rum": {
+                "upstream": "rum", "authority": "rum.example.com", "time_out": 5,
+                "default": {"workspace": "a/b", "service_id": "${NOPE}"},
+                "projects": {"42": {"workspace": "w", "service_id": "s"}, "x": {"workspace": "w"}},
+                "exclude": ["42"],
+                "timeout_ms": 0
+            },
+            "limits": {"max_in_flight": "many", "max_body_bytes": 1.5},
+            "retry": {"max_attempts": true}
+        }"#,
+    );
+    let segment = "letters, digits, `.`, `_`, `@`, `-` (not `.` or `..`)";
+    assert_eq!(
+        found,
+        [
+            format!("rum.default.workspace: expected {segment}, got \"a/b\""),
+            "rum.default.service_id: environment variable NOPE is not set and has no default, got \"${NOPE}\"".to_owned(),
+            "rum.projects.x: expected a project id (1 to 20 digits, not 0, at most 18446744073709551615), got \"x\"".to_owned(),
+            format!("rum.projects.x.service_id: required: {segment}, got nothing"),
+            "rum.exclude[0]: project 42 is excluded and listed in rum.projects: remove one".to_owned(),
+            "rum.timeout_ms: expected an integer from 1 to 600000, got 0".to_owned(),
+            "rum.time_out: unknown key (expected one of upstream, authority, scheme, default, projects, exclude, routes, timeout_ms), got 5".to_owned(),
+            "limits.max_body_bytes: expected an integer from 1 to 2147483648, got 1.5".to_owned(),
+            "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
+            "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),
+            "hots: unknown key (expected one of host, mode, rum, limits, retry), got \"envoy\"".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn without_a_leg_there_is_nothing_to_do() {
+    assert_eq!(problems(""), problems("{}"), "an empty Struct");
+    assert_eq!(
+        problems("{}"),
+        ["rum: required: nothing would be mirrored, got nothing"]
+    );
+}
+
+#[test]
+fn not_json_and_not_an_object() {
+    assert!(
+        problems("{")
+            .concat()
+            .starts_with("configuration: expected a JSON object, got a syntax error: ")
+    );
+    assert_eq!(
+        problems("[]"),
+        ["configuration: expected an object, got a list of 0"]
+    );
+    assert_eq!(
+        problems(r#"{"rum": 5}"#),
+        ["rum: expected an object, got 5"]
+    );
+}
+
+#[test]
+fn a_key_that_stands_twice_is_a_problem() {
+    let found = problems(&with_rum(r#""exclude": [], "exclude": [1]"#));
+    assert_eq!(found, ["rum.exclude: the key stands here twice"]);
+    let found = problems(&with_rum(
+        r#""projects": {"42": {"workspace": "w", "service_id": "s"}, "042": {"workspace": "w", "service_id": "s"}}"#,
+    ));
+    assert_eq!(
+        found,
+        ["rum.projects.042: project 42 is listed twice (leading zeros do not count)"]
+    );
+}
+
+#[test]
+fn upstream_and_authority_are_required_where_they_are_needed() {
+    let found = problems(r#"{"rum": {"default": {"workspace": "w", "service_id": "s"}}}"#);
+    assert_eq!(
+        found,
+        [
+            "rum.upstream: required by rum.default, got nothing",
+            "rum.authority: required by rum.default, got nothing"
+        ]
+    );
+    let own = r#"{"rum": {"projects": {"1": {"workspace": "w", "service_id": "s", "upstream": "u", "authority": "a"}}}}"#;
+    assert!(parse(own).is_ok());
+}
+
+#[test]
+fn names_that_would_change_a_path_or_a_header_are_refused() {
+    for workspace in [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a?b",
+        "a#b",
+        "a b",
+        "a%2fb",
+        "a\\u0000",
+        "ä",
+        "a\\r\\nX: y",
+    ] {
+        let json = with_rum(&format!(
+            r#""default": {{"workspace": "{workspace}", "service_id": "s"}}"#
+        ));
+        assert!(
+            problems(&json)
+                .concat()
+                .starts_with("rum.default.workspace: "),
+            "{workspace}"
+        );
+    }
+    for authority in [
+        "",
+        "a/b",
+        "a@b",
+        "a b",
+        "a:99999",
+        "a:",
+        "a\\r\\nX: y",
+        "ä.example",
+        "[::1",
+        "http://a",
+    ] {
+        let json = with_rum(&format!(r#""authority": "{authority}""#));
+        assert!(
+            problems(&json).concat().starts_with("rum.authority: "),
+            "{authority}"
+        );
+    }
+    for authority in [
+        "a",
+        "a.example.com",
+        "a:80",
+        "127.0.0.1:8080",
+        "[::1]:80",
+        "[::1]",
+        "proj-xtrace-1-cn.cn-hangzhou.log.aliyuncs.com",
+    ] {
+        assert!(
+            parse(&with_rum(&format!(r#""authority": "{authority}""#))).is_ok(),
+            "{authority}"
+        );
+    }
+}
+
+#[test]
+fn on_nginx_an_upstream_is_a_host_and_a_port() {
+    let on_nginx = |upstream: &str| {
+        let json = with_rum(&format!(r#""upstream": "{upstream}""#));
+        parse(&json.replacen('{', r#"{"host": "nginx", "#, 1))
+    };
+    for upstream in [
+        "rum",
+        "rum:0",
+        "rum:",
+        ":80",
+        "rum:http",
+        "a b:80",
+        "",
+        "http://rum:80",
+    ] {
+        let found = on_nginx(upstream).unwrap_err();
+        assert!(
+            found
+                .concat()
+                .starts_with("rum.upstream: expected `host:port`, got "),
+            "{upstream}"
+        );
+    }
+    for upstream in ["rum.example.com:80", "127.0.0.1:8443", "[::1]:80"] {
+        assert!(on_nginx(upstream).is_ok(), "{upstream}");
+    }
+}
+
+#[test]
+fn references_work_for_numbers_and_never_print_a_value() {
+    let config = parse(&with_rum(r#""timeout_ms": "${TIMEOUT}""#)).unwrap();
+    assert_eq!(config.rum.timeout_ms, 250);
+    let found = problems(&with_rum(r#""timeout_ms": "x${TIMEOUT}""#));
+    assert_eq!(
+        found,
+        ["rum.timeout_ms: expected an integer from 1 to 600000, got \"x${TIMEOUT}\""]
+    );
+    assert!(
+        problems(&with_rum(r#""timeout_ms": "250""#))
+            .concat()
+            .contains("expected an integer")
+    );
+}
+
+#[test]
+fn numbers_as_envoys_struct_gives_them() {
+    assert_eq!(
+        parse(&with_rum(r#""timeout_ms": 250.0"#))
+            .unwrap()
+            .rum
+            .timeout_ms,
+        250
+    );
+    assert_eq!(
+        parse(&with_rum(r#""timeout_ms": 2.5e2"#))
+            .unwrap()
+            .rum
+            .timeout_ms,
+        250
+    );
+    for wrong in ["-1", "1e99", "600001", "null", "[1]"] {
+        assert!(
+            parse(&with_rum(&format!(r#""timeout_ms": {wrong}"#))).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn the_first_wait_is_at_most_the_last() {
+    let retry = |retry: &str| parse(&GOOD.replacen('{', &format!(r#"{{"retry": {retry}, "#), 1));
+    let found = retry(r#"{"initial_backoff_ms": 200, "max_backoff_ms": 100}"#).unwrap_err();
+    assert_eq!(
+        found,
+        ["retry.initial_backoff_ms: expected at most max_backoff_ms (100), got 200"]
+    );
+    let config = retry(r#"{"max_backoff_ms": 100}"#).unwrap();
+    assert_eq!(config.retry.backoff.ceiling(1), 100);
+    assert!(retry(r#"{"ambiguous": true}"#).unwrap().retry.ambiguous);
+}
+
+#[test]
+fn words_that_are_not_on_the_list() {
+    for (member, start) in [
+        (
+            r#""routes": "some""#,
+            "rum.routes: expected one of envelope, all, got \"some\"",
+        ),
+        (
+            r#""scheme": "ftp""#,
+            "rum.scheme: expected one of http, https, got \"ftp\"",
+        ),
+        (
+            r#""exclude": {}"#,
+            "rum.exclude: expected a list, got an object of 0",
+        ),
+    ] {
+        assert_eq!(problems(&with_rum(member)), [start]);
+    }
+}
+
+/// What Envoy 1.40 hands over for `value: {rum: {upstream: rum, authority: rum.example.com, default: {...}}}`.
+const STRUCT: &[u8] = b"\ns\n\x03rum\x12l*j\n\x11\n\x08upstream\x12\x05\x1a\x03rum\n5\n\x07default\x12**(\n\x13\n\nservice_id\x12\x05\x1a\x03a@b\n\x11\n\tworkspace\x12\x04\x1a\x02ws\n\x1e\n\tauthority\x12\x11\x1a\x0frum.example.com";
+
+#[test]
+fn a_struct_is_read_like_the_json_it_stands_for() {
+    let rum = Config::parse(STRUCT, &|_| None).unwrap().rum;
+    assert_eq!(rum.default.unwrap().path_prefix, "/rum/sentry/ws/a@b");
+    let cut = STRUCT.get(..STRUCT.len() - 1).unwrap();
+    assert!(Config::parse(cut, &|_| None).is_err());
+    assert!(
+        parse(&format!("\n\n{GOOD}")).is_ok(),
+        "JSON after an empty line"
+    );
+}

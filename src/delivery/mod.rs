@@ -1,0 +1,5 @@
+//! When is something sent, and how often? Generic: knows neither leg, neither payload nor host.
+
+pub mod backoff;
+pub mod outbox;
+pub mod verdict;

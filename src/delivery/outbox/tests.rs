@@ -1,0 +1,215 @@
+use super::{Id, Next, Outbox, Policy, Settled};
+use crate::delivery::backoff::{Backoff, Jitter};
+use crate::delivery::verdict::Verdict;
+use crate::time::Millis;
+
+const T0: Millis = Millis(1_000_000);
+const NOT_TAKEN: Verdict = Verdict::NotTaken {
+    status: 503,
+    retry_after_ms: None,
+};
+
+fn outbox() -> Outbox<&'static str> {
+    Outbox::new(Policy {
+        max_bytes: 1_000,
+        max_in_flight: 2,
+        max_attempts: 3,
+        backoff: Backoff::new(100, 1_000).unwrap(),
+        max_age_ms: 10_000,
+        retry_ambiguous: false,
+    })
+}
+
+fn dispatch(outbox: &mut Outbox<&'static str>, token: u32, now: Millis) -> Id {
+    match outbox.next(now) {
+        Next::Dispatch(id) => {
+            outbox.started(id, token, now.after(5_000));
+            id
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn settle(
+    outbox: &mut Outbox<&'static str>,
+    id: Id,
+    verdict: Verdict,
+    now: Millis,
+) -> &'static str {
+    match outbox.settle(id, verdict, now, &mut Jitter::new(1)) {
+        Settled::Delivered(_) => "delivered",
+        Settled::Failed(_) => "failed",
+        Settled::Retrying => "retrying",
+        Settled::Unknown => "unknown",
+    }
+}
+
+#[test]
+fn the_byte_budget_counts_what_the_caller_reserves() {
+    let mut outbox = outbox();
+    assert!(outbox.push("a", 600, 1, 0, T0).is_ok());
+    assert_eq!(outbox.push("b", 401, 1, 0, T0), Err("b"));
+    assert_eq!(outbox.push("b", 400, 1, 1, T0), Err("b"));
+    assert!(outbox.push("b", 400, 1, 0, T0).is_ok());
+    let id = dispatch(&mut outbox, 1, T0);
+    assert_eq!(
+        outbox.push("c", 1, 1, 0, T0),
+        Err("c"),
+        "in flight is pending"
+    );
+    assert_eq!(settle(&mut outbox, id, Verdict::Delivered, T0), "delivered");
+    assert_eq!(
+        (outbox.bytes(), outbox.len(), outbox.in_flight()),
+        (400, 1, 0)
+    );
+}
+
+#[test]
+fn calls_and_bytes_in_flight_are_bounded_but_one_call_always_goes() {
+    let mut outbox = outbox();
+    for name in ["a", "b", "c"] {
+        outbox.push(name, 100, 1, 0, T0).unwrap();
+    }
+    let first = dispatch(&mut outbox, 1, T0);
+    dispatch(&mut outbox, 2, T0);
+    assert!(matches!(outbox.next(T0), Next::Idle), "two calls at most");
+    settle(&mut outbox, first, Verdict::Delivered, T0);
+    dispatch(&mut outbox, 3, T0);
+
+    let mut outbox = self::outbox();
+    outbox.push("huge", 900, 1, 0, T0).unwrap();
+    outbox.push("small", 10, 1, 0, T0).unwrap();
+    let huge = dispatch(&mut outbox, 1, T0);
+    assert!(
+        matches!(outbox.next(T0), Next::Idle),
+        "a quarter of the bytes"
+    );
+    assert_eq!(outbox.due(T0), Some(T0.after(5_000)), "only the deadline");
+    settle(&mut outbox, huge, Verdict::Delivered, T0);
+    dispatch(&mut outbox, 2, T0);
+}
+
+#[test]
+fn what_was_surely_not_taken_is_tried_max_attempts_times() {
+    let mut outbox = outbox();
+    outbox.push("a", 10, 1, 0, T0).unwrap();
+    let mut now = T0;
+    for (attempt, end) in [(1, "retrying"), (2, "retrying"), (3, "failed")] {
+        let id = dispatch(&mut outbox, attempt, now);
+        assert_eq!(settle(&mut outbox, id, NOT_TAKEN, now), end);
+        now = outbox.due(now).unwrap_or(now);
+    }
+    assert!(outbox.is_empty());
+    assert_eq!(outbox.bytes(), 0);
+}
+
+#[test]
+fn a_refused_dispatch_is_an_attempt() {
+    let mut outbox = outbox();
+    outbox.push("a", 10, 1, 0, T0).unwrap();
+    let Next::Dispatch(id) = outbox.next(T0) else {
+        panic!()
+    };
+    assert_eq!(settle(&mut outbox, id, NOT_TAKEN, T0), "retrying");
+    assert_eq!(outbox.in_flight(), 0);
+    assert_eq!(outbox.get(id).map(|entry| entry.attempts), Some(1));
+}
+
+#[test]
+fn ambiguous_ends_are_tried_again_only_on_request() {
+    let mut outbox = outbox();
+    outbox.push("a", 10, 1, 0, T0).unwrap();
+    let id = dispatch(&mut outbox, 1, T0);
+    assert_eq!(
+        settle(&mut outbox, id, Verdict::Ambiguous(504), T0),
+        "failed"
+    );
+    outbox.policy.retry_ambiguous = true;
+    outbox.push("b", 10, 1, 0, T0).unwrap();
+    let id = dispatch(&mut outbox, 2, T0);
+    assert_eq!(
+        settle(&mut outbox, id, Verdict::Ambiguous(504), T0),
+        "retrying"
+    );
+}
+
+#[test]
+fn a_429_holds_back_its_own_group_only() {
+    let mut outbox = outbox();
+    for (name, group) in [("a1", 1), ("a2", 1), ("b1", 2)] {
+        outbox.push(name, 10, group, 0, T0).unwrap();
+    }
+    let id = dispatch(&mut outbox, 1, T0);
+    let throttled = Verdict::Throttled {
+        retry_after_ms: Some(3_000),
+    };
+    assert_eq!(settle(&mut outbox, id, throttled, T0), "retrying");
+    let id = dispatch(&mut outbox, 2, T0);
+    assert_eq!(outbox.get(id).unwrap().payload, "b1");
+    assert!(matches!(outbox.next(T0.after(2_999)), Next::Idle));
+    dispatch(&mut outbox, 3, T0.after(3_000));
+}
+
+#[test]
+fn old_entries_expire_instead_of_waiting_beyond_their_age() {
+    let mut outbox = outbox();
+    outbox.push("a", 10, 1, 0, T0).unwrap();
+    assert!(matches!(outbox.next(T0.after(10_001)), Next::Expired(_)));
+    assert_eq!(outbox.bytes(), 0);
+    outbox.push("b", 10, 1, 0, T0).unwrap();
+    let id = dispatch(&mut outbox, 1, T0);
+    let throttled = Verdict::Throttled {
+        retry_after_ms: Some(10_001),
+    };
+    assert_eq!(settle(&mut outbox, id, throttled, T0), "failed");
+}
+
+#[test]
+fn an_answer_that_never_comes_is_lost_at_the_deadline() {
+    let mut outbox = outbox();
+    outbox.push("a", 10, 1, 0, T0).unwrap();
+    let id = dispatch(&mut outbox, 7, T0);
+    assert!(matches!(outbox.next(T0.after(4_999)), Next::Idle));
+    let Next::Lost(lost) = outbox.next(T0.after(5_000)) else {
+        panic!()
+    };
+    assert_eq!(lost, id);
+    settle(&mut outbox, lost, Verdict::Ambiguous(0), T0.after(5_000));
+    assert_eq!(outbox.call(7), None, "a late answer finds nothing");
+    assert_eq!((outbox.in_flight(), outbox.len()), (0, 0));
+}
+
+#[test]
+fn a_token_given_twice_orphans_the_older_call_only() {
+    let mut outbox = outbox();
+    outbox.push("a", 10, 1, 0, T0).unwrap();
+    outbox.push("b", 10, 1, 0, T0).unwrap();
+    let a = dispatch(&mut outbox, 7, T0);
+    let b = dispatch(&mut outbox, 7, T0.after(1));
+    assert_eq!(outbox.call(7), Some(b));
+    settle(&mut outbox, b, Verdict::Delivered, T0);
+    assert!(matches!(outbox.next(T0.after(5_000)), Next::Lost(id) if id == a));
+    settle(&mut outbox, a, Verdict::Ambiguous(0), T0);
+    assert_eq!(outbox.in_flight(), 0);
+}
+
+#[test]
+fn clearing_gives_everything_back_once() {
+    let mut outbox = outbox();
+    for name in ["a", "b", "c"] {
+        outbox.push(name, 10, 1, 0, T0).unwrap();
+    }
+    let id = dispatch(&mut outbox, 1, T0);
+    assert_eq!(outbox.clear().count(), 3);
+    assert_eq!(
+        (outbox.bytes(), outbox.len(), outbox.in_flight()),
+        (0, 0, 0)
+    );
+    assert_eq!(settle(&mut outbox, id, Verdict::Delivered, T0), "unknown");
+    assert_eq!(outbox.due(T0), None);
+    assert_ne!(
+        outbox.push("d", 10, 1, 0, T0),
+        Ok(id),
+        "ids are never used twice"
+    );
+}

@@ -1,0 +1,49 @@
+//! What the core asks its host to do.
+
+use crate::config::Destination;
+use crate::metric::Metric;
+use crate::mirror::header_list::HeaderList;
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Life cycle.
+    Info,
+    /// Odd, but nothing lost.
+    Warn,
+    /// Data lost, or an operator is needed.
+    Error,
+}
+
+/// A call to a target, borrowed from the outbox: the body goes to the host once per attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Upstream and authority.
+    pub destination: &'a Destination,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// Pseudo headers first.
+    pub headers: &'a HeaderList,
+    /// The body as received.
+    pub body: &'a [u8],
+    /// For the whole call.
+    pub timeout_ms: u32,
+}
+
+/// Something to do. After a dispatch the host says [`started`](crate::plugin::Plugin::call_started) or
+/// [`refused`](crate::plugin::Plugin::call_refused) before it asks for the next effect.
+#[derive(Debug)]
+pub enum Effect<'a> {
+    /// Send this.
+    Dispatch(Call<'a>),
+    /// Add to a counter or gauge.
+    Add(Metric, i64),
+    /// A sample of [`Metric::LatencyMs`].
+    Latency(u64),
+    /// Write to the host's log.
+    Log(Level, String),
+    /// Tick every so many milliseconds from now on; 0 ends it.
+    SetTick(u32),
+    /// The root context may go.
+    Done,
+}

@@ -1,0 +1,151 @@
+//! The entry points that the host calls, by their names in the proxy-wasm ABI 0.2.1.
+//!
+//! Only what is needed is exported in the end: `make build` removes the SDK's other entry points, so that the host does
+//! not even call for responses and logs. Every one of these bears any argument, in any order.
+// The symbols are the interface; no Rust path leads here.
+#![allow(unsafe_code, unreachable_pub)]
+
+use super::http::Stream;
+use super::root::Root;
+use super::{host, http};
+use proxy_wasm::types::Action;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Everything that lives in this instance: an instance is one thread of one worker.
+#[derive(Default)]
+struct Instance {
+    roots: BTreeMap<u32, Root>,
+    streams: BTreeMap<u32, Stream>,
+}
+
+impl Instance {
+    fn stream(&mut self, id: u32) -> Option<(&mut Root, &mut Stream)> {
+        let stream = self.streams.get_mut(&id)?;
+        Some((self.roots.get_mut(&stream.root)?, stream))
+    }
+}
+
+thread_local! {
+    static INSTANCE: RefCell<Instance> = RefCell::default();
+}
+
+/// Runs a callback. A host that calls again from inside one of its own calls is told nothing.
+fn with<T: Default>(callback: impl FnOnce(&mut Instance) -> T) -> T {
+    INSTANCE.with(|instance| match instance.try_borrow_mut() {
+        Ok(mut instance) => callback(&mut instance),
+        Err(_) => T::default(),
+    })
+}
+
+proxy_wasm::main!({});
+
+/// Memory for the host's results.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    host::allocate(size)
+}
+
+/// A root context (parent 0) or a stream begins.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
+    with(|instance| match parent {
+        0 => {
+            instance.roots.entry(id).or_default();
+        }
+        root => {
+            instance.streams.entry(id).or_insert(Stream::new(root));
+        }
+    });
+}
+
+/// The instance starts.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_vm_start(_root: u32, _configuration_size: usize) -> bool {
+    true
+}
+
+/// A root context gets its configuration.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
+    with(|instance| instance.roots.entry(root).or_default().configure(size))
+}
+
+/// The tick.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_tick(root: u32) {
+    with(|instance| instance.roots.get_mut(&root).map_or((), Root::tick));
+}
+
+/// Request headers.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_request_headers(id: u32, _count: usize, end: bool) -> Action {
+    with(|instance| {
+        if let Some((root, stream)) = instance.stream(id) {
+            http::headers(root, stream, end);
+        }
+    });
+    Action::Continue
+}
+
+/// A piece of the request body.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_request_body(id: u32, size: usize, end: bool) -> Action {
+    with(|instance| {
+        if let Some((root, stream)) = instance.stream(id) {
+            http::body(root, stream, size, end);
+        }
+    });
+    Action::Continue
+}
+
+/// Request trailers: the end of a request that has them.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> Action {
+    with(|instance| {
+        if let Some((root, stream)) = instance.stream(id) {
+            http::end(root, stream);
+        }
+    });
+    Action::Continue
+}
+
+/// A call has ended.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_http_call_response(
+    root: u32,
+    token: u32,
+    headers: usize,
+    body_size: usize,
+    _trailers: usize,
+) {
+    with(|instance| {
+        if let Some(root) = instance.roots.get_mut(&root) {
+            root.call_done(token, headers, body_size);
+        }
+    });
+}
+
+/// A context is to end: `true` if it may.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_done(id: u32) -> bool {
+    // A callback that is told nothing must not hold up the host, hence the double negation.
+    !with(|instance| {
+        if let Some((root, stream)) = instance.stream(id) {
+            http::gone(root, stream);
+        }
+        instance.roots.get_mut(&id).is_some_and(|root| !root.done())
+    })
+}
+
+/// A context has ended.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_delete(id: u32) {
+    with(|instance| {
+        if let Some((root, stream)) = instance.stream(id) {
+            http::gone(root, stream);
+        }
+        instance.streams.remove(&id);
+        instance.roots.remove(&id);
+    });
+}

@@ -1,0 +1,240 @@
+//! The calls to the host: the only file with `unsafe`, and the only one that knows their signatures.
+//!
+//! Declared here instead of through the SDK's wrappers, which panic on a status they do not expect and on text that is
+//! not UTF-8. Every call can fail, and says so with `None` or `Err`.
+#![allow(unsafe_code)]
+
+use super::pairs;
+use crate::effect::{Call, Level};
+use crate::metric::Kind;
+use crate::time::Millis;
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use std::ptr::null_mut;
+
+/// The status of a host call: 0 is success, everything else a reason not to have the result.
+type Status = u32;
+const OK: Status = 0;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, data: *const u8, size: usize) -> Status;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> Status;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> Status;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> Status;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> Status;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> Status;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> Status;
+    fn proxy_http_call(
+        upstream: *const u8,
+        upstream_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        token: *mut u32,
+    ) -> Status;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> Status;
+    fn proxy_increment_metric(id: u32, offset: i64) -> Status;
+    fn proxy_record_metric(id: u32, value: u64) -> Status;
+    fn proxy_done() -> Status;
+}
+
+/// A header map.
+#[derive(Clone, Copy)]
+pub(super) enum Map {
+    Request,
+    CallReply,
+}
+
+/// A byte buffer.
+#[derive(Clone, Copy)]
+pub(super) enum Buffer {
+    RequestBody,
+    CallReplyBody,
+    PluginConfiguration,
+}
+
+impl Map {
+    fn code(self) -> u32 {
+        match self {
+            Self::Request => MapType::HttpRequestHeaders as u32,
+            Self::CallReply => MapType::HttpCallResponseHeaders as u32,
+        }
+    }
+}
+
+impl Buffer {
+    fn code(self) -> u32 {
+        match self {
+            Self::RequestBody => BufferType::HttpRequestBody as u32,
+            Self::CallReplyBody => BufferType::HttpCallResponseBody as u32,
+            Self::PluginConfiguration => BufferType::PluginConfiguration as u32,
+        }
+    }
+}
+
+/// Writes a line to the proxy's log.
+pub(super) fn log(level: Level, line: &str) {
+    let level = match level {
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error => LogLevel::Error,
+    };
+    // A log that fails has nowhere to be reported.
+    let _ = unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
+}
+
+/// The host's clock; the epoch when it fails, which every duration bears.
+pub(super) fn now() -> Millis {
+    let mut nanoseconds = 0;
+    let status = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
+    match status {
+        OK => Millis(nanoseconds / 1_000_000),
+        _ => Millis::default(),
+    }
+}
+
+/// Sets the tick of the current context's root; 0 ends it.
+pub(super) fn set_tick(period_ms: u32) {
+    // Refused only by a host without timers: then nothing could be sent anyway, and the metrics show it.
+    let _ = unsafe { proxy_set_tick_period_milliseconds(period_ms) };
+}
+
+/// Takes over what the host has put into memory that [`allocate`] gave it.
+fn take(status: Status, data: *mut u8, size: usize) -> Option<Vec<u8>> {
+    if status != OK {
+        return None;
+    }
+    if data.is_null() || size == 0 {
+        return Some(Vec::new());
+    }
+    // The host got the memory from `allocate(size)`: same allocator, same size, alignment 1.
+    Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// `size` bytes of a buffer from its beginning.
+pub(super) fn buffer(buffer: Buffer, size: usize) -> Option<Vec<u8>> {
+    let (mut data, mut length) = (null_mut(), 0);
+    let status =
+        unsafe { proxy_get_buffer_bytes(buffer.code(), 0, size, &raw mut data, &raw mut length) };
+    take(status, data, length)
+}
+
+/// A whole header map in the host's format, see [`pairs`].
+pub(super) fn map(map: Map) -> Option<Vec<u8>> {
+    let (mut data, mut size) = (null_mut(), 0);
+    let status = unsafe { proxy_get_header_map_pairs(map.code(), &raw mut data, &raw mut size) };
+    take(status, data, size)
+}
+
+/// The value of a header. An absent header and an empty one look alike on some hosts.
+pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
+    let (mut data, mut size) = (null_mut(), 0);
+    let status = unsafe {
+        proxy_get_header_map_value(
+            map.code(),
+            name.as_ptr(),
+            name.len(),
+            &raw mut data,
+            &raw mut size,
+        )
+    };
+    take(status, data, size).filter(|value| !value.is_empty())
+}
+
+/// A property; its path's parts are separated by NUL.
+pub(super) fn property(path: &str) -> Option<Vec<u8>> {
+    let (mut data, mut size) = (null_mut(), 0);
+    let status =
+        unsafe { proxy_get_property(path.as_ptr(), path.len(), &raw mut data, &raw mut size) };
+    take(status, data, size)
+}
+
+/// Sends a call. `scratch` is reused for the headers.
+pub(super) fn dispatch(
+    call: &Call<'_>,
+    scheme: Option<&str>,
+    scratch: &mut Vec<u8>,
+) -> Option<u32> {
+    let scheme = scheme.map(|scheme| (&b":scheme"[..], scheme.as_bytes()));
+    pairs::write(scratch, scheme.into_iter().chain(call.headers.iter()));
+    let upstream = call.destination.upstream.as_bytes();
+    // An empty map: its count.
+    let trailers = 0_u32.to_le_bytes();
+    let mut token = 0;
+    let status = unsafe {
+        proxy_http_call(
+            upstream.as_ptr(),
+            upstream.len(),
+            scratch.as_ptr(),
+            scratch.len(),
+            call.body.as_ptr(),
+            call.body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            call.timeout_ms,
+            &raw mut token,
+        )
+    };
+    (status == OK).then_some(token)
+}
+
+/// Defines a metric, or finds the one with this name.
+pub(super) fn define_metric(kind: Kind, name: &str) -> Option<u32> {
+    let kind = match kind {
+        Kind::Counter => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Histogram => MetricType::Histogram,
+    };
+    let mut id = 0;
+    let status =
+        unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) };
+    (status == OK).then_some(id)
+}
+
+/// Adds to a counter or gauge.
+pub(super) fn add_to_metric(id: u32, amount: i64) {
+    // A metric that cannot be counted must not stop the traffic.
+    let _ = unsafe { proxy_increment_metric(id, amount) };
+}
+
+/// Gives a sample to a histogram.
+pub(super) fn record_metric(id: u32, value: u64) {
+    let _ = unsafe { proxy_record_metric(id, value) };
+}
+
+/// The root context may go.
+pub(super) fn done() {
+    let _ = unsafe { proxy_done() };
+}
+
+/// Memory for the host to put a result into; null when there is none, which fails the host's call instead of us.
+pub(super) fn allocate(size: usize) -> *mut u8 {
+    let mut memory = Vec::<u8>::new();
+    if memory.try_reserve_exact(size).is_err() {
+        return null_mut();
+    }
+    let pointer = memory.as_mut_ptr();
+    std::mem::forget(memory);
+    pointer
+}

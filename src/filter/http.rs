@@ -1,0 +1,101 @@
+//! A request in the proxy: headers, pieces of the body, the end. It always goes on at once.
+
+use super::host::{self, Buffer, Map};
+use super::pairs::Pairs;
+use super::root::Root;
+use crate::config::HostKind;
+use crate::exchange::Exchange;
+use crate::mirror::headers::Head;
+use crate::outcome::SkipReason;
+use crate::plugin::Plugin;
+
+/// A stream context.
+pub(super) struct Stream {
+    /// Its root context.
+    pub(super) root: u32,
+    /// The exchange, while it is being copied.
+    exchange: Option<Exchange>,
+}
+
+impl Stream {
+    pub(super) fn new(root: u32) -> Self {
+        Self {
+            root,
+            exchange: None,
+        }
+    }
+}
+
+pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) {
+    let Some(plugin) = root.plugin() else { return };
+    let Some(target) = host::header(Map::Request, ":path") else {
+        return;
+    };
+    let Some(method) = host::header(Map::Request, ":method") else {
+        return;
+    };
+    if let Some(destination) = plugin.decide(&method, &target) {
+        let map = host::map(Map::Request).unwrap_or_default();
+        let source = host::property("source\0address");
+        let scheme = match plugin.config().host {
+            // Envoy always sets X-Forwarded-Proto itself.
+            HostKind::Envoy => None,
+            HostKind::Nginx => host::property("ngx\0scheme"),
+        };
+        stream.exchange = plugin.begin(
+            destination,
+            &Head {
+                method: &method,
+                target: &target,
+                headers: Pairs::new(&map),
+                source: source.as_deref(),
+                scheme: scheme.as_deref(),
+            },
+        );
+    }
+    finish(plugin, stream, end);
+}
+
+pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) {
+    let Some(plugin) = root.plugin() else { return };
+    let Some(exchange) = stream.exchange.take() else {
+        return;
+    };
+    stream.exchange = if size == 0 {
+        Some(exchange)
+    } else {
+        match host::buffer(Buffer::RequestBody, size) {
+            Some(chunk) if chunk.len() == size => plugin.chunk(exchange, chunk),
+            // Less than was announced would be a copy that is not the request.
+            _ => {
+                plugin.abort(&exchange, SkipReason::Unreadable);
+                None
+            }
+        }
+    };
+    finish(plugin, stream, end);
+}
+
+pub(super) fn end(root: &mut Root, stream: &mut Stream) {
+    if let Some(plugin) = root.plugin() {
+        finish(plugin, stream, true);
+    }
+}
+
+/// The stream is over, whether the request was complete or not.
+pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
+    let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) else {
+        return;
+    };
+    plugin.abort(&exchange, SkipReason::Aborted);
+    finish(plugin, stream, false);
+}
+
+fn finish(plugin: &mut Plugin, stream: &mut Stream, end: bool) {
+    if end && let Some(exchange) = stream.exchange.take() {
+        plugin.end(exchange, host::now());
+    }
+    if let Some(period) = plugin.wake(host::now) {
+        host::set_tick(period);
+    }
+}

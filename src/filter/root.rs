@@ -1,0 +1,146 @@
+//! A root context: configuration, ticks, answers, the drain. It carries out what the core asks for.
+
+use super::host::{self, Buffer, Map};
+use crate::config::{Config, HostKind};
+use crate::effect::{Effect, Level};
+use crate::metric::Metric;
+use crate::mirror::reply::{BODY_BYTES, Reply};
+use crate::plugin::Plugin;
+use std::hash::{BuildHasher, RandomState};
+
+/// A root context.
+#[derive(Default)]
+pub(super) struct Root {
+    plugin: Option<Plugin>,
+    /// The host's ids, in the order of [`Metric::index`].
+    metrics: Vec<Option<u32>>,
+    /// Reused for the headers of calls.
+    scratch: Vec<u8>,
+}
+
+impl Root {
+    pub(super) fn plugin(&mut self) -> Option<&mut Plugin> {
+        self.plugin.as_mut()
+    }
+
+    /// Puts a configuration in force. `false` makes Envoy refuse the update and keep the old one.
+    pub(super) fn configure(&mut self, size: usize) -> bool {
+        let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
+        let config = match Config::parse(&json, &|name| std::env::var(name).ok()) {
+            Ok(config) => config,
+            Err(error) => {
+                host::log(Level::Error, &error.to_string());
+                // HOSTS.md: on nginx `false` kills the worker for good. Only Envoy knows this property.
+                return host::property("plugin_vm_id").is_none();
+            }
+        };
+        // No host configures a context twice; should one do so, nothing goes uncounted.
+        if let Some(old) = &mut self.plugin {
+            old.give_up(host::now());
+            self.effects();
+        }
+        self.metrics = Metric::all()
+            .map(|metric| host::define_metric(metric.kind(), &metric.name()))
+            .collect();
+        let seed = RandomState::new().hash_one(host::now().0);
+        let mut plugin = Plugin::new(config, seed);
+        plugin.start(env!("EDGE_MIRROR_VERSION"));
+        self.plugin = Some(plugin);
+        self.carry_out();
+        true
+    }
+
+    pub(super) fn tick(&mut self) {
+        if let Some(plugin) = &mut self.plugin {
+            plugin.tick();
+            self.carry_out();
+        }
+    }
+
+    pub(super) fn call_done(&mut self, token: u32, headers: usize, body_size: usize) {
+        let Some(plugin) = &mut self.plugin else {
+            return;
+        };
+        let text = |name| host::header(Map::CallReply, name);
+        let status = (headers > 0)
+            .then(|| text(":status"))
+            .flatten()
+            .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+        // What is not needed for the verdict is not asked for: most answers are 200.
+        let unavailable = matches!(status, Some(502 | 503));
+        let retry_after = matches!(status, Some(429 | 502 | 503))
+            .then(|| text("retry-after"))
+            .flatten();
+        let from_target = unavailable && text("x-envoy-upstream-service-time").is_some();
+        let body = match unavailable && body_size > 0 {
+            true => host::buffer(Buffer::CallReplyBody, body_size.min(BODY_BYTES)),
+            false => None,
+        };
+        let nginx = plugin.config().host == HostKind::Nginx;
+        let dispatch_status = (nginx && status.is_none())
+            .then(|| text(":dispatch_status"))
+            .flatten();
+        let reply = Reply {
+            status,
+            retry_after: retry_after.as_deref(),
+            from_target,
+            body: body.as_deref().unwrap_or_default(),
+            dispatch_status: dispatch_status.as_deref(),
+        };
+        plugin.call_done(token, &reply, host::now());
+        self.carry_out();
+    }
+
+    /// The host wants the context to end; `true` if it may at once.
+    pub(super) fn done(&mut self) -> bool {
+        let Some(plugin) = &mut self.plugin else {
+            return true;
+        };
+        plugin.drain(host::now());
+        self.effects()
+    }
+
+    /// Carries out the effects; the end of a drain that came later is told to the host.
+    fn carry_out(&mut self) {
+        if self.effects() {
+            host::done();
+        }
+    }
+
+    /// Carries out the effects. `true` if the drain is over.
+    fn effects(&mut self) -> bool {
+        let Some(plugin) = &mut self.plugin else {
+            return true;
+        };
+        let nginx = plugin.config().host == HostKind::Nginx;
+        let metrics = &self.metrics;
+        let id = |metric: Metric| metrics.get(metric.index()).copied().flatten();
+        let now = host::now();
+        let mut done = false;
+        while let Some(effect) = plugin.next_effect(now) {
+            match effect {
+                Effect::Dispatch(call) => {
+                    let scheme = nginx.then_some(call.scheme);
+                    match host::dispatch(&call, scheme, &mut self.scratch) {
+                        Some(token) => plugin.call_started(token, now),
+                        None => plugin.call_refused(now),
+                    }
+                }
+                Effect::Add(metric, amount) => {
+                    if let Some(id) = id(metric) {
+                        host::add_to_metric(id, amount);
+                    }
+                }
+                Effect::Latency(ms) => {
+                    if let Some(id) = id(Metric::LatencyMs) {
+                        host::record_metric(id, ms);
+                    }
+                }
+                Effect::Log(level, line) => host::log(level, &line),
+                Effect::SetTick(period) => host::set_tick(period),
+                Effect::Done => done = true,
+            }
+        }
+        done
+    }
+}

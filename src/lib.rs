@@ -1,0 +1,56 @@
+//! Mirrors Sentry ingest traffic to Alibaba Cloud RUM, at the edge, as a proxy-wasm filter.
+//!
+//! ```text
+//!  client ──request──▶ proxy ──────────unchanged──────────▶ Sentry (the primary)
+//!                        │ headers, chunks (copied once)
+//!                   filter::http ─▶ plugin ─▶ sentry::route ─▶ mirror::{decide, headers, capture}
+//!                                     │ finished copy
+//!                   filter::root ◀─ effects ◀─ delivery::outbox ◀┘
+//!                        │ dispatch, on a tick of the root context
+//!                        ▼
+//!                  /rum/sentry/<workspace>/<service_id> + the original target at RUM
+//! ```
+//!
+//! The core (everything but [`filter`]) knows no host: bytes and time in, effects out. Invariants:
+//! 1. The primary exchange is never paused, changed, delayed or failed.
+//! 2. Every captured copy ends as delivered, failed or dropped: `captured = delivered + failed + dropped + pending`.
+//! 3. Memory stays within `limits.max_pending_bytes` per worker, and the host's copy of what is in flight within a
+//!    quarter of it.
+//! 4. Target, body and Content-Encoding of a copy are the received bytes.
+//! 5. No cookie, foreign credential or payload reaches the second party by header, or any log at all.
+//! 6. Nothing in here can panic: the lints below deny what could.
+//!
+//! Units: times in milliseconds, sizes in bytes, both in names.
+
+// A panic kills the instance with everything that is pending. Tests may.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
+pub mod config;
+pub mod delivery;
+pub mod effect;
+pub mod exchange;
+#[cfg(any(target_os = "wasi", test))]
+mod filter;
+pub mod journal;
+pub mod metric;
+pub mod mirror;
+pub mod outcome;
+pub mod plugin;
+pub mod sentry;
+pub mod ticker;
+pub mod time;

@@ -1,0 +1,103 @@
+//! X-Forwarded-For of a copy: the client's chain and the peer, exactly once.
+//!
+//! What the filter can know depends on the host (HOSTS.md, and measurements with Envoy 1.40):
+//! * `source.address` is `ip:port`, IPv6 in brackets. Port 0 means that Envoy took the address out of the header
+//!   itself (`use_remote_address: false`): then the peer cannot be known, and the primary does not get it either.
+//! * With `use_remote_address: true` Envoy has appended the peer before any filter runs; for 127.0.0.1 and ::1 it
+//!   appends the machine's own address in its place. So a chain that is there is complete.
+//! * nginx appends nothing before `proxy_set_header`.
+
+use crate::config::HostKind;
+
+/// The entry to append to the chain, or `None` when it is complete as it is.
+#[must_use]
+pub fn missing_peer<'a>(
+    host: HostKind,
+    chain: Option<&[u8]>,
+    source: Option<&'a [u8]>,
+) -> Option<&'a [u8]> {
+    let peer = peer(source?)?;
+    match (host, chain) {
+        (_, None) => Some(peer),
+        (HostKind::Envoy, Some(_)) => None,
+        (HostKind::Nginx, Some(chain)) => {
+            let last = chain.rsplit(|byte| *byte == b',').next();
+            (last.map(<[u8]>::trim_ascii) != Some(peer)).then_some(peer)
+        }
+    }
+}
+
+/// The address without port and brackets; nothing for a port of 0 or for a socket that has no address.
+fn peer(source: &[u8]) -> Option<&[u8]> {
+    let colon = source.iter().rposition(|byte| *byte == b':')?;
+    let (host, port) = source.split_at_checked(colon)?;
+    if port == b":0" {
+        return None;
+    }
+    let host = match host {
+        [b'[', inner @ .., b']'] => inner,
+        _ => host,
+    };
+    // A unix socket's path or an unexpected form is no address.
+    let address = std::str::from_utf8(host).ok()?;
+    address.parse::<std::net::IpAddr>().is_ok().then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing_peer;
+    use crate::config::HostKind::{self, Envoy, Nginx};
+
+    fn added(host: HostKind, chain: Option<&str>, source: &str) -> Option<String> {
+        let chain = chain.map(str::as_bytes);
+        let peer = missing_peer(host, chain, Some(source.as_bytes()))?;
+        Some(String::from_utf8(peer.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn envoy_has_completed_the_chain_if_there_is_one() {
+        for (chain, source, peer) in [
+            (None, "127.0.0.7:49029", Some("127.0.0.7")),
+            (None, "[::1]:50000", Some("::1")),
+            (Some("127.0.0.7"), "127.0.0.7:49029", None),
+            (Some("1.2.3.4, 5.6.7.8,127.0.0.7"), "127.0.0.7:49029", None),
+            // The machine's own address stands for a peer on loopback.
+            (Some("1.2.3.4,192.0.2.2"), "127.0.0.1:49029", None),
+            // Read from the chain.
+            (Some("1.2.3.4, 5.6.7.8"), "5.6.7.8:0", None),
+            (None, "5.6.7.8:0", None),
+        ] {
+            assert_eq!(
+                added(Envoy, chain, source).as_deref(),
+                peer,
+                "{chain:?} {source}"
+            );
+        }
+    }
+
+    #[test]
+    fn nginx_leaves_it_to_us() {
+        for (chain, source, peer) in [
+            (None, "127.0.0.7:49029", Some("127.0.0.7")),
+            (Some("1.2.3.4"), "127.0.0.7:49029", Some("127.0.0.7")),
+            (Some("1.2.3.4, 127.0.0.7"), "127.0.0.7:49029", None),
+            // The client put the peer's address somewhere else: it is not the last hop.
+            (Some("127.0.0.7, 1.2.3.4"), "127.0.0.7:1", Some("127.0.0.7")),
+            (Some("fe80::1, ::1"), "[::1]:50000", None),
+        ] {
+            assert_eq!(
+                added(Nginx, chain, source).as_deref(),
+                peer,
+                "{chain:?} {source}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_not_added() {
+        for source in ["/run/edge.sock", "@:17", "", ":", "1.2.3.4"] {
+            assert_eq!(added(Nginx, Some("1.2.3.4"), source), None, "{source}");
+        }
+        assert_eq!(missing_peer(Nginx, None, None), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! The headers of a copy: an allow-list, each entry with its reason.
+//!
+//! Everything else stays behind: Cookie, foreign Authorization and Proxy-Authorization are somebody's secrets,
+//! hop-by-hop headers belong to the other connection, and what Envoy adds is nobody's business.
+
+use super::decide::Target;
+use super::forwarded::missing_peer;
+use super::header_list::HeaderList;
+use crate::config::HostKind;
+use crate::sentry::auth::{Authorization, in_query};
+
+/// A header's name and value as received.
+pub type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// What the filter knows of a request when its headers are complete.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a, I> {
+    /// The method.
+    pub method: &'a [u8],
+    /// The request target as received.
+    pub target: &'a [u8],
+    /// All headers; pseudo headers among them are passed over.
+    pub headers: I,
+    /// The property `source.address`.
+    pub source: Option<&'a [u8]>,
+    /// Scheme of the client's connection, for hosts that do not say it in X-Forwarded-Proto themselves.
+    pub scheme: Option<&'a [u8]>,
+}
+
+/// The headers of a copy, and what depends on its body.
+#[derive(Debug)]
+pub struct CopyHeaders {
+    /// Ready to send.
+    pub list: HeaderList,
+    /// An `Authorization: Basic` that is the request's credential unless its body carries one.
+    pub basic: Option<Vec<u8>>,
+    /// Lines left out because they are not UTF-8.
+    pub omitted: usize,
+    /// Content-Length of the request.
+    pub content_length: Option<u64>,
+}
+
+/// What the filter does with a header of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    Copy,
+    Authorization,
+    SentryAuth,
+    ForwardedFor,
+    ForwardedProto,
+    ContentLength,
+    Leave,
+}
+
+/// Longest name on the list.
+const LONGEST: usize = 32;
+
+fn rule(name: &[u8]) -> Rule {
+    let mut lower = [0_u8; LONGEST];
+    let Some(lower) = lower.get_mut(..name.len()) else {
+        return Rule::Leave;
+    };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    match &*lower {
+        // How to read the body. An empty content-encoding is sent by SDKs and means identity: copied as it is.
+        b"content-type" | b"content-encoding" => Rule::Copy,
+        // Browser, system and page of the event.
+        b"user-agent" | b"origin" | b"referer" => Rule::Copy,
+        // Ties the copy to the primary's log line and to the trace.
+        b"x-request-id" | b"traceparent" | b"tracestate" | b"baggage" | b"sentry-trace" => {
+            Rule::Copy
+        }
+        // The credential; the receiver reads it as Relay does.
+        b"x-sentry-auth" => Rule::SentryAuth,
+        b"authorization" => Rule::Authorization,
+        // The client's address decides the geography of the event.
+        b"x-forwarded-for" => Rule::ForwardedFor,
+        b"x-forwarded-proto" => Rule::ForwardedProto,
+        // Never copied: it sizes the capture, and the host counts the body itself.
+        b"content-length" => Rule::ContentLength,
+        // Client hints say what user-agent no longer does.
+        [b's', b'e', b'c', b'-', b'c', b'h', b'-', b'u', b'a', ..] => Rule::Copy,
+        _ => Rule::Leave,
+    }
+}
+
+/// Composes the headers of a copy.
+pub fn compose<'a, I>(host: HostKind, target: &Target, head: &Head<'a, I>) -> CopyHeaders
+where
+    I: Iterator<Item = Pair<'a>> + Clone,
+{
+    let destination = &target.destination;
+    let mut list = HeaderList::with_capacity(20, 1024);
+    list.push(b":method", &[head.method]);
+    list.push(b":path", &[destination.path_prefix.as_bytes(), head.target]);
+    list.push(b":authority", &[destination.authority.as_bytes()]);
+
+    let mut copy = CopyHeaders {
+        list,
+        basic: None,
+        omitted: 0,
+        content_length: None,
+    };
+    let mut chain: Vec<&[u8]> = Vec::new();
+    let mut proto = None;
+    // Relay reads the first line only; so what stands in a second one is nobody's credential.
+    let mut authorization = None;
+    let mut credential = in_query(head.target);
+
+    for (name, value) in head.headers.clone() {
+        let rule = rule(name);
+        if matches!(rule, Rule::Leave) {
+            continue;
+        }
+        if std::str::from_utf8(value).is_err() {
+            copy.omitted = copy.omitted.saturating_add(1);
+            continue;
+        }
+        match rule {
+            Rule::Leave => {}
+            Rule::Copy => push_lower(&mut copy.list, name, value),
+            Rule::SentryAuth => {
+                credential = true;
+                push_lower(&mut copy.list, name, value);
+            }
+            Rule::Authorization => authorization = authorization.or(Some(value)),
+            Rule::ForwardedFor => chain.push(value),
+            Rule::ForwardedProto => proto = proto.or(Some(value)),
+            Rule::ContentLength => {
+                copy.content_length = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
+            }
+        }
+    }
+
+    match authorization.map(|value| (Authorization::of(value), value)) {
+        Some((Authorization::Sentry, value)) => copy.list.push(b"authorization", &[value]),
+        Some((Authorization::BasicKey, value)) if !credential => copy.basic = Some(value.to_vec()),
+        _ => {}
+    }
+    let peer = missing_peer(host, chain.last().copied(), head.source);
+    forwarded_for(&mut copy.list, &chain, peer);
+    if let Some(proto) = proto.or(head.scheme) {
+        copy.list.push(b"x-forwarded-proto", &[proto]);
+    }
+    copy
+}
+
+/// Several lines become one, as their meaning is one list.
+fn forwarded_for(list: &mut HeaderList, chain: &[&[u8]], peer: Option<&[u8]>) {
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(chain.len().saturating_mul(2));
+    for entry in chain.iter().copied().chain(peer) {
+        if !parts.is_empty() {
+            parts.push(b", ");
+        }
+        parts.push(entry);
+    }
+    if !parts.is_empty() {
+        list.push(b"x-forwarded-for", &parts);
+    }
+}
+
+fn push_lower(list: &mut HeaderList, name: &[u8], value: &[u8]) {
+    if name.iter().any(u8::is_ascii_uppercase) {
+        list.push(&name.to_ascii_lowercase(), &[value]);
+    } else {
+        list.push(name, &[value]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

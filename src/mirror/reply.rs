@@ -1,0 +1,212 @@
+//! What a target's answer means for a copy.
+//!
+//! A copy is tried again only when it was surely not taken, because the receiver would store it twice: SDKs put no
+//! idempotency key on an envelope. What a host makes of a failure (measured with Envoy 1.40):
+//! * connect refused or timed out: 503 with `... reset reason: remote connection failure` or `connection timeout`;
+//! * ended after the request had been sent: 503 `... connection termination`, 502 `... protocol error`;
+//! * no answer in time: 504 `upstream request timeout`; ended inside the answer: no headers at all.
+//!
+//! Envoy marks answers of the target itself with `x-envoy-upstream-service-time`. nginx says
+//! `:dispatch_status` and no headers.
+
+use crate::delivery::verdict::Verdict;
+use crate::time::Millis;
+
+/// An answer, as far as it is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reply<'a> {
+    /// `:status`; without it there was no answer.
+    pub status: Option<u16>,
+    /// `retry-after`.
+    pub retry_after: Option<&'a [u8]>,
+    /// The answer came from the target: `x-envoy-upstream-service-time` is there.
+    pub from_target: bool,
+    /// The beginning of the body, read for 502 and 503 only.
+    pub body: &'a [u8],
+    /// nginx's `:dispatch_status`.
+    pub dispatch_status: Option<&'a [u8]>,
+}
+
+/// Bytes of the body that are worth reading: Envoy's sentence is shorter.
+pub const BODY_BYTES: usize = 256;
+
+impl Reply<'_> {
+    /// What the answer means.
+    #[must_use]
+    pub fn verdict(&self, now: Millis) -> Verdict {
+        match self.status {
+            Some(200..=299) => Verdict::Delivered,
+            Some(429) => Verdict::Throttled {
+                retry_after_ms: self.retry_after.and_then(|value| retry_after(value, now)),
+            },
+            Some(502 | 503) => self.unavailable(now),
+            // The others may have been taken before something went wrong behind the receiver.
+            Some(status @ 500..=599) => Verdict::Ambiguous(status),
+            Some(status) => Verdict::Refused(status),
+            None => self.unanswered(),
+        }
+    }
+
+    fn unavailable(&self, now: Millis) -> Verdict {
+        let status = self.status.unwrap_or_default();
+        let local = !self.from_target && self.body.starts_with(b"upstream connect error");
+        let says = |reason: &[u8]| self.body.windows(reason.len()).any(|part| part == reason);
+        if local && !says(b"remote connection failure") && !says(b"connection timeout") {
+            return Verdict::Ambiguous(status);
+        }
+        Verdict::NotTaken {
+            status,
+            retry_after_ms: self.retry_after.and_then(|value| retry_after(value, now)),
+        }
+    }
+
+    fn unanswered(&self) -> Verdict {
+        match self.dispatch_status {
+            // The connection never came about.
+            Some(b"resolver failure" | b"tls handshake failure") => Verdict::NotTaken {
+                status: 0,
+                retry_after_ms: None,
+            },
+            _ => Verdict::Ambiguous(0),
+        }
+    }
+}
+
+/// `Retry-After`: seconds, also with a fraction, or a date. Milliseconds from now.
+fn retry_after(value: &[u8], now: Millis) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return seconds_to_ms(seconds);
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let at = u64::try_from(since_epoch.as_millis()).ok()?;
+    Some(Millis(at).since(now))
+}
+
+/// A float cast saturates, and what is no number of seconds is refused first.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn seconds_to_ms(seconds: f64) -> Option<u64> {
+    (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reply, retry_after};
+    use crate::delivery::verdict::Verdict;
+    use crate::time::Millis;
+
+    const NOW: Millis = Millis(1_700_000_000_000);
+
+    fn local(status: u16, body: &str) -> Verdict {
+        Reply {
+            status: Some(status),
+            body: body.as_bytes(),
+            ..Reply::default()
+        }
+        .verdict(NOW)
+    }
+
+    fn from_target(status: u16) -> Verdict {
+        Reply {
+            status: Some(status),
+            from_target: true,
+            ..Reply::default()
+        }
+        .verdict(NOW)
+    }
+
+    fn not_taken(status: u16) -> Verdict {
+        Verdict::NotTaken {
+            status,
+            retry_after_ms: None,
+        }
+    }
+
+    #[test]
+    fn answers_of_the_target() {
+        for (status, verdict) in [
+            (200, Verdict::Delivered),
+            (204, Verdict::Delivered),
+            (301, Verdict::Refused(301)),
+            (400, Verdict::Refused(400)),
+            (401, Verdict::Refused(401)),
+            (404, Verdict::Refused(404)),
+            (413, Verdict::Refused(413)),
+            (
+                429,
+                Verdict::Throttled {
+                    retry_after_ms: None,
+                },
+            ),
+            (500, Verdict::Ambiguous(500)),
+            (502, not_taken(502)),
+            (503, not_taken(503)),
+            (504, Verdict::Ambiguous(504)),
+            (101, Verdict::Refused(101)),
+        ] {
+            assert_eq!(from_target(status), verdict, "{status}");
+        }
+    }
+
+    #[test]
+    fn envoys_own_answers() {
+        let error = "upstream connect error or disconnect/reset before headers. reset reason: ";
+        let reset = |reason: &str| local(503, &format!("{error}{reason}"));
+        assert_eq!(reset("remote connection failure"), not_taken(503));
+        assert_eq!(
+            reset("remote connection failure, transport failure reason: TLS_error"),
+            not_taken(503)
+        );
+        assert_eq!(reset("connection timeout"), not_taken(503));
+        assert_eq!(reset("connection termination"), Verdict::Ambiguous(503));
+        assert_eq!(
+            local(502, &format!("{error}protocol error")),
+            Verdict::Ambiguous(502)
+        );
+        assert_eq!(
+            local(504, "upstream request timeout"),
+            Verdict::Ambiguous(504)
+        );
+        assert_eq!(local(503, "no healthy upstream"), not_taken(503));
+    }
+
+    #[test]
+    fn no_answer_at_all() {
+        assert_eq!(Reply::default().verdict(NOW), Verdict::Ambiguous(0));
+        for (text, verdict) in [
+            ("resolver failure", not_taken(0)),
+            ("tls handshake failure", not_taken(0)),
+            ("timeout", Verdict::Ambiguous(0)),
+            ("broken connection", Verdict::Ambiguous(0)),
+            ("reader failure", Verdict::Ambiguous(0)),
+        ] {
+            let reply = Reply {
+                dispatch_status: Some(text.as_bytes()),
+                ..Reply::default()
+            };
+            assert_eq!(reply.verdict(NOW), verdict, "{text}");
+        }
+    }
+
+    #[test]
+    fn retry_after_in_every_form() {
+        for (value, ms) in [
+            ("7", Some(7_000)),
+            (" 7 ", Some(7_000)),
+            ("0.5", Some(500)),
+            ("0", Some(0)),
+            ("Tue, 14 Nov 2023 22:13:30 GMT", Some(10_000)),
+            ("Tue, 14 Nov 2000 22:13:30 GMT", Some(0)),
+            ("-1", None),
+            ("NaN", None),
+            ("inf", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(value.as_bytes(), NOW), ms, "{value}");
+        }
+        assert_eq!(retry_after(b"1e300", NOW), Some(u64::MAX));
+        assert_eq!(retry_after(b"\xff", NOW), None);
+    }
+}

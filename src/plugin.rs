@@ -1,0 +1,448 @@
+//! The composition root of the core: one plugin instance in one worker.
+//!
+//! Request callbacks: [`decide`](Plugin::decide), [`begin`](Plugin::begin), [`chunk`](Plugin::chunk), then
+//! [`end`](Plugin::end) or [`abort`](Plugin::abort), then [`wake`](Plugin::wake). They call no host for anything but
+//! the tick.
+//! Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick), [`call_done`](Plugin::call_done) or
+//! [`drain`](Plugin::drain), then [`next_effect`](Plugin::next_effect) until there is none.
+//!
+//! Calls leave from ticks only: on nginx a dispatch from anywhere else kills the worker, and in Envoy a tick is a
+//! millisecond away.
+
+mod report;
+
+use crate::config::{Config, HostKind};
+use crate::delivery::backoff::Jitter;
+use crate::delivery::outbox::{Entry, Id, Next, Outbox, Policy, Settled};
+use crate::delivery::verdict::Verdict;
+use crate::effect::{Call, Effect, Level};
+use crate::exchange::{Copy, Exchange};
+use crate::journal::{Journal, Topic};
+use crate::metric::{Ledger, Metric};
+use crate::mirror::capture::Chunk;
+use crate::mirror::decide::{self, Decision, Target};
+use crate::mirror::headers::{Head, Pair, compose};
+use crate::mirror::reply::Reply;
+use crate::outcome::SkipReason;
+use crate::ticker::Ticker;
+use crate::time::Millis;
+use std::collections::VecDeque;
+
+/// After a skip, the counters are published this much later: a host call a batch, not one a request.
+const PUBLISH_MS: u64 = 100;
+/// After the call's timeout, how long the host may take to say so. Then the answer counts as lost.
+const ANSWER_GRACE_MS: u64 = 2_000;
+/// How long a drain may take before what is left is given up.
+const DRAIN_MS: u64 = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Dispatching,
+    Publishing,
+    Quiet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Serving,
+    Draining { until: Millis },
+    Over,
+}
+
+/// Values of the gauges as the host knows them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Published {
+    pending: usize,
+    bytes: usize,
+    in_flight: usize,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Plugin {
+    config: Config,
+    outbox: Outbox<Copy>,
+    ledger: Ledger,
+    journal: Journal,
+    ticker: Ticker,
+    jitter: Jitter,
+    /// Bytes of the bodies that are being collected.
+    collecting: usize,
+    exchanges: usize,
+    leaving: Option<Id>,
+    stage: Stage,
+    ticked: bool,
+    /// A tick that publishes what request callbacks counted is on its way.
+    publishing_soon: bool,
+    effects: VecDeque<Effect<'static>>,
+    published: Published,
+    life: Life,
+}
+
+impl Plugin {
+    /// `seed` is for jitter: any number that differs between workers.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        let max_in_flight = match config.host {
+            HostKind::Envoy => config.limits.max_in_flight,
+            // HOSTS.md: a second call in flight leaks a connection slot each time one ends.
+            HostKind::Nginx => 1,
+        };
+        let policy = Policy {
+            max_bytes: config.limits.max_pending_bytes,
+            max_in_flight,
+            max_attempts: config.retry.max_attempts,
+            backoff: config.retry.backoff,
+            max_age_ms: config.retry.max_age_ms,
+            retry_ambiguous: config.retry.ambiguous,
+        };
+        Self {
+            outbox: Outbox::new(policy),
+            ledger: Ledger::default(),
+            journal: Journal::default(),
+            ticker: Ticker::new(config.host),
+            jitter: Jitter::new(seed),
+            collecting: 0,
+            exchanges: 0,
+            leaving: None,
+            stage: Stage::Quiet,
+            ticked: false,
+            publishing_soon: false,
+            effects: VecDeque::new(),
+            published: Published::default(),
+            life: Life::Serving,
+            config,
+        }
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Root callback: the configuration is in force.
+    pub fn start(&mut self, version: &str) {
+        let text = format!("sentry-edge-mirror {version} started");
+        self.journal.say(Level::Info, text);
+        if self.config.rum.default.is_none() && self.config.rum.projects.is_empty() {
+            let text = "rum has neither `default` nor `projects`: nothing is mirrored";
+            self.journal.say(Level::Warn, text.to_owned());
+        }
+        self.publish_next();
+    }
+
+    /// Request callback: what becomes of a request, from its method and target.
+    pub fn decide(&mut self, method: &[u8], target: &[u8]) -> Option<Target> {
+        match decide::decide(&self.config.rum, method, target) {
+            Decision::Ignore => None,
+            Decision::Skip(reason) => {
+                self.skip(reason);
+                None
+            }
+            Decision::Mirror(target) => Some(target),
+        }
+    }
+
+    /// Request callback: the headers are complete. `None` when the body is known to be too large.
+    pub fn begin<'a, I>(&mut self, target: Target, head: &Head<'a, I>) -> Option<Exchange>
+    where
+        I: Iterator<Item = Pair<'a>> + Clone,
+    {
+        let copy = compose(self.config.host, &target, head);
+        self.ledger.grow(Metric::HeadersOmitted, copy.omitted);
+        let exchange = Exchange::new(target, copy, self.config.limits.max_body_bytes);
+        match exchange {
+            Some(exchange) => {
+                self.exchanges = self.exchanges.saturating_add(1);
+                Some(exchange)
+            }
+            None => {
+                self.skip(SkipReason::TooLarge);
+                None
+            }
+        }
+    }
+
+    /// Request callback: a piece of the body. Gives the exchange back unless it is over.
+    #[must_use]
+    pub fn chunk(&mut self, mut exchange: Exchange, bytes: Vec<u8>) -> Option<Exchange> {
+        let used = self.outbox.bytes().saturating_add(self.collecting);
+        let room = self.config.limits.max_pending_bytes.saturating_sub(used);
+        let before = exchange.held();
+        let chunk = exchange.capture().push(bytes, room);
+        self.collecting = self
+            .collecting
+            .saturating_sub(before)
+            .saturating_add(exchange.held());
+        match chunk {
+            Chunk::Kept => return Some(exchange),
+            Chunk::TooLarge => self.skip(SkipReason::TooLarge),
+            Chunk::NoRoom => {
+                self.ledger.one(Metric::Captured);
+                self.drop_for_room(exchange.target.project);
+            }
+        }
+        self.release(&exchange);
+        None
+    }
+
+    /// Request callback: the request is complete.
+    pub fn end(&mut self, exchange: Exchange, now: Millis) {
+        self.release(&exchange);
+        self.ledger.one(Metric::Captured);
+        let copy = exchange.into_copy();
+        let (project, size) = (copy.target.project, copy.size());
+        let full = self
+            .outbox
+            .push(copy, size, project, self.collecting, now)
+            .is_err();
+        if full {
+            self.drop_for_room(project);
+        }
+    }
+
+    /// Request callback: the request ended before it was complete, or cannot be read.
+    pub fn abort(&mut self, exchange: &Exchange, reason: SkipReason) {
+        self.release(exchange);
+        self.skip(reason);
+    }
+
+    /// The end of every request callback: the tick period to set, if any. Reads the clock only when it must.
+    pub fn wake(&mut self, now: impl FnOnce() -> Millis) -> Option<u32> {
+        let work = self.outbox.has_ready();
+        if !work && (self.publishing_soon || !self.ledger.is_pressing()) {
+            return None;
+        }
+        let now = now();
+        self.publishing_soon = true;
+        let due = if work { now } else { now.after(PUBLISH_MS) };
+        self.ticker.hurry(now, due)
+    }
+
+    /// Root callback: the tick.
+    pub fn tick(&mut self) {
+        self.ticked = true;
+        self.stage = Stage::Dispatching;
+    }
+
+    /// Root callback: a call has ended.
+    pub fn call_done(&mut self, token: u32, reply: &Reply<'_>, now: Millis) {
+        match self.outbox.call(token) {
+            Some(id) => self.settle(id, reply.verdict(now), now),
+            None => {
+                self.ledger.one(Metric::UnexpectedReplies);
+                self.journal.note(Topic::UnexpectedReply, Level::Warn, || {
+                    "an answer came for a call that was given up, or never made".to_owned()
+                });
+            }
+        }
+        self.publish_next();
+    }
+
+    /// The host took the call of the last [`Effect::Dispatch`].
+    pub fn call_started(&mut self, token: u32, now: Millis) {
+        let Some(id) = self.leaving.take() else {
+            return;
+        };
+        let timeout = u64::from(self.config.rum.timeout_ms);
+        let deadline = now.after(timeout.saturating_add(ANSWER_GRACE_MS));
+        self.outbox.started(id, token, deadline);
+    }
+
+    /// The host refused the call of the last [`Effect::Dispatch`].
+    pub fn call_refused(&mut self, now: Millis) {
+        let Some(id) = self.leaving.take() else {
+            return;
+        };
+        if let Some(entry) = self.outbox.get(id) {
+            let upstream = &entry.payload.target.destination.upstream;
+            self.journal.note(Topic::DispatchRefused, Level::Warn, || {
+                format!("the proxy refused a call to {upstream}: unknown, without a host, or over its circuit breaker")
+            });
+        }
+        let verdict = Verdict::NotTaken {
+            status: 0,
+            retry_after_ms: None,
+        };
+        self.settle(id, verdict, now);
+    }
+
+    /// Root callback: the plugin is to end. [`Effect::Done`] follows, now or later.
+    pub fn drain(&mut self, now: Millis) {
+        if self.life == Life::Serving {
+            let until = now.after(DRAIN_MS);
+            self.life = Life::Draining { until };
+        }
+        self.publish_next();
+    }
+
+    /// Root callback: the plugin ends now, whatever is pending.
+    pub fn give_up(&mut self, now: Millis) {
+        self.life = Life::Draining { until: now };
+        self.publish_next();
+    }
+
+    /// What the host is to do next, in a root callback.
+    pub fn next_effect(&mut self, now: Millis) -> Option<Effect<'_>> {
+        // A host that says nothing about a dispatch has refused it.
+        if self.leaving.is_some() {
+            self.call_refused(now);
+        }
+        while self.stage == Stage::Dispatching {
+            match self.outbox.next(now) {
+                Next::Dispatch(id) => {
+                    self.leaving = Some(id);
+                    return self.dispatch(id);
+                }
+                Next::Expired(entry) => self.expired(&entry),
+                Next::Lost(id) => self.settle(id, Verdict::Ambiguous(0), now),
+                Next::Idle => self.publish_next(),
+            }
+        }
+        if self.stage == Stage::Publishing {
+            self.stage = Stage::Quiet;
+            self.collect(now);
+        }
+        self.effects.pop_front()
+    }
+
+    fn publish_next(&mut self) {
+        self.stage = Stage::Publishing;
+    }
+
+    fn dispatch(&mut self, id: Id) -> Option<Effect<'_>> {
+        let entry = self.outbox.get(id)?;
+        self.ledger.one(Metric::Attempts);
+        if entry.attempts > 1 {
+            self.ledger.one(Metric::Retries);
+        }
+        let copy = &entry.payload;
+        self.ledger.grow(Metric::Bytes, copy.body.len());
+        Some(Effect::Dispatch(Call {
+            destination: &copy.target.destination,
+            scheme: self.config.rum.scheme,
+            headers: &copy.headers,
+            body: &copy.body,
+            timeout_ms: self.config.rum.timeout_ms,
+        }))
+    }
+
+    fn settle(&mut self, id: Id, verdict: Verdict, now: Millis) {
+        let settled = self.outbox.settle(id, verdict, now, &mut self.jitter);
+        match settled {
+            Settled::Delivered(entry) => {
+                self.ledger.one(Metric::Delivered);
+                self.ledger.latency(now.since(entry.created));
+            }
+            Settled::Failed(entry) => {
+                self.ledger.one(Metric::Failed);
+                report::failed(&mut self.journal, &entry, verdict);
+            }
+            Settled::Retrying => {
+                if let Some(entry) = self.outbox.get(id) {
+                    report::retrying(&mut self.journal, entry, verdict);
+                }
+            }
+            Settled::Unknown => {}
+        }
+    }
+
+    fn expired(&mut self, entry: &Entry<Copy>) {
+        self.ledger.one(Metric::Failed);
+        report::expired(&mut self.journal, entry, self.config.retry.max_age_ms);
+    }
+
+    fn skip(&mut self, reason: SkipReason) {
+        // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
+        // the next publication, it does not cause one.
+        match reason {
+            SkipReason::Route => self.ledger.add_quietly(Metric::Skipped(reason), 1),
+            _ => self.ledger.one(Metric::Skipped(reason)),
+        }
+        report::skipped(&mut self.journal, reason);
+    }
+
+    fn drop_for_room(&mut self, project: u64) {
+        self.ledger.one(Metric::Dropped);
+        report::no_room(
+            &mut self.journal,
+            project,
+            self.config.limits.max_pending_bytes,
+        );
+    }
+
+    fn release(&mut self, exchange: &Exchange) {
+        self.collecting = self.collecting.saturating_sub(exchange.held());
+        self.exchanges = self.exchanges.saturating_sub(1);
+    }
+
+    /// Turns what has changed since the last root callback into effects.
+    fn collect(&mut self, now: Millis) {
+        let over = match self.life {
+            Life::Draining { until } => {
+                now >= until || (self.outbox.is_empty() && self.exchanges == 0)
+            }
+            Life::Serving | Life::Over => false,
+        };
+        if over {
+            self.life = Life::Over;
+        }
+        if self.life == Life::Over {
+            let lost = self.outbox.clear().count();
+            self.ledger.grow(Metric::Dropped, lost);
+            if lost > 0 {
+                let text = format!(
+                    "{lost} copies were still pending at the end of the drain and are lost"
+                );
+                self.journal.say(Level::Error, text);
+            }
+        }
+        self.gauges();
+        self.publishing_soon = false;
+        let effects = &mut self.effects;
+        let mut latencies = Vec::new();
+        self.ledger.publish(
+            |metric, amount| effects.push_back(Effect::Add(metric, amount)),
+            |ms| latencies.push(Effect::Latency(ms)),
+        );
+        effects.extend(latencies);
+        self.journal.flush(now, |level, line| {
+            effects.push_back(Effect::Log(level, line))
+        });
+        let drained = match self.life {
+            Life::Draining { until } => Some(until),
+            Life::Serving | Life::Over => None,
+        };
+        let due = [self.outbox.due(now), drained].into_iter().flatten().min();
+        let ticked = std::mem::take(&mut self.ticked);
+        if let Some(period) = self.ticker.settle(now, due, ticked) {
+            effects.push_back(Effect::SetTick(period));
+        }
+        if over {
+            effects.push_back(Effect::Done);
+        }
+    }
+
+    fn gauges(&mut self) {
+        let current = Published {
+            pending: self.outbox.len(),
+            bytes: self.outbox.bytes(),
+            in_flight: self.outbox.in_flight(),
+        };
+        let known = std::mem::replace(&mut self.published, current);
+        for (metric, before, after) in [
+            (Metric::Pending, known.pending, current.pending),
+            (Metric::PendingBytes, known.bytes, current.bytes),
+            (Metric::InFlight, known.in_flight, current.in_flight),
+        ] {
+            if before != after {
+                self.ledger.grow(metric, after);
+                self.ledger.shrink(metric, before);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Where a request carries its Sentry credential (SENTRY_INGEST section 3).
+//!
+//! More than one source makes Relay answer 401, so a copy must carry exactly the sources that the request had.
+//! And an `Authorization` that is not Sentry's belongs to somebody else and must not reach the second party.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// What an `Authorization` value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// `Sentry sentry_key=...`.
+    Sentry,
+    /// `Basic` with a Sentry public key as its user: a credential if nothing else in the request is one.
+    BasicKey,
+    /// Somebody else's.
+    Foreign,
+}
+
+impl Authorization {
+    /// Reads a header value.
+    #[must_use]
+    pub fn of(value: &[u8]) -> Self {
+        let Some(space) = value.iter().position(|byte| *byte == b' ') else {
+            return Self::Foreign;
+        };
+        let Some((scheme, credential)) = value.split_at_checked(space) else {
+            return Self::Foreign;
+        };
+        if scheme.eq_ignore_ascii_case(b"sentry") {
+            return Self::Sentry;
+        }
+        if scheme.eq_ignore_ascii_case(b"basic") && is_public_key_user(credential.trim_ascii()) {
+            return Self::BasicKey;
+        }
+        Self::Foreign
+    }
+}
+
+/// Relay takes the user part as the public key: 32 characters, in practice hexadecimal digits. Anything else is a
+/// user name of somebody's own.
+fn is_public_key_user(credential: &[u8]) -> bool {
+    let Ok(decoded) = STANDARD.decode(credential) else {
+        return false;
+    };
+    let user = decoded.split(|byte| *byte == b':').next();
+    user.is_some_and(|user| user.len() == 32 && user.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// Whether Relay would look for a credential in the query: it holds `sentry_` anywhere, undecoded.
+#[must_use]
+pub fn in_query(target: &[u8]) -> bool {
+    let query = target.iter().position(|byte| *byte == b'?');
+    query
+        .and_then(|start| target.get(start..))
+        .is_some_and(|query| query.windows(7).any(|window| window == b"sentry_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Authorization, in_query};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    #[test]
+    fn schemes() {
+        let basic = |user: &str| format!("Basic {}", STANDARD.encode(user));
+        let key = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+        for (value, kind) in [
+            ("Sentry sentry_key=k", Authorization::Sentry),
+            ("sentry sentry_key=k", Authorization::Sentry),
+            ("Sentry", Authorization::Foreign),
+            ("Bearer abc", Authorization::Foreign),
+            (&basic(&format!("{key}:")), Authorization::BasicKey),
+            (&basic(key), Authorization::BasicKey),
+            (&basic("admin:secret"), Authorization::Foreign),
+            (
+                &basic("thirty-two-characters-user-name!:"),
+                Authorization::Foreign,
+            ),
+            ("Basic !!!", Authorization::Foreign),
+            ("", Authorization::Foreign),
+        ] {
+            assert_eq!(Authorization::of(value.as_bytes()), kind, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_query_counts_wherever_sentry_stands_in_it() {
+        for (target, found) in [
+            ("/api/1/envelope/?sentry_key=k", true),
+            ("/api/1/envelope/?utm=sentry_x", true),
+            ("/api/1/envelope/?sentry%5Fkey=k", false),
+            ("/api/1/sentry_/", false),
+            ("/api/1/envelope/?", false),
+        ] {
+            assert_eq!(in_query(target.as_bytes()), found, "{target}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The first line of an envelope, as far as authentication needs it.
+//!
+//! Relay falls back to the `dsn` member of the first body line when a request carries no other credential
+//! (SENTRY_INGEST section 3): the bytes up to the first LF must be one complete JSON object. Only that is read
+//! here, bounded, and only of bodies without a content encoding.
+
+use super::project::ProjectId;
+use serde::Deserialize;
+use std::borrow::Cow;
+use url::Url;
+
+/// A DSN, `<scheme>://<public key>@<host>/<project id>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dsn {
+    /// The public key: what identifies the sender.
+    pub public_key: String,
+    /// The project.
+    pub project: ProjectId,
+}
+
+/// Longer first lines are not looked at. SDKs send a few hundred bytes.
+const MAX_LINE: usize = 65_536;
+
+#[derive(Deserialize)]
+struct Header<'a> {
+    #[serde(borrow, default)]
+    dsn: Option<Cow<'a, str>>,
+}
+
+/// The DSN that the first line of `body` carries.
+#[must_use]
+pub fn dsn(body: &[u8]) -> Option<Dsn> {
+    let line = body.split(|byte| *byte == b'\n').next()?;
+    if line.len() > MAX_LINE {
+        return None;
+    }
+    let header: Header<'_> = serde_json::from_slice(line).ok()?;
+    parse(&header.dsn?)
+}
+
+fn parse(text: &str) -> Option<Dsn> {
+    let url = Url::parse(text).ok()?;
+    let project = url.path_segments()?.rfind(|segment| !segment.is_empty())?;
+    if url.username().is_empty() || url.host().is_none() {
+        return None;
+    }
+    Some(Dsn {
+        public_key: url.username().to_owned(),
+        project: ProjectId::parse(project.as_bytes())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dsn;
+
+    #[test]
+    fn a_dsn_in_the_first_line_is_found() {
+        for line in [
+            r#"{"dsn":"https://k@o1.example.com/42"}"#,
+            r#" {"sent_at":"x","dsn":"http:\/\/k:secret@[::1]:9000\/prefix\/42\/","sdk":{"name":"x"}}"#,
+        ] {
+            for tail in ["", "\n", "\n{\"type\":\"event\"}\n{}"] {
+                let found = dsn(format!("{line}{tail}").as_bytes()).unwrap();
+                assert_eq!((found.public_key.as_str(), found.project.get()), ("k", 42));
+            }
+        }
+    }
+
+    #[test]
+    fn anything_else_is_none() {
+        for body in [
+            "",
+            "\n",
+            "{}",
+            "{\"dsn\":null}",
+            "{\"dsn\":42}",
+            "{\"dsn\":\"nonsense\"}",
+            "{\"dsn\":\"https://host/42\"}",
+            "{\"dsn\":\"https://k@host/\"}",
+            "{\"dsn\":\"https://k@host/x\"}",
+            "[]",
+            "{\"a\":1}\n{\"dsn\":\"https://k@host/42\"}",
+            "{\"dsn\":\n\"https://k@host/42\"}",
+            "\u{1f}\u{8b}",
+        ] {
+            assert_eq!(dsn(body.as_bytes()), None, "{body}");
+        }
+        let long = format!(
+            "{{\"x\":\"{}\",\"dsn\":\"https://k@host/42\"}}",
+            "y".repeat(70_000)
+        );
+        assert_eq!(dsn(long.as_bytes()), None);
+    }
+}

@@ -1,0 +1,6 @@
+//! What a request is, in Sentry's terms. Knows nothing of mirrors, targets or hosts.
+
+pub mod auth;
+pub mod first_line;
+pub mod project;
+pub mod route;

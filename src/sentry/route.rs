@@ -1,0 +1,153 @@
+//! Which ingest request is this? From the method and the request target alone, without a copy of either.
+//!
+//! Runs of `/` count as one, as in Relay's own router, but for recognition only: the target itself is never
+//! changed. The query and a fragment are not looked at.
+
+use super::project::ProjectId;
+
+/// An ingest request, by its method and target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// POST `/api/<id>/envelope/`.
+    Envelope(ProjectId),
+    /// Anything else under `/api/<id>/` that is not a preflight or HEAD.
+    Other(ProjectId),
+    /// The path begins with `/rum/sentry/`: a copy, ours or somebody's.
+    Mirrored,
+}
+
+/// Recognises an ingest request, or `None` for all other traffic.
+#[must_use]
+pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
+    let path = target
+        .split(|byte| matches!(byte, b'?' | b'#'))
+        .next()
+        .unwrap_or_default();
+    let mut segments = Segments(path);
+    match segments.next()? {
+        b"api" => {}
+        b"rum" => return (segments.next()? == b"sentry").then_some(Route::Mirrored),
+        _ => return None,
+    }
+    let id = ProjectId::parse(segments.next()?)?;
+    // `/api/42` is no ingest path, `/api/42/` and what follows is.
+    let rest = segments.0;
+    if rest.is_empty() || matches!(method, b"OPTIONS" | b"HEAD") {
+        return None;
+    }
+    let envelope = method == b"POST" && segments.next() == Some(b"envelope");
+    if envelope && !segments.0.is_empty() && segments.next().is_none() {
+        return Some(Route::Envelope(id));
+    }
+    Some(Route::Other(id))
+}
+
+/// The segments of a path with runs of `/` folded. What is left starts with the `/` after the last segment, so
+/// that an empty rest means that no slash followed.
+struct Segments<'a>(&'a [u8]);
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.0.iter().position(|byte| *byte != b'/')?;
+        if start == 0 {
+            return None;
+        }
+        let (_, from) = self.0.split_at_checked(start)?;
+        let end = from
+            .iter()
+            .position(|byte| *byte == b'/')
+            .unwrap_or(from.len());
+        let (segment, rest) = from.split_at_checked(end)?;
+        self.0 = rest;
+        Some(segment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Route, recognise};
+    use crate::sentry::project::ProjectId;
+
+    fn envelope(id: &[u8]) -> Option<Route> {
+        ProjectId::parse(id).map(Route::Envelope)
+    }
+
+    #[test]
+    fn envelopes() {
+        for target in [
+            "/api/42/envelope/",
+            "/api/42/envelope/?sentry_key=k&sentry_version=7",
+            "/api/42/envelope/?",
+            "/api/0042/envelope/",
+            "//api///42//envelope//",
+            "/api/42/envelope/#x",
+        ] {
+            assert_eq!(
+                recognise(b"POST", target.as_bytes()),
+                envelope(b"42"),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_ingest_routes() {
+        for (method, target) in [
+            ("GET", "/api/42/envelope/"),
+            ("PUT", "/api/42/envelope/"),
+            ("POST", "/api/42/envelope"),
+            ("POST", "/api/42/envelope/x"),
+            ("POST", "/api/42/Envelope/"),
+            ("POST", "/api/42/envelop%65/"),
+            ("POST", "/api/42/store/"),
+            ("POST", "/api/42/"),
+            ("PATCH", "/api/42/upload/abc/"),
+        ] {
+            let route = ProjectId::parse(b"42").map(Route::Other);
+            assert_eq!(
+                recognise(method.as_bytes(), target.as_bytes()),
+                route,
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_else_is_none_of_our_business() {
+        for (method, target) in [
+            ("OPTIONS", "/api/42/envelope/"),
+            ("HEAD", "/api/42/envelope/"),
+            ("POST", "/api/0/envelope/"),
+            ("POST", "/api/0/relays/projectconfigs/"),
+            ("POST", "/api/store/"),
+            ("POST", "/api/42"),
+            ("POST", "/api/%34%32/envelope/"),
+            ("POST", "/api/+42/envelope/"),
+            ("POST", "/api/-1/envelope/"),
+            ("POST", "/api/42a/envelope/"),
+            ("POST", "/api/18446744073709551616/envelope/"),
+            ("POST", "/some/prefix/api/42/envelope/"),
+            ("POST", "/API/42/envelope/"),
+            ("POST", "api/42/envelope/"),
+            ("POST", "/?/api/42/envelope/"),
+            ("GET", "/"),
+            ("GET", ""),
+            ("GET", "*"),
+            ("GET", "/rum/other/"),
+        ] {
+            assert_eq!(
+                recognise(method.as_bytes(), target.as_bytes()),
+                None,
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn copies_are_recognised() {
+        let target = b"//rum/sentry/ws/svc/api/42/envelope/";
+        assert_eq!(recognise(b"POST", target), Some(Route::Mirrored));
+    }
+}

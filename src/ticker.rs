@@ -1,0 +1,115 @@
+//! When the root context must wake up, and what has to be said to the host for it.
+//!
+//! Envoy: a tick is asked for when there is something to do and ended when there is not, so that an idle edge does
+//! nothing at all. nginx allows one call in the life of an instance (HOSTS.md): there the tick runs always.
+
+use crate::config::HostKind;
+use crate::time::Millis;
+
+/// The shortest tick: how soon a copy leaves.
+const SOON_MS: u32 = 1;
+/// nginx's only tick: 1 ms would cost 2 % of a core idle, 4 ms costs half a percent.
+const NGINX_MS: u32 = 4;
+/// No timer longer than this: the host's clock may jump.
+const LONGEST_MS: u64 = 60_000;
+
+/// The state of the host's timer.
+#[derive(Debug)]
+pub struct Ticker {
+    host: HostKind,
+    /// When the host ticks next, as far as we asked for it.
+    armed: Option<Millis>,
+    started: bool,
+}
+
+impl Ticker {
+    /// No tick is asked for yet.
+    #[must_use]
+    pub fn new(host: HostKind) -> Self {
+        Self {
+            host,
+            armed: None,
+            started: false,
+        }
+    }
+
+    /// The period to set so that a tick comes at `due`, or sooner; nothing if it will. For request callbacks: it never
+    /// puts a tick off.
+    pub fn hurry(&mut self, now: Millis, due: Millis) -> Option<u32> {
+        if self.host == HostKind::Nginx || self.armed.is_some_and(|armed| armed <= due) {
+            return None;
+        }
+        Some(self.arm(now, due))
+    }
+
+    /// The period to set for the next tick at `due`, or for none. For root callbacks; `ticked` says that the armed tick
+    /// is over, and a period that is not changed would repeat it.
+    pub fn settle(&mut self, now: Millis, due: Option<Millis>, ticked: bool) -> Option<u32> {
+        if self.host == HostKind::Nginx {
+            let first = !std::mem::replace(&mut self.started, true);
+            return first.then_some(NGINX_MS);
+        }
+        match (due, self.armed) {
+            (None, None) => None,
+            (None, Some(_)) => {
+                self.armed = None;
+                Some(0)
+            }
+            // A tick that comes too early costs less than putting it off at every answer.
+            (Some(due), Some(armed)) if armed <= due && !ticked => None,
+            (Some(due), _) => Some(self.arm(now, due)),
+        }
+    }
+
+    fn arm(&mut self, now: Millis, due: Millis) -> u32 {
+        let wait = due.since(now).min(LONGEST_MS);
+        let period = u32::try_from(wait).unwrap_or(SOON_MS).max(SOON_MS);
+        self.armed = Some(now.after(u64::from(period)));
+        period
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NGINX_MS, Ticker};
+    use crate::config::HostKind;
+    use crate::time::Millis;
+
+    const T: Millis = Millis(1_000);
+
+    #[test]
+    fn envoy_ticks_only_when_there_is_something_to_do() {
+        let mut ticker = Ticker::new(HostKind::Envoy);
+        assert_eq!(ticker.settle(T, None, false), None);
+        assert_eq!(ticker.hurry(T, T), Some(1));
+        assert_eq!(ticker.hurry(T, T.after(1)), None, "already on its way");
+        assert_eq!(
+            ticker.settle(T.after(1), Some(T.after(500)), true),
+            Some(499)
+        );
+        assert_eq!(
+            ticker.settle(T.after(2), Some(T.after(900)), false),
+            None,
+            "not put off"
+        );
+        assert_eq!(ticker.hurry(T.after(3), T.after(3)), Some(1));
+        assert_eq!(ticker.settle(T.after(4), None, true), Some(0));
+        assert_eq!(ticker.settle(T.after(5), None, false), None);
+    }
+
+    #[test]
+    fn a_distant_or_past_due_time_gives_a_sane_period() {
+        let mut ticker = Ticker::new(HostKind::Envoy);
+        assert_eq!(ticker.hurry(T, Millis(u64::MAX)), Some(60_000));
+        assert_eq!(ticker.hurry(T, Millis(0)), Some(1));
+    }
+
+    #[test]
+    fn nginx_is_told_once() {
+        let mut ticker = Ticker::new(HostKind::Nginx);
+        assert_eq!(ticker.settle(T, None, false), Some(NGINX_MS));
+        assert_eq!(ticker.hurry(T, T), None);
+        assert_eq!(ticker.settle(T, Some(T), true), None);
+        assert_eq!(ticker.settle(T, None, true), None);
+    }
+}

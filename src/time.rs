@@ -1,0 +1,33 @@
+//! Milliseconds on the host's clock, an input of the core like everything else from outside.
+//!
+//! The host's clock is the wall clock: it may stand still or jump, in both directions. So durations saturate
+//! and nothing here can overflow.
+
+/// A moment: milliseconds since the Unix epoch, as the host tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// This moment plus `ms` milliseconds.
+    #[must_use]
+    pub fn after(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this moment, 0 when the clock went back in between.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Millis;
+
+    #[test]
+    fn a_clock_that_goes_back_gives_no_negative_duration() {
+        assert_eq!(Millis(5).since(Millis(9)), 0);
+        assert_eq!(Millis(u64::MAX).after(1), Millis(u64::MAX));
+    }
+}
