@@ -1,0 +1,81 @@
+# Every task. Each installs what it needs, once, under .tools/ (see tests/tools/setup.sh and tests/e2e/setup.sh).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+MODULE := dist/sentry_edge_mirror.wasm
+RAW := target/wasm32-wasip1/release/sentry_edge_mirror.wasm
+PYTHON := .tools/venv/bin/python
+SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock build.rs rust-toolchain.toml tests/tools/finish.sh
+CARGO_HOME ?= $(HOME)/.cargo
+
+# No path of the building machine in the module: two builds of one commit are the same bytes.
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=cargo --remap-path-prefix=$(CURDIR)=.
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: build e2e-tools ## the main job, shown: SDKs -> Envoy -> Sentry server, and the copy at RUM (KEEP=1 leaves it running)
+	@$(PYTHON) tests/e2e/demo.py
+
+.PHONY: test
+test: unit web e2e ## every test
+
+.PHONY: check
+check: lint test cost ## what CI runs: format, lints, tests, cost against the baseline
+
+.PHONY: build
+build: $(MODULE) ## dist/sentry_edge_mirror.wasm
+
+$(MODULE): $(SOURCES)
+	@command -v cc >/dev/null || { echo '  setup: gcc'; (apt-get update && apt-get install -y gcc libc6-dev) >/dev/null; }
+	@tests/tools/setup.sh binaryen
+	cargo build --quiet --locked --release --target wasm32-wasip1
+	@tests/tools/finish.sh $(RAW) $@
+	@printf '%s: %s bytes\n' $@ "$$(stat -c %s $@)"
+
+.PHONY: lint
+lint: ## format and lints, for the machine and for the module
+	cargo fmt --check
+	cargo clippy --quiet --locked --all-targets -- --deny warnings
+	cargo clippy --quiet --locked --target wasm32-wasip1 -- --deny warnings
+
+.PHONY: unit
+unit: build ## unit and property tests, and the scenarios on the core and on the module
+	cargo test --quiet --locked
+
+.PHONY: web
+web: ## the pure core's conformance tests on wasm32-unknown-unknown under Node
+	@tests/tools/setup.sh wasm-bindgen
+	@command -v node >/dev/null || tests/e2e/setup.sh
+	PATH="$$PATH:$(CURDIR)/.tools/venv/bin" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
+		cargo test --quiet --locked --target wasm32-unknown-unknown --test web
+
+.PHONY: e2e-tools
+e2e-tools:
+	@tests/e2e/setup.sh
+
+.PHONY: e2e
+e2e: build e2e-tools ## real Envoy, real SDKs, a real Sentry-compatible server
+	$(PYTHON) -m pytest tests/e2e -q
+
+.PHONY: cost
+cost: build ## instructions, host calls, copies and allocations per request, against the committed baseline
+	cargo test --quiet --locked --release --test cost -- --nocapture
+
+.PHONY: bench
+bench: cost ## cost, then side by side with the alternatives (about 5 minutes; QUICK=1 about one)
+	@tests/e2e/setup.sh nginx wrk
+	$(PYTHON) benches/side_by_side/run.py $(if $(QUICK),--quick)
+
+.PHONY: fuzz
+fuzz: ## the property tests with 100 times the cases
+	PROPTEST_CASES=25600 cargo test --quiet --locked --lib --test properties
+
+.PHONY: clean
+clean: ## everything that was built, not the installed tools
+	rm -rf target dist

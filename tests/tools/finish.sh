@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# finish.sh IN OUT: what is done to the module after rustc.
+#
+# wasm-metadce removes every export that src/filter/exports.json does not list: the SDK's entry points for responses, logs
+# and TCP, which a host would call for every request. Then wasm-opt. The features are those that Envoy's V8 accepts.
+set -euo pipefail
+in=$1 out=$2
+cd "$(dirname "$0")/../.."
+bin=.tools/binaryen/node_modules/.bin
+PATH=$PATH:$PWD/.tools/venv/bin
+features=(--enable-bulk-memory --enable-sign-ext --enable-mutable-globals --enable-nontrapping-float-to-int)
+mkdir -p "$(dirname "$out")"
+scratch=$(mktemp)
+trap 'rm -f "$scratch"' EXIT
+"$bin/wasm-metadce" "${features[@]}" --graph-file src/filter/exports.json "$in" --output "$scratch" >/dev/null
+"$bin/wasm-opt" "${features[@]}" -O3 --strip-debug --strip-producers "$scratch" --output "$out.new"
+mv "$out.new" "$out"
