@@ -36,8 +36,10 @@ pub struct Call<'a> {
 pub enum Effect<'a> {
     /// Send this.
     Dispatch(Call<'a>),
-    /// Add to a counter or gauge.
+    /// Add to a counter, or in Envoy to a gauge: its workers share them.
     Add(Metric, i64),
+    /// Set a gauge: ngx_wasm_module traps on adding to one.
+    Set(Metric, u64),
     /// A sample of [`Metric::LatencyMs`].
     Latency(u64),
     /// Write to the host's log.

@@ -17,6 +17,8 @@ pub struct Exchange {
     headers: HeaderList,
     basic: Option<Vec<u8>>,
     capture: Capture,
+    no_length: bool,
+    empty: bool,
 }
 
 impl Exchange {
@@ -25,6 +27,8 @@ impl Exchange {
         Some(Self {
             target,
             capture: Capture::new(copy.content_length, max_body_bytes)?,
+            no_length: copy.content_length.is_none() && !copy.transfer_encoding,
+            empty: copy.content_length == Some(0),
             headers: copy.list,
             basic: copy.basic,
         })
@@ -32,6 +36,18 @@ impl Exchange {
 
     pub(crate) fn capture(&mut self) -> &mut Capture {
         &mut self.capture
+    }
+
+    /// The headers say that there is no body.
+    #[must_use]
+    pub fn has_no_body(&self) -> bool {
+        self.empty
+    }
+
+    /// The headers say nothing of a body: in HTTP/1 there is none, in HTTP/2 there may be one.
+    #[must_use]
+    pub fn announces_no_body(&self) -> bool {
+        self.no_length
     }
 
     /// Bytes of the budget that it occupies.

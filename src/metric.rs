@@ -1,8 +1,7 @@
 //! The metrics and the ledger that collects their changes until a root callback publishes them.
 //!
 //! Every change inside one callback is summed first: one host call per metric that changed, and none at all
-//! in the callbacks of a request. Gauges are published as differences too, never as absolute values: the
-//! workers share them, so that an absolute value would be that of whichever worker wrote last.
+//! in the callbacks of a request. Gauges are not kept here, they are read off the outbox when they are published.
 
 use crate::outcome::SkipReason;
 
@@ -154,7 +153,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Adds to a counter or gauge; negative amounts are for gauges.
+    /// Adds to a counter.
     pub fn add(&mut self, metric: Metric, amount: i64) {
         if amount != 0 {
             self.add_quietly(metric, amount);
@@ -162,7 +161,7 @@ impl Ledger {
         }
     }
 
-    /// Adds to a counter or gauge without [pressing](Ledger::is_pressing) for publication.
+    /// Adds to a counter without [pressing](Ledger::is_pressing) for publication.
     pub fn add_quietly(&mut self, metric: Metric, amount: i64) {
         if let Some(delta) = self.deltas.get_mut(metric.index()) {
             *delta = delta.saturating_add(amount);
@@ -180,18 +179,11 @@ impl Ledger {
         self.add(metric, i64::try_from(size).unwrap_or(i64::MAX));
     }
 
-    /// Takes a size off a gauge.
-    pub fn shrink(&mut self, metric: Metric, size: usize) {
-        self.add(
-            metric,
-            i64::try_from(size).unwrap_or(i64::MAX).saturating_neg(),
-        );
-    }
-
     /// Keeps a sample of [`Metric::LatencyMs`].
     pub fn latency(&mut self, ms: u64) {
         self.latencies.push(ms);
         self.dirty = true;
+        self.pressing = true;
     }
 
     /// Whether there is something that must not wait for other business to be published.
@@ -237,17 +229,16 @@ mod tests {
     fn changes_are_summed_and_published_once() {
         let mut ledger = Ledger::default();
         ledger.one(Metric::Skipped(SkipReason::Loop));
-        ledger.grow(Metric::PendingBytes, 10);
-        ledger.shrink(Metric::PendingBytes, 4);
-        ledger.grow(Metric::Pending, 1);
-        ledger.shrink(Metric::Pending, 1);
+        ledger.grow(Metric::Bytes, 10);
+        ledger.grow(Metric::Bytes, 4);
+        ledger.grow(Metric::Retries, 0);
         ledger.latency(7);
         let (mut counted, mut sampled) = (Vec::new(), Vec::new());
         ledger.publish(|m, n| counted.push((m.name(), n)), |ms| sampled.push(ms));
         assert_eq!(
             counted,
             [
-                ("sentry_edge_mirror.rum.pending_bytes".to_owned(), 6),
+                ("sentry_edge_mirror.rum.bytes".to_owned(), 14),
                 ("sentry_edge_mirror.rum.skipped.loop".to_owned(), 1)
             ]
         );

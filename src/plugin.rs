@@ -1,13 +1,16 @@
 //! The composition root of the core: one plugin instance in one worker.
 //!
 //! Request callbacks: [`decide`](Plugin::decide), [`begin`](Plugin::begin), [`chunk`](Plugin::chunk), then
-//! [`end`](Plugin::end) or [`abort`](Plugin::abort), then [`wake`](Plugin::wake). They call no host for anything but
-//! the tick.
-//! Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick), [`call_done`](Plugin::call_done) or
-//! [`drain`](Plugin::drain), then [`next_effect`](Plugin::next_effect) until there is none.
+//! [`end`](Plugin::end) or [`abort`](Plugin::abort). Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick),
+//! [`call_done`](Plugin::call_done) or [`drain`](Plugin::drain). After each, [`next_effect`](Plugin::next_effect) until
+//! there is none.
 //!
-//! Calls leave from ticks only: on nginx a dispatch from anywhere else kills the worker, and in Envoy a tick is a
-//! millisecond away.
+//! When calls leave: on nginx from ticks only, because a dispatch from anywhere else kills the worker. In Envoy a finished
+//! copy leaves in the callback that finished it: the host files every call under the root context, whoever makes it, so
+//! that the answer arrives when the stream is long gone; no tick has to be asked for and ended. Retries leave from ticks.
+//!
+//! When counters are published: together, so that they add up at every moment; at once when nothing is pending and
+//! nothing was published in the last [`PUBLISH_MS`], else that much later.
 
 mod report;
 
@@ -28,18 +31,32 @@ use crate::ticker::Ticker;
 use crate::time::Millis;
 use std::collections::VecDeque;
 
-/// After a skip, the counters are published this much later: a host call a batch, not one a request.
+/// Counters are published this often at most: a few host calls a batch, not ten a request.
 const PUBLISH_MS: u64 = 100;
 /// After the call's timeout, how long the host may take to say so. Then the answer counts as lost.
 const ANSWER_GRACE_MS: u64 = 2_000;
 /// How long a drain may take before what is left is given up.
 const DRAIN_MS: u64 = 10_000;
 
+/// What [`Plugin::next_effect`] is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Dispatching,
-    Publishing,
-    Quiet,
+    /// Sending what is ready.
+    Sending,
+    /// Nothing to send in this callback; counters and the tick are left.
+    Settling,
+    /// Handing out what was settled.
+    Settled,
+}
+
+/// The kind of the callback that is running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Callback {
+    Request,
+    Answer,
+    Tick,
+    /// Start, drain: everything is published.
+    LifeCycle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +64,6 @@ enum Life {
     Serving,
     Draining { until: Millis },
     Over,
-}
-
-/// Values of the gauges as the host knows them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Published {
-    pending: usize,
-    bytes: usize,
-    in_flight: usize,
 }
 
 /// See the module's documentation.
@@ -71,11 +80,13 @@ pub struct Plugin {
     exchanges: usize,
     leaving: Option<Id>,
     stage: Stage,
-    ticked: bool,
-    /// A tick that publishes what request callbacks counted is on its way.
+    callback: Callback,
+    last_published: Option<Millis>,
+    /// The tick that publishes what was counted is on its way.
     publishing_soon: bool,
     effects: VecDeque<Effect<'static>>,
-    published: Published,
+    /// The gauges as the host knows them.
+    published: [usize; 3],
     life: Life,
 }
 
@@ -105,11 +116,12 @@ impl Plugin {
             collecting: 0,
             exchanges: 0,
             leaving: None,
-            stage: Stage::Quiet,
-            ticked: false,
+            stage: Stage::Settled,
+            callback: Callback::Request,
+            last_published: None,
             publishing_soon: false,
             effects: VecDeque::new(),
-            published: Published::default(),
+            published: [0; 3],
             life: Life::Serving,
             config,
         }
@@ -129,7 +141,7 @@ impl Plugin {
             let text = "rum has neither `default` nor `projects`: nothing is mirrored";
             self.journal.say(Level::Warn, text.to_owned());
         }
-        self.publish_next();
+        self.life_cycle();
     }
 
     /// Request callback: what becomes of a request, from its method and target.
@@ -200,6 +212,9 @@ impl Plugin {
         if full {
             self.drop_for_room(project);
         }
+        if self.config.host == HostKind::Envoy {
+            self.stage = Stage::Sending;
+        }
     }
 
     /// Request callback: the request ended before it was complete, or cannot be read.
@@ -208,22 +223,23 @@ impl Plugin {
         self.skip(reason);
     }
 
-    /// The end of every request callback: the tick period to set, if any. Reads the clock only when it must.
-    pub fn wake(&mut self, now: impl FnOnce() -> Millis) -> Option<u32> {
-        let work = self.outbox.has_ready();
-        if !work && (self.publishing_soon || !self.ledger.is_pressing()) {
-            return None;
-        }
-        let now = now();
-        self.publishing_soon = true;
-        let due = if work { now } else { now.after(PUBLISH_MS) };
-        self.ticker.hurry(now, due)
+    /// The host refused the last [`Effect::SetTick`]: it will be asked again.
+    pub fn tick_refused(&mut self) {
+        self.ticker.refused();
+        self.publishing_soon = false;
+    }
+
+    /// Request callback: whether there are effects. Most requests cause none, and then the clock need not be read.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        self.stage != Stage::Settled
     }
 
     /// Root callback: the tick.
     pub fn tick(&mut self) {
-        self.ticked = true;
-        self.stage = Stage::Dispatching;
+        self.callback = Callback::Tick;
+        self.publishing_soon = false;
+        self.stage = Stage::Sending;
     }
 
     /// Root callback: a call has ended.
@@ -237,7 +253,12 @@ impl Plugin {
                 });
             }
         }
-        self.publish_next();
+        self.callback = Callback::Answer;
+        self.stage = match self.config.host {
+            // The slot that is free now is for the next copy.
+            HostKind::Envoy => Stage::Sending,
+            HostKind::Nginx => Stage::Settling,
+        };
     }
 
     /// The host took the call of the last [`Effect::Dispatch`].
@@ -274,22 +295,22 @@ impl Plugin {
             let until = now.after(DRAIN_MS);
             self.life = Life::Draining { until };
         }
-        self.publish_next();
+        self.life_cycle();
     }
 
     /// Root callback: the plugin ends now, whatever is pending.
     pub fn give_up(&mut self, now: Millis) {
         self.life = Life::Draining { until: now };
-        self.publish_next();
+        self.life_cycle();
     }
 
-    /// What the host is to do next, in a root callback.
+    /// What the host is to do next.
     pub fn next_effect(&mut self, now: Millis) -> Option<Effect<'_>> {
         // A host that says nothing about a dispatch has refused it.
         if self.leaving.is_some() {
             self.call_refused(now);
         }
-        while self.stage == Stage::Dispatching {
+        while self.stage == Stage::Sending {
             match self.outbox.next(now) {
                 Next::Dispatch(id) => {
                     self.leaving = Some(id);
@@ -297,18 +318,18 @@ impl Plugin {
                 }
                 Next::Expired(entry) => self.expired(&entry),
                 Next::Lost(id) => self.settle(id, Verdict::Ambiguous(0), now),
-                Next::Idle => self.publish_next(),
+                Next::Idle => self.stage = Stage::Settling,
             }
         }
-        if self.stage == Stage::Publishing {
-            self.stage = Stage::Quiet;
-            self.collect(now);
+        if self.stage == Stage::Settling {
+            self.settle_callback(now);
         }
         self.effects.pop_front()
     }
 
-    fn publish_next(&mut self) {
-        self.stage = Stage::Publishing;
+    fn life_cycle(&mut self) {
+        self.callback = Callback::LifeCycle;
+        self.stage = Stage::Settling;
     }
 
     fn dispatch(&mut self, id: Id) -> Option<Effect<'_>> {
@@ -361,6 +382,7 @@ impl Plugin {
             _ => self.ledger.one(Metric::Skipped(reason)),
         }
         report::skipped(&mut self.journal, reason);
+        self.publish_soon();
     }
 
     fn drop_for_room(&mut self, project: u64) {
@@ -370,6 +392,15 @@ impl Plugin {
             project,
             self.config.limits.max_pending_bytes,
         );
+        self.publish_soon();
+    }
+
+    /// Something was counted in a request callback: a tick must come, unless one is on its way.
+    fn publish_soon(&mut self) {
+        let missing = self.ledger.is_pressing() && !self.publishing_soon;
+        if missing && self.config.host == HostKind::Envoy {
+            self.stage = Stage::Settling;
+        }
     }
 
     fn release(&mut self, exchange: &Exchange) {
@@ -377,8 +408,35 @@ impl Plugin {
         self.exchanges = self.exchanges.saturating_sub(1);
     }
 
-    /// Turns what has changed since the last root callback into effects.
-    fn collect(&mut self, now: Millis) {
+    /// Everything is sent: what else is to be done before the callback ends?
+    fn settle_callback(&mut self, now: Millis) {
+        let callback = std::mem::replace(&mut self.callback, Callback::Request);
+        self.stage = Stage::Settled;
+        let over = callback != Callback::Request && self.is_over(now);
+        if self.publishes(callback, over, now) {
+            self.publish(now);
+        }
+        let stale = self.gauges().map(|(_, value)| value) != self.published;
+        let unpublished = (stale || self.ledger.is_pressing()).then(|| self.publish_due(now));
+        self.publishing_soon = unpublished.is_some();
+        let drained = match self.life {
+            Life::Draining { until } => Some(until),
+            Life::Serving | Life::Over => None,
+        };
+        let due = [self.outbox.due(now), drained, unpublished];
+        let due = due.into_iter().flatten().min();
+        let period = match callback {
+            Callback::Request => due.and_then(|due| self.ticker.hurry(now, due)),
+            _ => self.ticker.settle(now, due, callback == Callback::Tick),
+        };
+        self.effects.extend(period.map(Effect::SetTick));
+        if over {
+            self.effects.push_back(Effect::Done);
+        }
+    }
+
+    /// Whether the drain ends in this callback. What is still pending then is lost.
+    fn is_over(&mut self, now: Millis) -> bool {
         let over = match self.life {
             Life::Draining { until } => {
                 now >= until || (self.outbox.is_empty() && self.exchanges == 0)
@@ -398,8 +456,33 @@ impl Plugin {
                 self.journal.say(Level::Error, text);
             }
         }
-        self.gauges();
-        self.publishing_soon = false;
+        over
+    }
+
+    fn publishes(&self, callback: Callback, over: bool, now: Millis) -> bool {
+        // A clock that went back must not silence the counters.
+        let quiet = self
+            .last_published
+            .is_none_or(|last| now < last || now.since(last) >= PUBLISH_MS);
+        match callback {
+            Callback::Request => false,
+            Callback::Answer => over || (quiet && self.outbox.is_empty()),
+            Callback::Tick => over || quiet,
+            Callback::LifeCycle => true,
+        }
+    }
+
+    fn publish_due(&self, now: Millis) -> Millis {
+        let latest = now.after(PUBLISH_MS);
+        match self.last_published {
+            Some(last) => last.after(PUBLISH_MS).clamp(now, latest),
+            None => latest,
+        }
+    }
+
+    fn publish(&mut self, now: Millis) {
+        self.last_published = Some(now);
+        self.publish_gauges();
         let effects = &mut self.effects;
         let mut latencies = Vec::new();
         self.ledger.publish(
@@ -410,36 +493,28 @@ impl Plugin {
         self.journal.flush(now, |level, line| {
             effects.push_back(Effect::Log(level, line))
         });
-        let drained = match self.life {
-            Life::Draining { until } => Some(until),
-            Life::Serving | Life::Over => None,
-        };
-        let due = [self.outbox.due(now), drained].into_iter().flatten().min();
-        let ticked = std::mem::take(&mut self.ticked);
-        if let Some(period) = self.ticker.settle(now, due, ticked) {
-            effects.push_back(Effect::SetTick(period));
-        }
-        if over {
-            effects.push_back(Effect::Done);
-        }
     }
 
-    fn gauges(&mut self) {
-        let current = Published {
-            pending: self.outbox.len(),
-            bytes: self.outbox.bytes(),
-            in_flight: self.outbox.in_flight(),
-        };
-        let known = std::mem::replace(&mut self.published, current);
-        for (metric, before, after) in [
-            (Metric::Pending, known.pending, current.pending),
-            (Metric::PendingBytes, known.bytes, current.bytes),
-            (Metric::InFlight, known.in_flight, current.in_flight),
-        ] {
-            if before != after {
-                self.ledger.grow(metric, after);
-                self.ledger.shrink(metric, before);
+    fn gauges(&self) -> [(Metric, usize); 3] {
+        [
+            (Metric::Pending, self.outbox.len()),
+            (Metric::PendingBytes, self.outbox.bytes()),
+            (Metric::InFlight, self.outbox.in_flight()),
+        ]
+    }
+
+    fn publish_gauges(&mut self) {
+        let gauges = self.gauges();
+        let known = std::mem::replace(&mut self.published, gauges.map(|(_, value)| value));
+        for ((metric, value), known) in gauges.into_iter().zip(known) {
+            if value == known {
+                continue;
             }
+            let [value, known] = [value, known].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+            self.effects.push_back(match self.config.host {
+                HostKind::Envoy => Effect::Add(metric, value.saturating_sub(known)),
+                HostKind::Nginx => Effect::Set(metric, value.unsigned_abs()),
+            });
         }
     }
 }

@@ -12,6 +12,8 @@ const SOON_MS: u32 = 1;
 const NGINX_MS: u32 = 4;
 /// No timer longer than this: the host's clock may jump.
 const LONGEST_MS: u64 = 60_000;
+/// A tick that is this late will not come when we think: the clock has jumped ahead.
+const LATE_MS: u64 = 1_000;
 
 /// The state of the host's timer.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Ticker {
     host: HostKind,
     /// When the host ticks next, as far as we asked for it.
     armed: Option<Millis>,
+    /// The period that the host repeats by itself.
+    period: u32,
     started: bool,
 }
 
@@ -29,6 +33,7 @@ impl Ticker {
         Self {
             host,
             armed: None,
+            period: 0,
             started: false,
         }
     }
@@ -36,7 +41,7 @@ impl Ticker {
     /// The period to set so that a tick comes at `due`, or sooner; nothing if it will. For request callbacks: it never
     /// puts a tick off.
     pub fn hurry(&mut self, now: Millis, due: Millis) -> Option<u32> {
-        if self.host == HostKind::Nginx || self.armed.is_some_and(|armed| armed <= due) {
+        if self.host == HostKind::Nginx || self.comes_by(now, due) {
             return None;
         }
         Some(self.arm(now, due))
@@ -53,18 +58,35 @@ impl Ticker {
             (None, None) => None,
             (None, Some(_)) => {
                 self.armed = None;
+                self.period = 0;
                 Some(0)
             }
             // A tick that comes too early costs less than putting it off at every answer.
-            (Some(due), Some(armed)) if armed <= due && !ticked => None,
-            (Some(due), _) => Some(self.arm(now, due)),
+            (Some(due), _) if !ticked && self.comes_by(now, due) => None,
+            (Some(due), _) => {
+                let repeated = self.period;
+                let period = self.arm(now, due);
+                (!ticked || period != repeated).then_some(period)
+            }
         }
+    }
+
+    fn comes_by(&self, now: Millis, due: Millis) -> bool {
+        self.armed
+            .is_some_and(|armed| armed <= due && now.since(armed) < LATE_MS)
+    }
+
+    /// The host did not take the last period.
+    pub fn refused(&mut self) {
+        self.armed = None;
+        self.period = 0;
     }
 
     fn arm(&mut self, now: Millis, due: Millis) -> u32 {
         let wait = due.since(now).min(LONGEST_MS);
         let period = u32::try_from(wait).unwrap_or(SOON_MS).max(SOON_MS);
         self.armed = Some(now.after(u64::from(period)));
+        self.period = period;
         period
     }
 }
@@ -93,8 +115,13 @@ mod tests {
             "not put off"
         );
         assert_eq!(ticker.hurry(T.after(3), T.after(3)), Some(1));
-        assert_eq!(ticker.settle(T.after(4), None, true), Some(0));
-        assert_eq!(ticker.settle(T.after(5), None, false), None);
+        assert_eq!(
+            ticker.settle(T.after(4), Some(T.after(5)), true),
+            None,
+            "it repeats"
+        );
+        assert_eq!(ticker.settle(T.after(5), None, true), Some(0));
+        assert_eq!(ticker.settle(T.after(6), None, false), None);
     }
 
     #[test]
@@ -102,6 +129,19 @@ mod tests {
         let mut ticker = Ticker::new(HostKind::Envoy);
         assert_eq!(ticker.hurry(T, Millis(u64::MAX)), Some(60_000));
         assert_eq!(ticker.hurry(T, Millis(0)), Some(1));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_does_not_lose_the_tick() {
+        let mut ticker = Ticker::new(HostKind::Envoy);
+        ticker.hurry(T, T.after(50_000));
+        let later = T.after(3_600_000);
+        assert_eq!(
+            ticker.settle(later, Some(later.after(10)), false),
+            Some(10),
+            "ahead"
+        );
+        assert_eq!(ticker.hurry(T, T.after(10)), Some(10), "back");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The entry points that the host calls, by their names in the proxy-wasm ABI 0.2.1.
 //!
-//! Only what is needed is exported in the end: `make build` removes the SDK's other entry points, so that the host does
-//! not even call for responses and logs. Every one of these bears any argument, in any order.
+//! Nothing else is exported in the end: `make build` removes the SDK's other entry points. Every one of these bears any argument, in any order.
 // The symbols are the interface; no Rust path leads here.
 #![allow(unsafe_code, unreachable_pub)]
 
@@ -109,6 +108,22 @@ pub extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> Action {
     });
     Action::Continue
 }
+
+/// The answer is none of our business. ngx_wasm_module calls these three without looking whether they are there.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_response_headers(_id: u32, _count: usize, _end: bool) -> Action {
+    Action::Continue
+}
+
+/// See [`proxy_on_response_headers`].
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_response_body(_id: u32, _size: usize, _end: bool) -> Action {
+    Action::Continue
+}
+
+/// See [`proxy_on_response_headers`].
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_log(_id: u32) {}
 
 /// A call has ended.
 #[unsafe(no_mangle)]

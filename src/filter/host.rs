@@ -114,10 +114,10 @@ pub(super) fn now() -> Millis {
     }
 }
 
-/// Sets the tick of the current context's root; 0 ends it.
-pub(super) fn set_tick(period_ms: u32) {
-    // Refused only by a host without timers: then nothing could be sent anyway, and the metrics show it.
-    let _ = unsafe { proxy_set_tick_period_milliseconds(period_ms) };
+/// Sets the tick of the current context's root; 0 ends it. `false` if the host refuses.
+pub(super) fn set_tick(period_ms: u32) -> bool {
+    let status = unsafe { proxy_set_tick_period_milliseconds(period_ms) };
+    status == OK
 }
 
 /// Takes over what the host has put into memory that [`allocate`] gave it.
@@ -212,13 +212,13 @@ pub(super) fn define_metric(kind: Kind, name: &str) -> Option<u32> {
     (status == OK).then_some(id)
 }
 
-/// Adds to a counter or gauge.
+/// Adds to a counter, or on Envoy to a gauge.
 pub(super) fn add_to_metric(id: u32, amount: i64) {
     // A metric that cannot be counted must not stop the traffic.
     let _ = unsafe { proxy_increment_metric(id, amount) };
 }
 
-/// Gives a sample to a histogram.
+/// Gives a sample to a histogram, or sets a gauge.
 pub(super) fn record_metric(id: u32, value: u64) {
     let _ = unsafe { proxy_record_metric(id, value) };
 }

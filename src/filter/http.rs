@@ -36,7 +36,7 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) {
     };
     if let Some(destination) = plugin.decide(&method, &target) {
         let map = host::map(Map::Request).unwrap_or_default();
-        let source = host::property("source\0address");
+        let source = || host::property("source\0address");
         let scheme = match plugin.config().host {
             // Envoy always sets X-Forwarded-Proto itself.
             HostKind::Envoy => None,
@@ -48,12 +48,12 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) {
                 method: &method,
                 target: &target,
                 headers: Pairs::new(&map),
-                source: source.as_deref(),
+                source: &source,
                 scheme: scheme.as_deref(),
             },
         );
     }
-    finish(plugin, stream, end);
+    finish(root, stream, end);
 }
 
 pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) {
@@ -73,13 +73,11 @@ pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool)
             }
         }
     };
-    finish(plugin, stream, end);
+    finish(root, stream, end);
 }
 
 pub(super) fn end(root: &mut Root, stream: &mut Stream) {
-    if let Some(plugin) = root.plugin() {
-        finish(plugin, stream, true);
-    }
+    finish(root, stream, true);
 }
 
 /// The stream is over, whether the request was complete or not.
@@ -87,15 +85,36 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
     let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) else {
         return;
     };
+    if was_complete(plugin, &exchange) {
+        stream.exchange = Some(exchange);
+        return finish(root, stream, true);
+    }
     plugin.abort(&exchange, SkipReason::Aborted);
-    finish(plugin, stream, false);
+    finish(root, stream, false);
 }
 
-fn finish(plugin: &mut Plugin, stream: &mut Stream, end: bool) {
-    if end && let Some(exchange) = stream.exchange.take() {
-        plugin.end(exchange, host::now());
+/// nginx never says that headers end a request, and has no body callback for a request without a body.
+fn was_complete(plugin: &Plugin, exchange: &Exchange) -> bool {
+    plugin.config().host == HostKind::Nginx
+        && exchange.held() == 0
+        && (exchange.has_no_body() || exchange.announces_no_body() && is_http_1())
+}
+
+fn is_http_1() -> bool {
+    host::property("ngx\0server_protocol").is_some_and(|protocol| protocol.starts_with(b"HTTP/1"))
+}
+
+fn finish(root: &mut Root, stream: &mut Stream, end: bool) {
+    let Some(plugin) = root.plugin() else { return };
+    let exchange = if end { stream.exchange.take() } else { None };
+    if exchange.is_none() && !plugin.has_effects() {
+        return;
     }
-    if let Some(period) = plugin.wake(host::now) {
-        host::set_tick(period);
+    let now = host::now();
+    if let Some(exchange) = exchange {
+        plugin.end(exchange, now);
+    }
+    if plugin.has_effects() {
+        root.request_effects(now);
     }
 }

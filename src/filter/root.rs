@@ -6,6 +6,7 @@ use crate::effect::{Effect, Level};
 use crate::metric::Metric;
 use crate::mirror::reply::{BODY_BYTES, Reply};
 use crate::plugin::Plugin;
+use crate::time::Millis;
 use std::hash::{BuildHasher, RandomState};
 
 /// A root context.
@@ -36,8 +37,9 @@ impl Root {
         };
         // No host configures a context twice; should one do so, nothing goes uncounted.
         if let Some(old) = &mut self.plugin {
-            old.give_up(host::now());
-            self.effects();
+            let now = host::now();
+            old.give_up(now);
+            self.effects(now);
         }
         self.metrics = Metric::all()
             .map(|metric| host::define_metric(metric.kind(), &metric.name()))
@@ -96,26 +98,32 @@ impl Root {
         let Some(plugin) = &mut self.plugin else {
             return true;
         };
-        plugin.drain(host::now());
-        self.effects()
+        let now = host::now();
+        plugin.drain(now);
+        self.effects(now)
+    }
+
+    /// Carries out what a request callback asks for.
+    pub(super) fn request_effects(&mut self, now: Millis) {
+        // The end of a drain is the root context's own affair, and comes in its callbacks only.
+        self.effects(now);
     }
 
     /// Carries out the effects; the end of a drain that came later is told to the host.
     fn carry_out(&mut self) {
-        if self.effects() {
+        if self.effects(host::now()) {
             host::done();
         }
     }
 
     /// Carries out the effects. `true` if the drain is over.
-    fn effects(&mut self) -> bool {
+    fn effects(&mut self, now: Millis) -> bool {
         let Some(plugin) = &mut self.plugin else {
             return true;
         };
         let nginx = plugin.config().host == HostKind::Nginx;
         let metrics = &self.metrics;
         let id = |metric: Metric| metrics.get(metric.index()).copied().flatten();
-        let now = host::now();
         let mut done = false;
         while let Some(effect) = plugin.next_effect(now) {
             match effect {
@@ -131,13 +139,22 @@ impl Root {
                         host::add_to_metric(id, amount);
                     }
                 }
+                Effect::Set(metric, value) => {
+                    if let Some(id) = id(metric) {
+                        host::record_metric(id, value);
+                    }
+                }
                 Effect::Latency(ms) => {
                     if let Some(id) = id(Metric::LatencyMs) {
                         host::record_metric(id, ms);
                     }
                 }
                 Effect::Log(level, line) => host::log(level, &line),
-                Effect::SetTick(period) => host::set_tick(period),
+                Effect::SetTick(period) => {
+                    if !host::set_tick(period) {
+                        plugin.tick_refused();
+                    }
+                }
                 Effect::Done => done = true,
             }
         }

@@ -9,22 +9,20 @@
 
 use crate::config::HostKind;
 
-/// The entry to append to the chain, or `None` when it is complete as it is.
+/// The entry to append to the chain, or `None` when it is complete as it is. `source` is read only when needed.
 #[must_use]
-pub fn missing_peer<'a>(
+pub fn missing_peer(
     host: HostKind,
     chain: Option<&[u8]>,
-    source: Option<&'a [u8]>,
-) -> Option<&'a [u8]> {
-    let peer = peer(source?)?;
-    match (host, chain) {
-        (_, None) => Some(peer),
-        (HostKind::Envoy, Some(_)) => None,
-        (HostKind::Nginx, Some(chain)) => {
-            let last = chain.rsplit(|byte| *byte == b',').next();
-            (last.map(<[u8]>::trim_ascii) != Some(peer)).then_some(peer)
-        }
+    source: &dyn Fn() -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    if host == HostKind::Envoy && chain.is_some() {
+        return None;
     }
+    let source = source()?;
+    let peer = peer(&source)?;
+    let last = chain.and_then(|chain| chain.rsplit(|byte| *byte == b',').next());
+    (last.map(<[u8]>::trim_ascii) != Some(peer)).then(|| peer.to_vec())
 }
 
 /// The address without port and brackets; nothing for a port of 0 or for a socket that has no address.
@@ -50,8 +48,8 @@ mod tests {
 
     fn added(host: HostKind, chain: Option<&str>, source: &str) -> Option<String> {
         let chain = chain.map(str::as_bytes);
-        let peer = missing_peer(host, chain, Some(source.as_bytes()))?;
-        Some(String::from_utf8(peer.to_vec()).unwrap())
+        let peer = missing_peer(host, chain, &|| Some(source.as_bytes().to_vec()))?;
+        Some(String::from_utf8(peer).unwrap())
     }
 
     #[test]
@@ -98,6 +96,6 @@ mod tests {
         for source in ["/run/edge.sock", "@:17", "", ":", "1.2.3.4"] {
             assert_eq!(added(Nginx, Some("1.2.3.4"), source), None, "{source}");
         }
-        assert_eq!(missing_peer(Nginx, None, None), None);
+        assert_eq!(missing_peer(Nginx, None, &|| None), None);
     }
 }

@@ -13,7 +13,7 @@ use crate::sentry::auth::{Authorization, in_query};
 pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// What the filter knows of a request when its headers are complete.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Head<'a, I> {
     /// The method.
     pub method: &'a [u8],
@@ -21,8 +21,8 @@ pub struct Head<'a, I> {
     pub target: &'a [u8],
     /// All headers; pseudo headers among them are passed over.
     pub headers: I,
-    /// The property `source.address`.
-    pub source: Option<&'a [u8]>,
+    /// Reads the property `source.address`. A host call that most requests can do without.
+    pub source: &'a dyn Fn() -> Option<Vec<u8>>,
     /// Scheme of the client's connection, for hosts that do not say it in X-Forwarded-Proto themselves.
     pub scheme: Option<&'a [u8]>,
 }
@@ -38,6 +38,8 @@ pub struct CopyHeaders {
     pub omitted: usize,
     /// Content-Length of the request.
     pub content_length: Option<u64>,
+    /// Transfer-Encoding is there.
+    pub transfer_encoding: bool,
 }
 
 /// What the filter does with a header of a request.
@@ -49,6 +51,7 @@ enum Rule {
     ForwardedFor,
     ForwardedProto,
     ContentLength,
+    TransferEncoding,
     Leave,
 }
 
@@ -79,6 +82,8 @@ fn rule(name: &[u8]) -> Rule {
         b"x-forwarded-proto" => Rule::ForwardedProto,
         // Never copied: it sizes the capture, and the host counts the body itself.
         b"content-length" => Rule::ContentLength,
+        // Never copied, it belongs to the connection: it announces a body.
+        b"transfer-encoding" => Rule::TransferEncoding,
         // Client hints say what user-agent no longer does.
         [b's', b'e', b'c', b'-', b'c', b'h', b'-', b'u', b'a', ..] => Rule::Copy,
         _ => Rule::Leave,
@@ -101,6 +106,7 @@ where
         basic: None,
         omitted: 0,
         content_length: None,
+        transfer_encoding: false,
     };
     let mut chain: Vec<&[u8]> = Vec::new();
     let mut proto = None;
@@ -127,6 +133,7 @@ where
             Rule::Authorization => authorization = authorization.or(Some(value)),
             Rule::ForwardedFor => chain.push(value),
             Rule::ForwardedProto => proto = proto.or(Some(value)),
+            Rule::TransferEncoding => copy.transfer_encoding = true,
             Rule::ContentLength => {
                 copy.content_length = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
             }
@@ -139,7 +146,7 @@ where
         _ => {}
     }
     let peer = missing_peer(host, chain.last().copied(), head.source);
-    forwarded_for(&mut copy.list, &chain, peer);
+    forwarded_for(&mut copy.list, &chain, peer.as_deref());
     if let Some(proto) = proto.or(head.scheme) {
         copy.list.push(b"x-forwarded-proto", &[proto]);
     }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # finish.sh IN OUT: what is done to the module after rustc.
 #
-# wasm-metadce removes every export that src/filter/exports.json does not list: the SDK's entry points for responses, logs
-# and TCP, which a host would call for every request. Then wasm-opt. The features are those that Envoy's V8 accepts.
+# wasm-metadce removes every export that src/filter/exports.json does not list: those of the SDK, which nobody
+# needs, and with them its dispatcher. Then wasm-opt. The features are those that Envoy's V8 accepts.
 set -euo pipefail
 in=$1 out=$2
 cd "$(dirname "$0")/../.."

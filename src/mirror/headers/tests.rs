@@ -25,7 +25,7 @@ fn copy(target: &str, headers: &[(&str, &[u8])], source: Option<&str>) -> CopyHe
             method: b"POST",
             target: target.as_bytes(),
             headers: pairs.iter().copied(),
-            source: source.map(str::as_bytes),
+            source: &|| source.map(|source| source.as_bytes().to_vec()),
             scheme: None,
         },
     )

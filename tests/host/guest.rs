@@ -1,0 +1,127 @@
+//! The compiled module: loaded once per process, checked against what the hosts offer, linked per instance.
+//!
+//! Only the wasm features that both hosts take are switched on, so a build with others fails here and not at a user's
+//! Envoy.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use wasmtime::{Config, Engine, Linker, Module, OptLevel};
+
+use super::options::Profile;
+use super::rules::NEEDED_EXPORTS;
+use super::state::State;
+use super::{abi, wasi};
+
+/// A module that can be run.
+#[derive(Clone)]
+pub struct Guest(Module);
+
+impl Guest {
+    /// The project's module. Where: `SENTRY_EDGE_MIRROR_WASM`, else `dist/sentry_edge_mirror.wasm`.
+    pub fn sentry_edge_mirror() -> &'static Self {
+        static GUEST: OnceLock<Guest> = OnceLock::new();
+        GUEST.get_or_init(|| {
+            let path = Self::path();
+            let bytes = std::fs::read(&path).unwrap_or_else(|error| {
+                panic!(
+                    "{} cannot be read ({error}): run make build",
+                    path.display()
+                );
+            });
+            Self::from_bytes(&bytes).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+        })
+    }
+
+    pub fn path() -> PathBuf {
+        let default = || {
+            [
+                env!("CARGO_MANIFEST_DIR"),
+                "dist",
+                "sentry_edge_mirror.wasm",
+            ]
+            .iter()
+            .collect()
+        };
+        std::env::var_os("SENTRY_EDGE_MIRROR_WASM").map_or_else(default, PathBuf::from)
+    }
+
+    /// A module in binary or text form.
+    pub fn from_bytes(bytes: impl AsRef<[u8]>) -> Result<Self, String> {
+        Module::new(engine(), bytes)
+            .map(Self)
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    pub(super) fn module(&self) -> &Module {
+        &self.0
+    }
+
+    /// What a real host would say of the module before it runs: unknown imports, missing exports, wrong ABI.
+    pub(super) fn check(&self, profile: Profile, linker: &Linker<State>) -> Result<(), String> {
+        let exported = |name: &str| self.0.get_export(name).is_some();
+        let mut problems = Vec::new();
+        if !exported("proxy_abi_version_0_2_1") {
+            problems.push("it does not export proxy_abi_version_0_2_1".to_owned());
+        }
+        if !exported("malloc") && !exported("proxy_on_memory_allocate") {
+            problems.push("it exports neither malloc nor proxy_on_memory_allocate".to_owned());
+        }
+        if !exported("memory") {
+            problems.push("it does not export its memory".to_owned());
+        }
+        let mut store =
+            wasmtime::Store::new(engine(), State::new(profile, super::Options::new("")));
+        for import in self.0.imports() {
+            let (module, name) = (import.module(), import.name());
+            let offered = linker.get(&mut store, module, name).is_ok();
+            if !offered || (profile == Profile::Nginx && !wasi::nginx_offers(module, name)) {
+                problems.push(format!(
+                    "it imports {module}.{name}, which {profile:?} does not offer"
+                ));
+            }
+        }
+        if profile == Profile::Nginx {
+            let missing: Vec<_> = NEEDED_EXPORTS
+                .into_iter()
+                .filter(|name| !exported(name))
+                .collect();
+            if !missing.is_empty() {
+                problems.push(format!(
+                    "nginx: {} ({})",
+                    super::Rule::MissingExport.text(),
+                    missing.join(", ")
+                ));
+            }
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(format!(
+                "the module cannot be loaded: {}",
+                problems.join("; ")
+            ))
+        }
+    }
+}
+
+pub(super) fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let mut config = Config::new();
+        config.consume_fuel(true);
+        // Tests compile the module far more often than they run a hot loop in it.
+        config.cranelift_opt_level(OptLevel::None);
+        config.wasm_simd(false).wasm_relaxed_simd(false);
+        config.wasm_multi_memory(false).wasm_memory64(false);
+        config.wasm_tail_call(false).wasm_extended_const(false);
+        Engine::new(&config).unwrap()
+    })
+}
+
+pub(super) fn linker() -> Linker<State> {
+    let mut linker = Linker::new(engine());
+    abi::link(&mut linker).unwrap();
+    wasi::link(&mut linker).unwrap();
+    linker
+}

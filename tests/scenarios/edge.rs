@@ -1,0 +1,126 @@
+//! What a scenario may do, and the macro that runs it everywhere.
+
+use crate::host::{Call, Profile, Reply, Request};
+
+/// A running edge: the core, or the module in a host.
+pub trait Edge: Sized {
+    fn start(profile: Profile, config: &str) -> Self;
+    fn profile(&self) -> Profile;
+
+    /// A whole request; it must come out of the filter as it went in.
+    fn send(&mut self, request: &Request);
+    /// The headers of a request whose body follows piece by piece.
+    fn open(&mut self, request: &Request) -> u32;
+    fn body(&mut self, stream: u32, chunk: &[u8], end: bool);
+    /// The client goes away.
+    fn abort(&mut self, stream: u32);
+
+    fn advance(&mut self, ms: u64);
+    /// The calls since the last time, in their order.
+    fn calls(&mut self) -> Vec<Call>;
+    fn reply(&mut self, token: u32, reply: &Reply);
+    /// The host refuses the next dispatches.
+    fn refuse(&mut self, count: u32);
+    fn metric(&self, name: &str) -> i64;
+    fn is_ticking(&self) -> bool;
+
+    /// The listener goes away, its streams have ended.
+    fn drain(&mut self);
+    /// The root context has ended.
+    fn is_gone(&self) -> bool;
+
+    /// Envoy's rules bind the core to nothing; nginx sends one call at a time.
+    fn is_nginx(&self) -> bool {
+        self.profile() == Profile::Nginx
+    }
+
+    /// A metric of the leg. Counters are published every 100 ms at most, so that much passes first.
+    fn rum(&mut self, what: &str) -> i64 {
+        self.advance(PUBLISH_MS);
+        self.metric(&format!("sentry_edge_mirror.rum.{what}"))
+    }
+
+    /// The one call since the last time.
+    fn call(&mut self) -> Call {
+        let calls = self.calls();
+        assert_eq!(calls.len(), 1, "{calls:#?}");
+        calls.into_iter().next().unwrap()
+    }
+
+    /// Sends an envelope of project 42 and gives its call.
+    fn envelope(&mut self) -> Call {
+        self.send(&envelope(42));
+        self.advance(5);
+        self.call()
+    }
+
+    /// Counters and gauges as (captured, delivered, failed, dropped, pending).
+    fn books(&mut self) -> [i64; 5] {
+        self.advance(PUBLISH_MS);
+        ["captured", "delivered", "failed", "dropped", "pending"]
+            .map(|what| self.metric(&format!("sentry_edge_mirror.rum.{what}")))
+    }
+
+    /// Every exchange has one outcome, and the gauges agree.
+    fn check_books(&mut self) {
+        let [captured, delivered, failed, dropped, pending] = self.books();
+        let gauge = |what: &str| self.metric(&format!("sentry_edge_mirror.rum.{what}"));
+        assert_eq!(
+            captured,
+            delivered + failed + dropped + pending,
+            "captured {captured}, delivered {delivered}, failed {failed}, dropped {dropped}, pending {pending}"
+        );
+        assert!((0..=pending).contains(&gauge("in_flight")));
+        assert_eq!(pending > 0, gauge("pending_bytes") > 0);
+    }
+}
+
+/// How late a counter may be.
+pub const PUBLISH_MS: u64 = 100;
+
+/// The configuration of the scenarios: 42 and 43 mapped, everything else by default, 7 excluded.
+pub fn config(extra: &str) -> String {
+    config_with_rum("", extra)
+}
+
+pub fn config_with_rum(rum: &str, extra: &str) -> String {
+    format!(
+        r#"{{"host": "HOST", "rum": {{"upstream": "rum.test:80", "authority": "rum.example.com",
+            "projects": {{"42": {{"workspace": "ws", "service_id": "web@42"}}, "43": {{"workspace": "ws", "service_id": "api@43"}}}},
+            "default": {{"workspace": "ws", "service_id": "rest@0"}}, "exclude": [7] {rum}}} {extra}}}"#
+    )
+}
+
+/// The profile's own `host`.
+pub fn for_host(profile: Profile, config: &str) -> String {
+    let host = match profile {
+        Profile::Envoy => "envoy",
+        Profile::Nginx => "nginx",
+    };
+    config.replace("HOST", host)
+}
+
+pub fn envelope(project: u64) -> Request {
+    Request::post(&format!("/api/{project}/envelope/")).chunk(b"{}\n{\"type\":\"event\"}\n{}\n")
+}
+
+/// Runs scenarios, functions over any [`Edge`], natively and in the module, as Envoy and as nginx.
+#[macro_export]
+macro_rules! everywhere {
+    ($($scenario:ident),+ $(,)?) => {
+        $crate::everywhere!(@as core_as_envoy, crate::native::Native, Envoy, $($scenario),+);
+        $crate::everywhere!(@as core_as_nginx, crate::native::Native, Nginx, $($scenario),+);
+        $crate::everywhere!(@as module_in_envoy, crate::module::Module, Envoy, $($scenario),+);
+        $crate::everywhere!(@as module_in_nginx, crate::module::Module, Nginx, $($scenario),+);
+    };
+    (@as $name:ident, $edge:ty, $profile:ident, $($scenario:ident),+) => {
+        mod $name {
+            $(
+                #[test]
+                fn $scenario() {
+                    super::$scenario::<$edge>($crate::host::Profile::$profile);
+                }
+            )+
+        }
+    };
+}

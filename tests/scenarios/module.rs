@@ -1,0 +1,78 @@
+//! The compiled module in the wasmtime host.
+
+use crate::edge::{Edge, for_host};
+use crate::host::{Call, Guest, Host, Options, Profile, Reply, Request, What, When};
+
+pub struct Module {
+    pub host: Host,
+    root: u32,
+}
+
+impl Edge for Module {
+    fn start(profile: Profile, config: &str) -> Self {
+        let options = Options::new(for_host(profile, config));
+        let host = Host::new(profile, Guest::sentry_edge_mirror(), options);
+        let root = host.current_root();
+        Self { host, root }
+    }
+
+    fn profile(&self) -> Profile {
+        self.host.profile()
+    }
+
+    fn send(&mut self, request: &Request) {
+        self.host.send(request).assert_untouched();
+    }
+
+    fn open(&mut self, request: &Request) -> u32 {
+        self.host.open(&request.clone().streamed())
+    }
+
+    fn body(&mut self, stream: u32, chunk: &[u8], end: bool) {
+        self.host.body(stream, chunk, end);
+        if end {
+            self.host.close(stream);
+        }
+    }
+
+    fn abort(&mut self, stream: u32) {
+        self.host.abort(stream).assert_untouched();
+    }
+
+    fn advance(&mut self, ms: u64) {
+        self.host.advance(ms);
+    }
+
+    fn calls(&mut self) -> Vec<Call> {
+        self.host.take_calls()
+    }
+
+    fn reply(&mut self, token: u32, reply: &Reply) {
+        self.host.reply(token, reply);
+    }
+
+    fn refuse(&mut self, count: u32) {
+        const INTERNAL_FAILURE: u32 = 10;
+        self.host.fault(
+            "proxy_http_call",
+            When::Next(count),
+            What::Status(INTERNAL_FAILURE),
+        );
+    }
+
+    fn metric(&self, name: &str) -> i64 {
+        self.host.metric(name)
+    }
+
+    fn is_ticking(&self) -> bool {
+        self.host.is_ticking()
+    }
+
+    fn drain(&mut self) {
+        self.host.drain();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.host.is_gone(self.root)
+    }
+}

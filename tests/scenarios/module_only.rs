@@ -1,0 +1,211 @@
+//! What only the module shows: its imports and exports, host calls, configuration, memory.
+
+use crate::edge::{Edge, config, envelope};
+use crate::host::{Guest, Host, Options, Profile, Reply, Request, StartError, What, When};
+use crate::module::Module;
+
+/// What a stranger's request may cost: path and method.
+#[test]
+fn what_is_not_mirrored_costs_two_host_calls() {
+    for (method, target) in [
+        ("GET", "/"),
+        ("GET", "/_static/dist/app.js"),
+        ("POST", "/api/0/organizations/"),
+        ("OPTIONS", "/api/42/envelope/"),
+        ("POST", "/api/store/"),
+        ("POST", "/api/42/store/"),
+        ("POST", "/api/42/envelope"),
+    ] {
+        let mut edge = Module::start(Profile::Envoy, &config(""));
+        let exchange = edge
+            .host
+            .send(&Request::new(method, target).body_in(&[b'x'; 9_000], 1_000));
+        exchange.assert_untouched();
+        let calls = &exchange.cost.host_calls;
+        assert_eq!(
+            calls.get("proxy_get_header_map_value"),
+            Some(&2),
+            "{method} {target}: {calls:?}"
+        );
+        assert_eq!(
+            exchange.cost.total_host_calls(),
+            2,
+            "{method} {target}: {calls:?}"
+        );
+        assert!(exchange.cost.bytes_to_guest < 200);
+        assert!(!edge.is_ticking());
+    }
+}
+
+/// Skips are published by one tick for many requests.
+#[test]
+fn skipped_projects_cost_no_host_call_each() {
+    let mut edge = Module::start(Profile::Envoy, &config(""));
+    edge.send(&envelope(7));
+    let exchange = edge.host.send(&envelope(7));
+    assert_eq!(exchange.cost.total_host_calls(), 2);
+    edge.advance(150);
+    assert_eq!(edge.rum("skipped.excluded"), 2);
+    assert!(!edge.is_ticking());
+}
+
+/// One copy from the host to the guest, one back at the attempt.
+#[test]
+fn the_body_is_copied_once_each_way() {
+    let mut edge = Module::start(Profile::Envoy, &config(""));
+    let body = vec![b'x'; 200_000];
+    let exchange = edge
+        .host
+        .send(&Request::post("/api/42/envelope/").body_in(&body, 16_384));
+    let cost = exchange.cost;
+    assert!(
+        (200_000..201_000).contains(&cost.bytes_to_guest),
+        "{cost:?}"
+    );
+    assert!(
+        (200_000..202_000).contains(&cost.bytes_from_guest),
+        "{cost:?}"
+    );
+}
+
+#[test]
+fn a_bad_configuration_is_refused_by_envoy_and_passed_through_by_nginx() {
+    let bad = r#"{"rum": {"upstream": "rum", "authority": "a", "workspace": 5}, "mod": "tee"}"#;
+    let refused = Host::try_new(
+        Profile::Envoy,
+        Guest::sentry_edge_mirror(),
+        Options::new(bad),
+    );
+    let Err(StartError::Rejected { logs, .. }) = refused else {
+        panic!("accepted");
+    };
+    let text: String = logs.iter().map(|log| log.text.as_str()).collect();
+    assert!(
+        text.contains("rum.workspace: unknown key") && text.contains("mod: unknown key"),
+        "{text}"
+    );
+
+    let mut host = Host::new(
+        Profile::Nginx,
+        Guest::sentry_edge_mirror(),
+        Options::new(bad),
+    );
+    assert!(
+        host.logs()
+            .iter()
+            .any(|log| log.text.contains("rum.workspace: unknown key"))
+    );
+    host.send(&Request::post("/api/42/envelope/").chunk(b"{}"))
+        .assert_untouched();
+    host.advance(1_000);
+    assert!(host.calls().is_empty());
+}
+
+#[test]
+fn references_are_taken_from_the_environment() {
+    let config = config("")
+        .replace("HOST", "envoy")
+        .replace("web@42", "${SERVICE}");
+    let options = Options::new(config).env("SERVICE", "web@env");
+    let mut host = Host::new(Profile::Envoy, Guest::sentry_edge_mirror(), options);
+    host.send(&envelope(42)).assert_untouched();
+    host.advance(5);
+    assert_eq!(
+        host.only_call().path(),
+        "/rum/sentry/ws/web@env/api/42/envelope/"
+    );
+}
+
+#[test]
+fn nginx_spilled_a_body() {
+    let options = Options {
+        client_body_buffer_size: 1_000,
+        ..Options::new(config("").replace("HOST", "nginx"))
+    };
+    let mut host = Host::new(Profile::Nginx, Guest::sentry_edge_mirror(), options);
+    host.send(&Request::post("/api/42/envelope/").chunk(vec![0; 2_000]))
+        .assert_untouched();
+    host.advance(200);
+    assert!(host.calls().is_empty());
+    assert_eq!(host.metric("sentry_edge_mirror.rum.skipped.unreadable"), 1);
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_no_copy() {
+    for what in [What::Status(1), What::Nothing, What::Data(vec![0; 3])] {
+        let mut edge = Module::start(Profile::Envoy, &config(""));
+        edge.host
+            .fault("proxy_get_buffer_bytes", When::Next(1), what);
+        edge.send(&envelope(42));
+        edge.advance(200);
+        assert!(edge.calls().is_empty());
+        assert_eq!(
+            (edge.rum("skipped.unreadable"), edge.rum("captured")),
+            (1, 0)
+        );
+    }
+}
+
+/// Two workers share the metrics: gauges must add up.
+#[test]
+fn gauges_of_two_workers_add_up() {
+    let mut one = Module::start(Profile::Envoy, &config(""));
+    let mut two = one
+        .host
+        .beside(config("").replace("HOST", "envoy"))
+        .unwrap();
+    let first = one.envelope();
+    two.send(&envelope(42)).assert_untouched();
+    two.advance(200);
+    assert_eq!(one.books(), [2, 0, 0, 0, 2]);
+    one.reply(first.token, &Reply::status(200));
+    assert_eq!(one.books(), [2, 1, 0, 0, 1]);
+    one.check_books();
+}
+
+#[test]
+fn memory_is_flat_over_100_000_exchanges() {
+    let mut edge = Module::start(Profile::Envoy, &config(""));
+    let small = Request::post("/api/42/envelope/").body_in(&[b'x'; 500], 500);
+    let large = Request::post("/api/43/envelope/").body_in(&[b'x'; 100_000], 16_384);
+    let mut after_warm_up = 0;
+    for round in 0..1_000 {
+        for n in 0..100 {
+            let request = if n % 50 == 0 { &large } else { &small };
+            edge.host.send(request);
+        }
+        edge.advance(2);
+        for (n, call) in edge.calls().into_iter().enumerate() {
+            let status = if n % 10 == 0 { 503 } else { 200 };
+            edge.reply(
+                call.token,
+                &Reply::status(status).header("x-envoy-upstream-service-time", "1"),
+            );
+        }
+        edge.advance(1_000);
+        for call in edge.calls() {
+            edge.reply(call.token, &Reply::status(200));
+        }
+        if round == 20 {
+            after_warm_up = edge.host.memory_bytes();
+        }
+    }
+    let [captured, delivered, ..] = edge.books();
+    assert_eq!(
+        (captured, delivered),
+        (100_000, 100_000),
+        "{:?}",
+        edge.books()
+    );
+    assert_eq!(edge.host.memory_bytes(), after_warm_up);
+    assert!(after_warm_up < 8 << 20, "{after_warm_up}");
+    edge.check_books();
+}
+
+#[test]
+fn the_module_is_small_and_imports_only_what_hosts_have() {
+    // `Guest` checks imports and exports when it is instantiated; the size is a promise of the README.
+    let size = std::fs::metadata(Guest::path()).unwrap().len();
+    assert!(size <= 500_000, "{size} bytes");
+    Module::start(Profile::Envoy, &config(""));
+}

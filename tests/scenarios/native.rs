@@ -1,0 +1,243 @@
+//! The core without a module: the same callbacks in the same order, with the smallest possible host around it.
+
+use crate::edge::{Edge, for_host};
+use crate::host::{Call, Headers, Profile, Reply, Request};
+use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::effect::Effect;
+use sentry_edge_mirror::exchange::Exchange;
+use sentry_edge_mirror::mirror::headers::Head;
+use sentry_edge_mirror::mirror::reply::Reply as Answer;
+use sentry_edge_mirror::outcome::SkipReason;
+use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::time::Millis;
+use std::collections::BTreeMap;
+
+pub struct Native {
+    profile: Profile,
+    plugin: Plugin,
+    now: Millis,
+    /// Period and next tick.
+    tick: Option<(u64, Millis)>,
+    streams: BTreeMap<u32, Option<Exchange>>,
+    next_stream: u32,
+    next_token: u32,
+    calls: Vec<Call>,
+    refuse: u32,
+    metrics: BTreeMap<String, i64>,
+    gone: bool,
+}
+
+impl Native {
+    fn set_tick(&mut self, period: u32) {
+        let period = u64::from(period);
+        self.tick = (period > 0).then(|| (period, self.now.after(period)));
+    }
+
+    /// The end of a request callback.
+    fn finish(&mut self) {
+        if self.plugin.has_effects() {
+            self.carry_out();
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let now = self.now;
+        let mut period = None;
+        while let Some(effect) = self.plugin.next_effect(now) {
+            match effect {
+                Effect::Dispatch(call) => {
+                    let taken = self.refuse == 0;
+                    self.refuse = self.refuse.saturating_sub(1);
+                    if !taken {
+                        self.plugin.call_refused(now);
+                        continue;
+                    }
+                    self.next_token += 1;
+                    self.calls.push(Call {
+                        token: self.next_token,
+                        root: 1,
+                        context: 1,
+                        callback: "proxy_on_tick",
+                        upstream: call.destination.upstream.clone(),
+                        headers: Headers::from_iter(call.headers.iter()),
+                        body: call.body.to_vec(),
+                        trailers: Headers::new(),
+                        timeout_ms: call.timeout_ms,
+                        at_ms: now.0,
+                    });
+                    self.plugin.call_started(self.next_token, now);
+                }
+                Effect::Add(metric, amount) => {
+                    *self.metrics.entry(metric.name()).or_default() += amount;
+                }
+                Effect::Set(metric, value) => {
+                    self.metrics
+                        .insert(metric.name(), i64::try_from(value).unwrap());
+                }
+                Effect::Latency(_) | Effect::Log(..) => {}
+                Effect::SetTick(ms) => period = Some(ms),
+                Effect::Done => self.gone = true,
+            }
+        }
+        if let Some(period) = period {
+            self.set_tick(period);
+        }
+    }
+
+    fn chunk(&mut self, stream: u32, chunk: &[u8]) {
+        // The host is not asked for an empty piece.
+        if chunk.is_empty() {
+            return;
+        }
+        let slot = self.streams.get_mut(&stream).unwrap();
+        if let Some(exchange) = slot.take() {
+            *slot = self.plugin.chunk(exchange, chunk.to_vec());
+        }
+    }
+
+    fn end(&mut self, stream: u32) {
+        if let Some(Some(exchange)) = self.streams.remove(&stream) {
+            self.plugin.end(exchange, self.now);
+        }
+    }
+}
+
+impl Edge for Native {
+    fn start(profile: Profile, config: &str) -> Self {
+        let config = for_host(profile, config);
+        let config = Config::parse(config.as_bytes(), &|_| None).unwrap();
+        let mut plugin = Plugin::new(config, 1);
+        plugin.start("test");
+        let mut edge = Self {
+            profile,
+            plugin,
+            now: Millis(1_767_225_600_000),
+            tick: None,
+            streams: BTreeMap::new(),
+            next_stream: 0,
+            next_token: 0,
+            calls: Vec::new(),
+            refuse: 0,
+            metrics: BTreeMap::new(),
+            gone: false,
+        };
+        edge.carry_out();
+        edge
+    }
+
+    fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    fn send(&mut self, request: &Request) {
+        let stream = self.open(request);
+        // nginx hands the body over in one piece.
+        let chunks = match self.profile {
+            Profile::Envoy => request.chunks.clone(),
+            Profile::Nginx => vec![request.body()],
+        };
+        for chunk in &chunks {
+            self.chunk(stream, chunk);
+        }
+        self.end(stream);
+        self.finish();
+    }
+
+    fn open(&mut self, request: &Request) -> u32 {
+        let text = |name: &str| request.headers.get(name).unwrap_or_default().to_vec();
+        let (method, target) = (text(":method"), text(":path"));
+        let source = || {
+            let properties = request.properties.iter();
+            let (_, value) = properties
+                .clone()
+                .find(|(path, _)| path == "source.address")?;
+            Some(value.clone())
+        };
+        let exchange = self
+            .plugin
+            .decide(&method, &target)
+            .and_then(|destination| {
+                let pairs: Vec<(&[u8], &[u8])> = request.headers.iter().collect();
+                self.plugin.begin(
+                    destination,
+                    &Head {
+                        method: &method,
+                        target: &target,
+                        headers: pairs.iter().copied(),
+                        source: &source,
+                        scheme: None,
+                    },
+                )
+            });
+        self.next_stream += 1;
+        self.streams.insert(self.next_stream, exchange);
+        self.finish();
+        self.next_stream
+    }
+
+    fn body(&mut self, stream: u32, chunk: &[u8], end: bool) {
+        self.chunk(stream, chunk);
+        if end {
+            self.end(stream);
+        }
+        self.finish();
+    }
+
+    fn abort(&mut self, stream: u32) {
+        if let Some(Some(exchange)) = self.streams.remove(&stream) {
+            self.plugin.abort(&exchange, SkipReason::Aborted);
+        }
+        self.finish();
+    }
+
+    fn advance(&mut self, ms: u64) {
+        let until = self.now.after(ms);
+        while let Some((period, due)) = self.tick.filter(|(_, due)| *due <= until) {
+            self.now = due;
+            self.tick = Some((period, due.after(period)));
+            self.plugin.tick();
+            self.carry_out();
+        }
+        self.now = until;
+    }
+
+    fn calls(&mut self) -> Vec<Call> {
+        std::mem::take(&mut self.calls)
+    }
+
+    fn reply(&mut self, token: u32, reply: &Reply) {
+        let answer = Answer {
+            status: reply
+                .headers
+                .text(":status")
+                .and_then(|status| status.parse().ok()),
+            retry_after: reply.headers.get("retry-after"),
+            from_target: reply.headers.get("x-envoy-upstream-service-time").is_some(),
+            body: &reply.body,
+            dispatch_status: None,
+        };
+        self.plugin.call_done(token, &answer, self.now);
+        self.carry_out();
+    }
+
+    fn refuse(&mut self, count: u32) {
+        self.refuse = count;
+    }
+
+    fn metric(&self, name: &str) -> i64 {
+        self.metrics.get(name).copied().unwrap_or_default()
+    }
+
+    fn is_ticking(&self) -> bool {
+        self.tick.is_some()
+    }
+
+    fn drain(&mut self) {
+        self.plugin.drain(self.now);
+        self.carry_out();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone
+    }
+}
