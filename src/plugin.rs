@@ -22,7 +22,7 @@ use crate::effect::{Call, Effect, Level};
 use crate::exchange::{Copy, Exchange};
 use crate::journal::{Journal, Topic};
 use crate::metric::{Ledger, Metric};
-use crate::mirror::capture::Chunk;
+use crate::mirror::capture::Refusal;
 use crate::mirror::decide::{self, Decision, Target};
 use crate::mirror::headers::{Head, Pair, compose};
 use crate::mirror::reply::Reply;
@@ -176,21 +176,28 @@ impl Plugin {
         }
     }
 
-    /// Request callback: a piece of the body. Gives the exchange back unless it is over.
+    /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the exchange back unless it is
+    /// over.
     #[must_use]
-    pub fn chunk(&mut self, mut exchange: Exchange, bytes: Vec<u8>) -> Option<Exchange> {
+    pub fn chunk(
+        &mut self,
+        mut exchange: Exchange,
+        size: usize,
+        fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Option<Exchange> {
         let used = self.outbox.bytes().saturating_add(self.collecting);
         let room = self.config.limits.max_pending_bytes.saturating_sub(used);
         let before = exchange.held();
-        let chunk = exchange.capture().push(bytes, room);
+        let pushed = exchange.capture().push(size, room, fill);
         self.collecting = self
             .collecting
             .saturating_sub(before)
             .saturating_add(exchange.held());
-        match chunk {
-            Chunk::Kept => return Some(exchange),
-            Chunk::TooLarge => self.skip(SkipReason::TooLarge),
-            Chunk::NoRoom => {
+        match pushed {
+            Ok(()) => return Some(exchange),
+            Err(Refusal::TooLarge) => self.skip(SkipReason::TooLarge),
+            Err(Refusal::Unreadable) => self.skip(SkipReason::Unreadable),
+            Err(Refusal::NoRoom) => {
                 self.ledger.one(Metric::Captured);
                 self.drop_for_room(exchange.target.project);
             }
@@ -217,10 +224,10 @@ impl Plugin {
         }
     }
 
-    /// Request callback: the request ended before it was complete, or cannot be read.
-    pub fn abort(&mut self, exchange: &Exchange, reason: SkipReason) {
+    /// Request callback: the request ended before it was complete.
+    pub fn abort(&mut self, exchange: &Exchange) {
         self.release(exchange);
-        self.skip(reason);
+        self.skip(SkipReason::Aborted);
     }
 
     /// The host refused the last [`Effect::SetTick`]: it will be asked again.

@@ -9,6 +9,7 @@ use crate::effect::{Call, Level};
 use crate::metric::Kind;
 use crate::time::Millis;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use std::cell::Cell;
 use std::ptr::null_mut;
 
 /// The status of a host call: 0 is success, everything else a reason not to have the result.
@@ -132,6 +133,32 @@ fn take(status: Status, data: *mut u8, size: usize) -> Option<Vec<u8>> {
     Some(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
+thread_local! {
+    /// Where the host's next result of exactly this size is to go, instead of into memory of its own.
+    static DESTINATION: Cell<Option<(*mut u8, usize)>> = const { Cell::new(None) };
+}
+
+/// Appends `size` bytes of a buffer, from its beginning, to `bytes`: the host writes them into the vector's own room.
+/// `None`, and nothing appended, if the host has not exactly that many.
+pub(super) fn append_buffer(buffer: Buffer, size: usize, bytes: &mut Vec<u8>) -> Option<()> {
+    bytes.try_reserve(size).ok()?;
+    let room = bytes.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+    DESTINATION.set(Some((room, size)));
+    let (mut data, mut length) = (null_mut(), 0);
+    let status =
+        unsafe { proxy_get_buffer_bytes(buffer.code(), 0, size, &raw mut data, &raw mut length) };
+    // Still there: the host did not allocate, or not for this.
+    let used = DESTINATION.take().is_none() && data == room;
+    if used {
+        // The room is ours and `size` long; a host that filled less of it says so.
+        return (status == OK && length == size).then(|| unsafe {
+            bytes.set_len(bytes.len().saturating_add(size));
+        });
+    }
+    let chunk = take(status, data, length)?;
+    (chunk.len() == size).then(|| bytes.extend_from_slice(&chunk))
+}
+
 /// `size` bytes of a buffer from its beginning.
 pub(super) fn buffer(buffer: Buffer, size: usize) -> Option<Vec<u8>> {
     let (mut data, mut length) = (null_mut(), 0);
@@ -177,7 +204,7 @@ pub(super) fn dispatch(
     scratch: &mut Vec<u8>,
 ) -> Option<u32> {
     let scheme = scheme.map(|scheme| (&b":scheme"[..], scheme.as_bytes()));
-    pairs::write(scratch, scheme.into_iter().chain(call.headers.iter()));
+    pairs::write(scratch, scheme, call.headers);
     let upstream = call.destination.upstream.as_bytes();
     // An empty map: its count.
     let trailers = 0_u32.to_le_bytes();
@@ -230,6 +257,13 @@ pub(super) fn done() {
 
 /// Memory for the host to put a result into; null when there is none, which fails the host's call instead of us.
 pub(super) fn allocate(size: usize) -> *mut u8 {
+    match DESTINATION.get() {
+        Some((room, expected)) if expected == size => {
+            DESTINATION.set(None);
+            return room;
+        }
+        _ => {}
+    }
     let mut memory = Vec::<u8>::new();
     if memory.try_reserve_exact(size).is_err() {
         return null_mut();

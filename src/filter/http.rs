@@ -6,7 +6,6 @@ use super::root::Root;
 use crate::config::HostKind;
 use crate::exchange::Exchange;
 use crate::mirror::headers::Head;
-use crate::outcome::SkipReason;
 use crate::plugin::Plugin;
 
 /// A stream context.
@@ -61,17 +60,11 @@ pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool)
     let Some(exchange) = stream.exchange.take() else {
         return;
     };
-    stream.exchange = if size == 0 {
-        Some(exchange)
-    } else {
-        match host::buffer(Buffer::RequestBody, size) {
-            Some(chunk) if chunk.len() == size => plugin.chunk(exchange, chunk),
-            // Less than was announced would be a copy that is not the request.
-            _ => {
-                plugin.abort(&exchange, SkipReason::Unreadable);
-                None
-            }
-        }
+    stream.exchange = match size {
+        0 => Some(exchange),
+        _ => plugin.chunk(exchange, size, |body| {
+            host::append_buffer(Buffer::RequestBody, size, body)
+        }),
     };
     finish(root, stream, end);
 }
@@ -89,7 +82,7 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
         stream.exchange = Some(exchange);
         return finish(root, stream, true);
     }
-    plugin.abort(&exchange, SkipReason::Aborted);
+    plugin.abort(&exchange);
     finish(root, stream, false);
 }
 

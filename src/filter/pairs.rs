@@ -4,6 +4,7 @@
 //! the value, a NUL. Source: the ABI specification and both hosts' sources. A map that does not keep to it ends where
 //! it stops making sense.
 
+use crate::mirror::header_list::HeaderList;
 use crate::mirror::headers::Pair;
 
 /// The pairs of a map in the host's format.
@@ -50,36 +51,53 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
 }
 
-/// Writes a map into `buffer`, which is cleared first.
-pub(super) fn write<'a>(buffer: &mut Vec<u8>, pairs: impl Iterator<Item = Pair<'a>> + Clone) {
-    let size = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes();
+/// Writes the list, behind at most one header more, into `buffer`, which is cleared first.
+pub(super) fn write(buffer: &mut Vec<u8>, first: Option<Pair<'_>>, list: &HeaderList) {
+    let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
+    let count = list.len().saturating_add(first.iter().len());
     buffer.clear();
-    let count = u32::try_from(pairs.clone().count()).unwrap_or(u32::MAX);
-    buffer.extend_from_slice(&count.to_le_bytes());
-    for (name, value) in pairs.clone() {
-        buffer.extend_from_slice(&size(name));
-        buffer.extend_from_slice(&size(value));
+    buffer.reserve(list.data().len().saturating_add(count.saturating_mul(8)));
+    buffer.extend_from_slice(&size(count));
+    if let Some((name, value)) = first {
+        buffer.extend_from_slice(&size(name.len()));
+        buffer.extend_from_slice(&size(value.len()));
     }
-    for (name, value) in pairs {
+    for (name, value) in list.lengths() {
+        buffer.extend_from_slice(&name.to_le_bytes());
+        buffer.extend_from_slice(&value.to_le_bytes());
+    }
+    if let Some((name, value)) = first {
         for part in [name, value] {
             buffer.extend_from_slice(part);
             buffer.push(0);
         }
     }
+    buffer.extend_from_slice(list.data());
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Pairs, write};
+    use crate::mirror::header_list::HeaderList;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn what_is_written_is_read(map in prop::collection::vec(any::<(Vec<u8>, Vec<u8>)>(), 0..8)) {
+            let mut list = HeaderList::default();
+            for (name, value) in &map {
+                list.push(name, &[value]);
+            }
+            let read = |buffer: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
+                Pairs::new(buffer).map(|(n, v)| (n.to_vec(), v.to_vec())).collect()
+            };
             let mut buffer = vec![1, 2, 3];
-            write(&mut buffer, map.iter().map(|(n, v)| (n.as_slice(), v.as_slice())));
-            let read: Vec<_> = Pairs::new(&buffer).map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
-            prop_assert_eq!(read, map);
+            write(&mut buffer, None, &list);
+            prop_assert_eq!(&read(&buffer), &map);
+            write(&mut buffer, Some((b":scheme", b"https")), &list);
+            let (first, rest) = read(&buffer).split_first().map(|(f, r)| (f.clone(), r.to_vec())).unwrap();
+            prop_assert_eq!(first, (b":scheme".to_vec(), b"https".to_vec()));
+            prop_assert_eq!(rest, map);
         }
 
         #[test]

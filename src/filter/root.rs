@@ -48,14 +48,14 @@ impl Root {
         let mut plugin = Plugin::new(config, seed);
         plugin.start(env!("EDGE_MIRROR_VERSION"));
         self.plugin = Some(plugin);
-        self.carry_out();
+        self.carry_out(host::now());
         true
     }
 
     pub(super) fn tick(&mut self) {
         if let Some(plugin) = &mut self.plugin {
             plugin.tick();
-            self.carry_out();
+            self.carry_out(host::now());
         }
     }
 
@@ -89,8 +89,9 @@ impl Root {
             body: body.as_deref().unwrap_or_default(),
             dispatch_status: dispatch_status.as_deref(),
         };
-        plugin.call_done(token, &reply, host::now());
-        self.carry_out();
+        let now = host::now();
+        plugin.call_done(token, &reply, now);
+        self.carry_out(now);
     }
 
     /// The host wants the context to end; `true` if it may at once.
@@ -110,8 +111,8 @@ impl Root {
     }
 
     /// Carries out the effects; the end of a drain that came later is told to the host.
-    fn carry_out(&mut self) {
-        if self.effects(host::now()) {
+    fn carry_out(&mut self, now: Millis) {
+        if self.effects(now) {
             host::done();
         }
     }

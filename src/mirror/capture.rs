@@ -1,21 +1,21 @@
 //! The bounded copy of a body while it streams past.
 //!
-//! The host hands out each chunk in a buffer of our own (its one copy, host to guest). A body that comes in one
-//! chunk keeps that buffer. Room for more is reserved from Content-Length, but never more than twice what has
-//! really come (at least [`STEP`]): a client that announces 10 MiB and sends one byte gets no 10 MiB.
+//! The host writes each chunk straight into the body's own room: one copy, host to guest. Room is reserved from
+//! Content-Length, but never more than twice what has really come (at least [`STEP`]): a client that announces 10 MiB
+//! and sends one byte gets no 10 MiB.
 
 /// First reservation. Nearly every envelope is smaller.
 const STEP: usize = 262_144;
 
-/// What became of a chunk.
+/// Why a body is no longer collected. Nothing of it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chunk {
-    /// Kept.
-    Kept,
-    /// The body is over the limit: nothing of it is kept.
+pub enum Refusal {
+    /// The body is over the limit.
     TooLarge,
-    /// The budget has no room for it: nothing of it is kept.
+    /// The budget has no room for it.
     NoRoom,
+    /// The host did not hand out what it announced.
+    Unreadable,
 }
 
 /// A body that is being collected.
@@ -45,36 +45,51 @@ impl Capture {
         })
     }
 
-    /// Takes a chunk. `room` is what the budget has left, beside what this capture [holds](Self::held).
-    pub fn push(&mut self, chunk: Vec<u8>, room: usize) -> Chunk {
-        let length = self.body.len().saturating_add(chunk.len());
-        if length > self.max {
+    /// Takes a chunk of `size` bytes, which `fill` appends. `room` is what the budget has left, beside what this capture
+    /// [holds](Self::held).
+    ///
+    /// # Errors
+    /// Why the body is not collected any more.
+    pub fn push(
+        &mut self,
+        size: usize,
+        room: usize,
+        fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Result<(), Refusal> {
+        let result = self.reserve(size, room).and_then(|()| {
+            let length = self.body.len().saturating_add(size);
+            fill(&mut self.body)
+                .filter(|()| self.body.len() == length)
+                .ok_or(Refusal::Unreadable)
+        });
+        if result.is_err() {
             self.body = Vec::new();
-            return Chunk::TooLarge;
+        }
+        result
+    }
+
+    fn reserve(&mut self, size: usize, room: usize) -> Result<(), Refusal> {
+        let length = self.body.len().saturating_add(size);
+        if length > self.max {
+            return Err(Refusal::TooLarge);
         }
         let room = self.body.capacity().saturating_add(room);
         if length > room {
-            self.body = Vec::new();
-            return Chunk::NoRoom;
+            return Err(Refusal::NoRoom);
         }
-        if self.body.is_empty() {
-            self.body = chunk;
-            return Chunk::Kept;
+        if length <= self.body.capacity() {
+            return Ok(());
         }
-        if length > self.body.capacity() {
-            let announced = self.announced.unwrap_or_default();
-            let wanted = announced
-                .min(length.saturating_mul(2).max(STEP))
-                .max(length)
-                .min(room);
-            let additional = wanted.saturating_sub(self.body.len());
-            if self.body.try_reserve_exact(additional).is_err() {
-                self.body = Vec::new();
-                return Chunk::NoRoom;
-            }
-        }
-        self.body.extend_from_slice(&chunk);
-        Chunk::Kept
+        // The first chunk of a body of unknown length is mostly the whole of it.
+        let ahead = match (self.announced, self.body.is_empty()) {
+            (Some(announced), _) => announced.min(length.saturating_mul(2).max(STEP)),
+            (None, true) => length,
+            (None, false) => length.saturating_mul(2).min(self.max),
+        };
+        let wanted = ahead.min(room).max(length);
+        self.body
+            .try_reserve_exact(wanted.saturating_sub(self.body.len()))
+            .map_err(|_| Refusal::NoRoom)
     }
 
     /// Bytes that the capture occupies.
@@ -93,57 +108,80 @@ impl Capture {
 
 #[cfg(test)]
 mod tests {
-    use super::{Capture, Chunk, STEP};
+    use super::{Capture, Refusal, STEP};
 
     const MAX: usize = 1_000_000;
+
+    fn push(capture: &mut Capture, bytes: &[u8], room: usize) -> Result<(), Refusal> {
+        capture.push(bytes.len(), room, |body| {
+            body.extend_from_slice(bytes);
+            Some(())
+        })
+    }
 
     #[test]
     fn the_limit_is_a_limit_whatever_was_announced() {
         for (announced, sizes, end) in [
-            (None, vec![MAX - 1], Chunk::Kept),
-            (None, vec![MAX], Chunk::Kept),
-            (None, vec![MAX + 1], Chunk::TooLarge),
-            (None, vec![1, MAX - 1], Chunk::Kept),
-            (None, vec![1, MAX], Chunk::TooLarge),
-            (Some(3), vec![1, MAX], Chunk::TooLarge),
-            (Some(1_000_000), vec![1, 1], Chunk::Kept),
+            (None, vec![MAX - 1], Ok(())),
+            (None, vec![MAX], Ok(())),
+            (None, vec![MAX + 1], Err(Refusal::TooLarge)),
+            (None, vec![1, MAX - 1], Ok(())),
+            (None, vec![1, MAX], Err(Refusal::TooLarge)),
+            (Some(3), vec![1, MAX], Err(Refusal::TooLarge)),
+            (Some(1_000_000), vec![1, 1], Ok(())),
         ] {
             let mut capture = Capture::new(announced, MAX).unwrap();
-            let last = sizes
+            let pushes = sizes
                 .iter()
-                .map(|size| capture.push(vec![0; *size], MAX * 4))
-                .last();
-            assert_eq!(last, Some(end), "{sizes:?}");
+                .map(|size| push(&mut capture, &vec![0; *size], MAX * 4));
+            assert_eq!(pushes.last(), Some(end), "{sizes:?}");
         }
         assert!(Capture::new(Some(MAX as u64 + 1), MAX).is_none());
         assert!(Capture::new(Some(u64::MAX), MAX).is_none());
     }
 
     #[test]
-    fn one_byte_chunks_give_the_body() {
-        let body: Vec<u8> = (0..=255).cycle().take(2000).collect();
+    fn one_byte_chunks_give_the_body_with_few_reservations() {
+        let body: Vec<u8> = (0..=255).cycle().take(20_000).collect();
         let mut capture = Capture::new(None, MAX).unwrap();
+        let mut capacities = Vec::new();
         for byte in &body {
-            assert_eq!(capture.push(vec![*byte], MAX), Chunk::Kept);
+            assert_eq!(push(&mut capture, &[*byte], MAX), Ok(()));
+            capacities.push(capture.held());
         }
+        capacities.dedup();
+        assert!(capacities.len() < 20, "{capacities:?}");
         assert_eq!(capture.into_body(), body);
     }
 
     #[test]
     fn an_announced_length_reserves_no_more_than_what_is_likely() {
         let mut capture = Capture::new(Some(1_000_000), MAX).unwrap();
-        capture.push(vec![0; 10], MAX);
-        capture.push(vec![0; 10], MAX);
+        push(&mut capture, &[0; 10], MAX).unwrap();
         assert!(capture.held() <= STEP, "{}", capture.held());
-        capture.push(vec![0; STEP], MAX);
+        push(&mut capture, &vec![0; STEP], MAX).unwrap();
         assert!(capture.held() <= 3 * STEP);
+        let mut capture = Capture::new(Some(200_000), MAX).unwrap();
+        push(&mut capture, &[0; 16_384], MAX).unwrap();
+        assert_eq!(capture.held(), 200_000, "once for the whole body");
     }
 
     #[test]
     fn without_room_nothing_is_kept() {
         let mut capture = Capture::new(None, MAX).unwrap();
-        assert_eq!(capture.push(vec![0; 100], 100), Chunk::Kept);
-        assert_eq!(capture.push(vec![0; 100], 99), Chunk::NoRoom);
+        assert_eq!(push(&mut capture, &[0; 100], 100), Ok(()));
+        assert_eq!(push(&mut capture, &[0; 100], 99), Err(Refusal::NoRoom));
         assert_eq!(capture.held(), 0);
+    }
+
+    #[test]
+    fn a_chunk_that_is_not_what_was_announced_is_refused() {
+        let mut capture = Capture::new(None, MAX).unwrap();
+        assert_eq!(capture.push(5, MAX, |_| None), Err(Refusal::Unreadable));
+        let short = capture.push(5, MAX, |body| {
+            body.push(1);
+            Some(())
+        });
+        assert_eq!(short, Err(Refusal::Unreadable));
     }
 }

@@ -1,11 +1,14 @@
 //! The headers of a copy in one buffer: a copy may wait for minutes, and thousands of them may wait.
+//!
+//! The buffer is laid out as the data of a header map in the proxy-wasm ABI (name, NUL, value, NUL), so that a dispatch
+//! copies it as a whole.
 
 /// Names and values, in order. Two allocations however many there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderList {
     bytes: Vec<u8>,
-    /// End of each name and end of each value in `bytes`.
-    ends: Vec<(usize, usize)>,
+    /// Length of each name and value.
+    lengths: Vec<(u32, u32)>,
 }
 
 impl HeaderList {
@@ -14,39 +17,60 @@ impl HeaderList {
     pub fn with_capacity(headers: usize, bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes),
-            ends: Vec::with_capacity(headers),
+            lengths: Vec::with_capacity(headers),
         }
     }
 
     /// Adds a header whose value is the concatenation of `parts`.
     pub fn push(&mut self, name: &[u8], parts: &[&[u8]]) {
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
-        let name_end = self.bytes.len();
+        self.bytes.push(0);
         for part in parts {
             self.bytes.extend_from_slice(part);
         }
-        self.ends.push((name_end, self.bytes.len()));
+        let added = self.bytes.len().saturating_sub(start);
+        let value = added.saturating_sub(name.len()).saturating_sub(1);
+        self.bytes.push(0);
+        // No host hands out a header of 4 GiB.
+        let length = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        self.lengths.push((length(name.len()), length(value)));
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.lengths.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.lengths.is_empty()
+    }
+
+    /// Lengths of names and values.
+    #[must_use]
+    pub fn lengths(&self) -> &[(u32, u32)] {
+        &self.lengths
+    }
+
+    /// Names and values, each followed by a NUL.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        self.ends.iter().scan(0, |start, (name_end, end)| {
-            let name = self.bytes.get(*start..*name_end).unwrap_or_default();
-            let value = self.bytes.get(*name_end..*end).unwrap_or_default();
-            *start = *end;
-            Some((name, value))
+        let mut rest = self.bytes.as_slice();
+        self.lengths.iter().map_while(move |(name, value)| {
+            let mut text = |length: u32| {
+                let (text, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+                rest = after.split_first()?.1;
+                Some(text)
+            };
+            Some((text(*name)?, text(*value)?))
         })
     }
 
@@ -61,10 +85,10 @@ impl HeaderList {
     /// What the list occupies.
     #[must_use]
     pub fn allocated(&self) -> usize {
-        let entry = std::mem::size_of::<(usize, usize)>();
+        let entry = std::mem::size_of::<(u32, u32)>();
         self.bytes
             .capacity()
-            .saturating_add(self.ends.capacity().saturating_mul(entry))
+            .saturating_add(self.lengths.capacity().saturating_mul(entry))
     }
 }
 
@@ -89,5 +113,6 @@ mod tests {
         assert_eq!(list.get(b"x"), Some(&b"\xff"[..]));
         assert_eq!(list.get(b"y"), None);
         assert!(list.allocated() >= 50);
+        assert!(list.data().ends_with(b"\0x\0\xff\0"));
     }
 }

@@ -45,7 +45,8 @@ pub struct CopyHeaders {
 /// What the filter does with a header of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    Copy,
+    /// To be copied under this name, or under its own in lower case.
+    Copy(Option<&'static str>),
     Authorization,
     SentryAuth,
     ForwardedFor,
@@ -59,21 +60,36 @@ enum Rule {
 const LONGEST: usize = 32;
 
 fn rule(name: &[u8]) -> Rule {
-    let mut lower = [0_u8; LONGEST];
-    let Some(lower) = lower.get_mut(..name.len()) else {
-        return Rule::Leave;
-    };
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    match &*lower {
-        // How to read the body. An empty content-encoding is sent by SDKs and means identity: copied as it is.
-        b"content-type" | b"content-encoding" => Rule::Copy,
-        // Browser, system and page of the event.
-        b"user-agent" | b"origin" | b"referer" => Rule::Copy,
-        // Ties the copy to the primary's log line and to the trace.
-        b"x-request-id" | b"traceparent" | b"tracestate" | b"baggage" | b"sentry-trace" => {
-            Rule::Copy
+    match lower_case_rule(name) {
+        // Envoy's names are in lower case; nginx hands them over as the client wrote them.
+        Rule::Leave if name.iter().any(u8::is_ascii_uppercase) => {
+            let mut lower = [0_u8; LONGEST];
+            let Some(lower) = lower.get_mut(..name.len()) else {
+                return Rule::Leave;
+            };
+            lower.copy_from_slice(name);
+            lower.make_ascii_lowercase();
+            lower_case_rule(lower)
         }
+        rule => rule,
+    }
+}
+
+fn lower_case_rule(name: &[u8]) -> Rule {
+    match name {
+        // How to read the body. An empty content-encoding is sent by SDKs and means identity: copied as it is.
+        b"content-type" => Rule::Copy(Some("content-type")),
+        b"content-encoding" => Rule::Copy(Some("content-encoding")),
+        // Browser, system and page of the event.
+        b"user-agent" => Rule::Copy(Some("user-agent")),
+        b"origin" => Rule::Copy(Some("origin")),
+        b"referer" => Rule::Copy(Some("referer")),
+        // Ties the copy to the primary's log line and to the trace.
+        b"x-request-id" => Rule::Copy(Some("x-request-id")),
+        b"traceparent" => Rule::Copy(Some("traceparent")),
+        b"tracestate" => Rule::Copy(Some("tracestate")),
+        b"baggage" => Rule::Copy(Some("baggage")),
+        b"sentry-trace" => Rule::Copy(Some("sentry-trace")),
         // The credential; the receiver reads it as Relay does.
         b"x-sentry-auth" => Rule::SentryAuth,
         b"authorization" => Rule::Authorization,
@@ -85,7 +101,7 @@ fn rule(name: &[u8]) -> Rule {
         // Never copied, it belongs to the connection: it announces a body.
         b"transfer-encoding" => Rule::TransferEncoding,
         // Client hints say what user-agent no longer does.
-        [b's', b'e', b'c', b'-', b'c', b'h', b'-', b'u', b'a', ..] => Rule::Copy,
+        [b's', b'e', b'c', b'-', b'c', b'h', b'-', b'u', b'a', ..] => Rule::Copy(None),
         _ => Rule::Leave,
     }
 }
@@ -125,10 +141,11 @@ where
         }
         match rule {
             Rule::Leave => {}
-            Rule::Copy => push_lower(&mut copy.list, name, value),
+            Rule::Copy(Some(name)) => copy.list.push(name.as_bytes(), &[value]),
+            Rule::Copy(None) => copy.list.push(&name.to_ascii_lowercase(), &[value]),
             Rule::SentryAuth => {
                 credential = true;
-                push_lower(&mut copy.list, name, value);
+                copy.list.push(b"x-sentry-auth", &[value]);
             }
             Rule::Authorization => authorization = authorization.or(Some(value)),
             Rule::ForwardedFor => chain.push(value),
@@ -164,14 +181,6 @@ fn forwarded_for(list: &mut HeaderList, chain: &[&[u8]], peer: Option<&[u8]>) {
     }
     if !parts.is_empty() {
         list.push(b"x-forwarded-for", &parts);
-    }
-}
-
-fn push_lower(list: &mut HeaderList, name: &[u8], value: &[u8]) {
-    if name.iter().any(u8::is_ascii_uppercase) {
-        list.push(&name.to_ascii_lowercase(), &[value]);
-    } else {
-        list.push(name, &[value]);
     }
 }
 

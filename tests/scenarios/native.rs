@@ -7,7 +7,6 @@ use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::exchange::Exchange;
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply as Answer;
-use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::plugin::Plugin;
 use sentry_edge_mirror::time::Millis;
 use std::collections::BTreeMap;
@@ -91,7 +90,10 @@ impl Native {
         }
         let slot = self.streams.get_mut(&stream).unwrap();
         if let Some(exchange) = slot.take() {
-            *slot = self.plugin.chunk(exchange, chunk.to_vec());
+            *slot = self.plugin.chunk(exchange, chunk.len(), |body| {
+                body.extend_from_slice(chunk);
+                Some(())
+            });
         }
     }
 
@@ -185,7 +187,7 @@ impl Edge for Native {
 
     fn abort(&mut self, stream: u32) {
         if let Some(Some(exchange)) = self.streams.remove(&stream) {
-            self.plugin.abort(&exchange, SkipReason::Aborted);
+            self.plugin.abort(&exchange);
         }
         self.finish();
     }

@@ -310,6 +310,7 @@ fn lanes_tick_for_themselves_until_the_worker_stops_without_a_word() {
         (vec!["1".into(), "2".into(), "1".into(), "2".into()], 2)
     );
     host.stop();
+    assert!(!host.is_ticking());
     host.advance(100);
     assert_eq!(
         said(&host).len(),

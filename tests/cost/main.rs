@@ -1,0 +1,186 @@
+//! What a request costs in the module: wasm instructions, host calls, bytes copied and allocations for the host's results,
+//! for one mirrored request from its first callback to the answer of the copy.
+//!
+//! All of it is counted, nothing is timed, so the table is the same on every machine and is compared with
+//! `tests/cost/baseline.txt`: a figure that grows by more than 5 % fails. `make cost` prints it; after a change that is
+//! worth it, `UPDATE_BASELINE=1 make cost` writes it anew.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+
+#[path = "../host/mod.rs"]
+mod host;
+
+use host::{Cost, Guest, Host, Options, Profile, Reply, Request};
+use std::fmt::Write as _;
+
+const CONFIG: &str = r#"{"rum": {"upstream": "rum", "authority": "rum.example.com", "projects": {
+    "42": {"workspace": "default-cms-1234567890-cn-hangzhou", "service_id": "abcdefghij@0123456789abcdef01234"}}}}"#;
+/// So many requests are averaged, the ones before have warmed up the allocator.
+const REQUESTS: u64 = 200;
+const WARM_UP: u64 = 50;
+/// What Envoy reads from a socket at once.
+const CHUNK: usize = 16_384;
+
+/// A request as sentry-python sends it through Envoy.
+fn envelope(size: usize) -> Request {
+    Request::post("/api/42/envelope/")
+        .header("user-agent", "sentry.python/2.75.0")
+        .header("accept-encoding", "identity")
+        .header("content-type", "application/x-sentry-envelope")
+        .header("content-encoding", "gzip")
+        .header("content-length", size.to_string())
+        .header(
+            "x-sentry-auth",
+            "Sentry sentry_key=5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e, sentry_version=7, sentry_client=sentry.python/2.75.0",
+        )
+        .header("x-forwarded-for", "203.0.113.9")
+        .header("x-forwarded-proto", "https")
+        .header("x-request-id", "a2a4ee0f-92a7-4f6c-ab41-23f0e9c9b6a1")
+        .body_in(&vec![b'x'; size], CHUNK)
+}
+
+fn cost(request: &Request) -> Cost {
+    let mut host = Host::new(
+        Profile::Envoy,
+        Guest::sentry_edge_mirror(),
+        Options::new(CONFIG),
+    );
+    for n in 0..WARM_UP + REQUESTS {
+        if n == WARM_UP {
+            host.reset_cost();
+        }
+        host.send(request).assert_untouched();
+        for call in host.take_calls() {
+            host.advance(3);
+            host.reply(call.token, &Reply::status(200));
+        }
+        host.advance(3);
+    }
+    host.cost().clone()
+}
+
+struct Row {
+    name: &'static str,
+    figures: [u64; 5],
+}
+
+const COLUMNS: [&str; 5] = [
+    "instructions",
+    "host calls x100",
+    "to guest",
+    "from guest",
+    "allocations x100",
+];
+
+fn row(name: &'static str, request: &Request) -> Row {
+    let cost = cost(request);
+    let figures = [
+        cost.fuel / REQUESTS,
+        cost.total_host_calls() * 100 / REQUESTS,
+        cost.bytes_to_guest / REQUESTS,
+        cost.bytes_from_guest / REQUESTS,
+        cost.allocations * 100 / REQUESTS,
+    ];
+    Row { name, figures }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text = format!("{:24}", "per request");
+    for column in COLUMNS {
+        write!(text, "{column:>18}").unwrap();
+    }
+    text.push('\n');
+    for row in rows {
+        write!(text, "{:24}", row.name).unwrap();
+        for figure in row.figures {
+            write!(text, "{figure:>18}").unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn no_figure_grows_by_more_than_5_percent() {
+    let rows = [
+        row(
+            "not mirrored, 8 KiB",
+            &Request::post("/api/0/x/").body_in(&[b'x'; 8_192], CHUNK),
+        ),
+        row("headers only", &envelope(0)),
+        row("1 KiB", &envelope(1_024)),
+        row("8 KiB", &envelope(8_192)),
+        row("200 KiB", &envelope(204_800)),
+    ];
+    let table = table(&rows);
+    println!("\n{table}");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cost/baseline.txt");
+    if std::env::var_os("UPDATE_BASELINE").is_some() {
+        std::fs::write(path, &table).unwrap();
+    }
+    let baseline = std::fs::read_to_string(path).unwrap();
+    for (row, line) in rows.iter().zip(baseline.lines().skip(1)) {
+        let known: Vec<u64> = line[24..]
+            .split_whitespace()
+            .map(|figure| figure.parse().unwrap())
+            .collect();
+        assert!(
+            line.starts_with(row.name) && known.len() == COLUMNS.len(),
+            "{path}: {line}"
+        );
+        for ((column, figure), known) in COLUMNS.into_iter().zip(row.figures).zip(known) {
+            let limit = known + known / 20;
+            assert!(
+                figure <= limit,
+                "{}, {column}: {figure}, over {known} by more than 5 %",
+                row.name
+            );
+        }
+    }
+}
+
+/// Where the instructions go, for whoever wants fewer.
+#[test]
+fn by_callback() {
+    let mut host = Host::new(
+        Profile::Envoy,
+        Guest::sentry_edge_mirror(),
+        Options::new(CONFIG),
+    );
+    for n in 0..WARM_UP + REQUESTS {
+        if n == WARM_UP {
+            host.reset_cost();
+        }
+        host.send(&envelope(8_192)).assert_untouched();
+        let token = host.take_calls()[0].token;
+        host.advance(3);
+        host.reply(token, &Reply::status(200));
+        host.advance(3);
+    }
+    println!("\n8 KiB, instructions and host calls per request");
+    for callback in [
+        "proxy_on_context_create",
+        "proxy_on_request_headers",
+        "proxy_on_request_body",
+        "proxy_on_response_headers",
+        "proxy_on_http_call_response",
+        "proxy_on_tick",
+        "proxy_on_done",
+        "proxy_on_log",
+        "proxy_on_delete",
+        "proxy_on_memory_allocate",
+    ] {
+        let cost = host.cost_of(callback);
+        println!(
+            "{callback:30}{:>8}  {:?}",
+            cost.fuel / REQUESTS,
+            cost.host_calls
+        );
+    }
+    assert!(host.cost().fuel > 0);
+}
