@@ -1,0 +1,52 @@
+"""Fixtures of the end-to-end suite. Every server checks itself at teardown."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import paths, sample
+from support.envoy import Envoy, settled
+from support.fake_rum import FakeRum
+from support.primary import Primary
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs() -> None:
+    """A missing program fails every test at once, and says what to do."""
+    for find in (paths.envoy, paths.node, paths.node_modules, paths.module):
+        find()
+
+
+@pytest.fixture(scope="session")
+def rum_config() -> dict[str, Any]:
+    """The `rum` part of the sample's plugin configuration, with its ${NAME:-default} resolved."""
+    rum = sample.plugin(sample.load("tee.yaml")["static_resources"]["listeners"][0])["rum"]
+    rum["authority"] = "rum.example.com"
+    rum["default"] = {"workspace": "everything-else", "service_id": "default@cccc3333"}
+    return rum
+
+
+@pytest.fixture
+def primary() -> Iterator[Primary]:
+    server = Primary()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def rum(rum_config: dict[str, Any]) -> Iterator[FakeRum]:
+    """A fake receiver that fails the test by itself when anything unexpected reached it."""
+    server = FakeRum(rum_config["authority"])
+    yield server
+    server.close()
+    server.verify()
+
+
+@pytest.fixture
+def envoy(tmp_path: Path, primary: Primary, rum: FakeRum) -> Iterator[Envoy]:
+    """The sample as it is, one worker. At the end nothing may be pending and the books must balance."""
+    with Envoy(tmp_path / "envoy", primary.port, rum.port) as running:
+        yield running
+        settled(running, pending=0, in_flight=0)

@@ -1,0 +1,224 @@
+"""`make demo`: the main job, shown. Real SDK programs -> Envoy with envoy/tee.yaml -> Bugsink, and the copy at RUM.
+
+Everything runs on loopback, on free ports. With KEEP=1 the sample's own ports are used (edge 10000, admin 9901, primary
+9000, RUM 9100) and everything is left running. Exit code 0 only if every event was stored by the primary and its
+copy arrived, once, at the right path, byte by byte.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from support import envelope, paths, programs, rules, sample, wait
+from support.bugsink import PROJECTS, Bugsink, template
+from support.envoy import Envoy, settled
+from support.fake_rum import FakeRum
+from support.forwarder import Exchange, Forwarder
+
+KEEP = os.environ.get("KEEP", "") not in ("", "0")
+# What the file says; see `keep_ports`.
+EDGE, ADMIN, PRIMARY, RUM = 10000, 9901, 9000, 9100
+
+EVENTS = [
+    ("python", "error", 1),
+    ("python", "transaction", 1),
+    ("node", "error", 1),
+    ("python", "flask", 2),
+    ("node", "bigError", 2),
+    ("python", "logs", 2),
+    ("python", "attachment", 3),
+    ("node", "transaction", 3),
+]
+STEPS = 4 + len(EVENTS)
+
+
+class Progress:
+    """One line per step, with how long it took."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def step(self, what: str) -> Callable[[], None]:
+        self._number += 1
+        print(f"[{self._number:2}/{STEPS}] {what} ...", end="", flush=True)
+        began = time.monotonic()
+        return lambda: print(f" {time.monotonic() - began:.1f} s", flush=True)
+
+
+def keep_ports(bootstrap: sample.Yaml) -> None:
+    """KEEP=1: the ports of the file, so that what it says can be tried."""
+    bootstrap["admin"]["address"]["socket_address"]["port_value"] = ADMIN
+    bootstrap["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = EDGE
+
+
+def check_ports() -> None:
+    """Says at once which port is taken, instead of failing in the middle."""
+    for port in (EDGE, ADMIN, PRIMARY, RUM):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                sys.exit(f"KEEP=1 needs the ports of envoy/tee.yaml, and 127.0.0.1:{port} is taken")
+
+
+def rum_config() -> sample.Yaml:
+    """The sample's mapping, as it is without any of its environment variables."""
+    rum = sample.plugin(sample.load("tee.yaml")["static_resources"]["listeners"][0])["rum"]
+    default = {"workspace": "everything-else", "service_id": "default@cccc3333"}
+    return {**rum, "authority": "rum.example.com", "default": default}
+
+
+def row(
+    what: str,
+    project: int,
+    exchange: Exchange,
+    ids: list[str],
+    bugsink: Bugsink,
+    rum: FakeRum,
+    config: sample.Yaml,
+) -> tuple[bool, list[str]]:
+    """The table's row for one request that the primary got, and whether all of it is right."""
+    request = exchange.request
+    types = "+".join(dict.fromkeys(envelope.item_types(request)))
+    stored = ""
+    if types.startswith("event"):
+        stored = ", stored" if ids and all(bugsink.event(i) for i in ids) else ", NOT STORED"
+    wanted = rules.copy_path(config, request.target)
+    copies = [copy for copy in rum.taken if copy.target == wanted and copy.sha256 == request.sha256]
+    identical = len(copies) == 1 and copies[0].body == request.body
+    good = exchange.status == 200 and stored != ", NOT STORED" and identical
+    path, _, query = (copies[0].target if copies else "none arrived").partition("?")
+    return good, [
+        f"{what}: {types}",
+        f"{project} {PROJECTS[project]}",
+        f"{exchange.status}{stored}",
+        path + ("?..." if query else ""),
+        f"yes, {len(request.body)}" if identical else "NO",
+        # Two servers in one Python process: which of them is woken first is chance, hence not below 0.
+        f"{max(0.0, copies[0].arrived - request.arrived) * 1000:.1f}" if copies else "-",
+    ]
+
+
+def table(rows: list[list[str]]) -> None:
+    head = ["event", "project", "primary", "path at RUM", "identical, bytes", "ms until the copy"]
+    widths = [max(len(line[column]) for line in [head, *rows]) for column in range(len(head))]
+    for line in [head, ["-" * width for width in widths], *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def main() -> int:
+    if KEEP:
+        check_ports()
+    progress = Progress()
+    problems: list[str] = []
+    directory = Path(tempfile.mkdtemp(prefix="sentry-edge-mirror-demo-"))
+    config = rum_config()
+    for name in ("RUM_AUTHORITY", "RUM_WORKSPACE", "RUM_SERVICE_ID"):
+        os.environ.pop(name, None)  # the sample would take them
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+
+        done = progress.step("Database for the Sentry-compatible server (made once)")
+        template()
+        done()
+        done = progress.step("Bugsink, the primary")
+        bugsink = Bugsink(directory / "bugsink", url=f"http://127.0.0.1:{EDGE}")
+        stack.callback(bugsink.stop)
+        forwarder = Forwarder(bugsink.port, PRIMARY if KEEP else 0)
+        stack.callback(forwarder.close)
+        done()
+        done = progress.step("Fake RUM")
+        rum = FakeRum(config["authority"], RUM if KEEP else 0)
+        stack.callback(rum.close)
+        done()
+        done = progress.step(f"Envoy with envoy/tee.yaml and {Path(paths.module()).relative_to(paths.ROOT)}")
+        envoy = stack.enter_context(
+            Envoy(
+                directory / "envoy",
+                forwarder.port,
+                rum.port,
+                concurrency=2,
+                edit=keep_ports if KEEP else None,
+                environment={},
+            )
+        )
+        done()
+
+        rows = []
+        for language, what, project in EVENTS:
+            done = progress.step(f"{language} program sends: {what} (project {project}, {PROJECTS[project]})")
+            mark = forwarder.mark()
+            ids = programs.run(language, what, project, envoy.port)
+            exchanges = forwarder.since(mark)
+            for exchange in exchanges:
+                rum.expect(rules.Copy.of(config, exchange.request))
+            try:
+                rum.wait(seconds=5)
+            except AssertionError as error:
+                problems.append(f"{language} {what}: {error}")
+            done()
+            if not exchanges:
+                problems.append(f"{language} {what}: nothing reached the primary")
+            for exchange in exchanges:
+                good, line = row(f"{language} {what}", project, exchange, ids, bugsink, rum, config)
+                rows.append(line)
+                if not good:
+                    problems.append(" | ".join(line))
+
+        print()
+        table(rows)
+        print()
+        try:
+            settled(envoy, captured=len(rows), delivered=len(rows), failed=0, dropped=0, pending=0)
+            rum.verify()
+        except AssertionError as error:
+            problems.append(str(error))
+        print("Metrics of the module (admin endpoint, wasmcustom.sentry_edge_mirror.*), zeros left out:")
+        for name, value in sorted(envoy.metrics().items()):
+            if value:
+                print(f"  {name:<24} {value}")
+        print()
+        for problem in problems:
+            print(f"WRONG: {problem}")
+        if not problems:
+            print(f"All right: {len(rows)} requests answered by the primary, {len(rows)} identical copies at RUM.")
+        if KEEP:
+            keep_running(envoy, rum)
+    return 1 if problems else 0
+
+
+def keep_running(envoy: Envoy, rum: FakeRum) -> None:
+    """Stays until interrupted, and says what arrives."""
+    print(
+        f"""
+Left running. Edge 127.0.0.1:{envoy.port}, admin 127.0.0.1:{envoy.admin_port}. Try in another terminal:
+  SENTRY_DSN={programs.dsn(1, envoy.port)} {os.path.relpath(paths.python())} tests/e2e/programs/python_app.py error
+  curl -s '127.0.0.1:{envoy.admin_port}/stats?filter=sentry_edge_mirror.rum'
+  Bugsink's pages: http://127.0.0.1:{envoy.port}/ (user demo, password demo)
+Copies that arrive at RUM are listed here. Ctrl-C ends everything.""",
+        flush=True,
+    )
+    # make and the shell send the signal to the whole group; the children are stopped in order by the ExitStack.
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda signum, _frame: stopping.append(signum))
+    seen = len(rum.taken)
+    while not stopping:
+        for copy in rum.taken[seen:]:
+            print(f"  copy: {copy}", flush=True)
+            seen += 1
+        assert envoy.process.poll() is None or stopping, "Envoy has ended"
+        time.sleep(0.2)
+    wait.until("copies delivered", lambda: envoy.process.poll() is not None or not envoy.metrics()["rum.pending"], 5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Where things are. A missing program is an error that says how to get it: a test must fail, never skip."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+E2E = ROOT / "tests" / "e2e"
+FIXTURES = ROOT / "tests" / "fixtures"
+TOOLS = ROOT / ".tools"
+
+
+def program(path: Path) -> str:
+    """The path of a program that setup.sh installs, or that the build makes."""
+    if not path.exists():
+        raise RuntimeError(f"{path.relative_to(ROOT)} is missing: run `make e2e`, which installs and builds it")
+    return str(path)
+
+
+def envoy() -> str:
+    # The wheel's own launcher is a Python script that execs this; started directly, the pid is Envoy's.
+    found = sorted((TOOLS / "venv" / "lib").glob("python3.*/site-packages/envoy/_bin/envoy"))
+    return program(found[0] if found else TOOLS / "venv" / "bin" / "envoy")
+
+
+def python() -> str:
+    return program(TOOLS / "venv" / "bin" / "python")
+
+
+def node() -> str:
+    return program(TOOLS / "venv" / "bin" / "node")
+
+
+def node_modules() -> str:
+    return program(TOOLS / "node" / "node_modules")
+
+
+def module() -> str:
+    return program(ROOT / "dist" / "sentry_edge_mirror.wasm")

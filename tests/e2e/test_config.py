@@ -1,0 +1,95 @@
+"""Envoy refuses a configuration that cannot be right, with our message in its log; the samples agree."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from support import paths, replay, rules, sample
+from support.envoy import Envoy, settled
+from support.fake_rum import FakeRum
+from support.primary import Primary
+
+BAD: dict[str, tuple[sample.Yaml, list[str]]] = {
+    "unknown-key": ({"rum": {"upstrem": "rum"}}, ["rum.upstrem"]),
+    "wrong-type": ({"limits": {"max_in_flight": "many"}}, ["limits.max_in_flight", "many"]),
+    "out-of-range": ({"rum": {"timeout_ms": 0}}, ["rum.timeout_ms", "0"]),
+    "missing-environment": ({"rum": {"authority": "${NOBODY_SETS_THIS}"}}, ["rum.authority", "NOBODY_SETS_THIS"]),
+    "bad-workspace": (
+        {"rum": {"projects": {"1": {"workspace": "../up", "service_id": "x"}}}},
+        ["rum.projects", "workspace", "../up"],
+    ),
+    "listed-and-excluded": ({"rum": {"exclude": ["1"]}}, ["rum.exclude", "1"]),
+    "no-leg": ({"rum": None}, ["rum"]),
+    "several-at-once": (
+        {"rum": {"timeout_ms": -1, "colour": "red"}, "limits": {"max_pending_bytes": 0}},
+        ["rum.timeout_ms", "rum.colour", "limits.max_pending_bytes"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_configuration_is_refused_at_start_with_its_reason(name: str, tmp_path: Path) -> None:
+    changes, reasons = BAD[name]
+    log = Envoy.refused(tmp_path, sample.adapt(sample.load("tee.yaml"), 9, 9, changes))
+    messages = [line for line in log.splitlines() if "wasm log" in line and "[error]" in line]
+    assert messages, log[-3000:]
+    for reason in reasons:
+        assert any(reason in line for line in messages), messages
+
+
+def test_environment_reaches_the_configuration(tmp_path: Path, primary: Primary, rum: FakeRum) -> None:
+    """The sample takes the authority and the default's workspace and service id from Envoy's environment, if set."""
+    rum.authority = "rum.elsewhere.example"
+    environment = {"RUM_AUTHORITY": rum.authority, "RUM_WORKSPACE": "ws-env", "RUM_SERVICE_ID": "svc@env"}
+    with Envoy(tmp_path, primary.port, rum.port, environment=environment) as envoy:
+        with replay.Client(envoy.port) as client:
+            assert client.request("/api/77/envelope/", b"{}").by_primary
+        rum.wait(1)
+        assert rum.taken[0].target == "/rum/sentry/ws-env/svc@env/api/77/envelope/"
+        settled(envoy, captured=1, delivered=1)
+    rum.taken.clear()  # checked above; the rules of the fixture are those of the unset environment
+
+
+def test_project_without_a_mapping_is_not_mirrored(
+    tmp_path: Path, primary: Primary, rum: FakeRum, rum_config: dict
+) -> None:
+    change = {"rum": {"default": None, "exclude": ["7"]}}
+    with Envoy(tmp_path, primary.port, rum.port, configuration=change) as envoy:
+        with replay.Client(envoy.port) as client:
+            for project in (3, 7, 4507123456789012, 1):
+                assert client.request(f"/api/{project}/envelope/", b"{}").by_primary
+        # The last one is mapped: when it has arrived, so would have any other.
+        rum.expect(rules.Copy.of(rum_config, primary.requests[3]))
+        settled(envoy, captured=1, delivered=1, pending=0)
+        skipped = {name: value for name, value in envoy.metrics().items() if name.startswith("rum.skipped.") and value}
+        assert skipped == {"rum.skipped.unmapped": 2, "rum.skipped.excluded": 1}
+
+
+def without_addresses(listener: sample.Yaml) -> sample.Yaml:
+    listener = copy.deepcopy(listener)
+    listener.pop("@type", None)
+    return listener
+
+
+def test_samples_differ_only_where_they_say() -> None:
+    tee, tls, lds = sample.load("tee.yaml"), sample.load("tee-tls.yaml"), sample.load("tee-lds/bootstrap.yaml")
+    (edge,) = tee["static_resources"]["listeners"]
+    assert tls["static_resources"]["listeners"] == [edge]
+    assert sample.cluster(tls, "primary") == sample.cluster(tee, "primary")
+    for key in ("upstream_connection_options", "circuit_breakers", "typed_extension_protocol_options"):
+        assert sample.cluster(tls, "rum")[key] == sample.cluster(tee, "rum")[key]
+
+    assert lds["static_resources"]["clusters"] == tee["static_resources"]["clusters"]
+    (resource,) = sample.load("tee-lds/listeners/edge.yaml")["resources"]
+    assert without_addresses(resource) == edge
+    for other in (tls, lds):
+        assert other["admin"] == tee["admin"]
+        assert other["overload_manager"] == tee["overload_manager"]
+
+
+def test_every_sample_is_tested() -> None:
+    """A new file in envoy/ has to appear here, and then in a test that starts it."""
+    found = {str(path.relative_to(sample.SAMPLES)) for path in sample.SAMPLES.rglob("*.yaml")}
+    assert found == {"tee.yaml", "tee-tls.yaml", "tee-lds/bootstrap.yaml", "tee-lds/listeners/edge.yaml"}
+    assert paths.module().endswith("dist/sentry_edge_mirror.wasm")
