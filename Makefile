@@ -61,7 +61,7 @@ e2e-tools:
 
 .PHONY: e2e
 e2e: build e2e-tools ## real Envoy, real SDKs, a real Sentry-compatible server
-	$(PYTHON) -m pytest tests/e2e -q
+	$(PYTHON) -m pytest tests/e2e
 
 .PHONY: cost
 cost: build ## instructions, host calls, copies and allocations per request, against the committed baseline

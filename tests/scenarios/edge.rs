@@ -108,10 +108,10 @@ pub fn envelope(project: u64) -> Request {
 #[macro_export]
 macro_rules! everywhere {
     ($($scenario:ident),+ $(,)?) => {
-        $crate::everywhere!(@as core_as_envoy, crate::native::Native, Envoy, $($scenario),+);
-        $crate::everywhere!(@as core_as_nginx, crate::native::Native, Nginx, $($scenario),+);
-        $crate::everywhere!(@as module_in_envoy, crate::module::Module, Envoy, $($scenario),+);
-        $crate::everywhere!(@as module_in_nginx, crate::module::Module, Nginx, $($scenario),+);
+        $crate::everywhere!(@as core_as_envoy, $crate::native::Native, Envoy, $($scenario),+);
+        $crate::everywhere!(@as core_as_nginx, $crate::native::Native, Nginx, $($scenario),+);
+        $crate::everywhere!(@as module_in_envoy, $crate::module::Module, Envoy, $($scenario),+);
+        $crate::everywhere!(@as module_in_nginx, $crate::module::Module, Nginx, $($scenario),+);
     };
     (@as $name:ident, $edge:ty, $profile:ident, $($scenario:ident),+) => {
         mod $name {
