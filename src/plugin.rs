@@ -27,6 +27,7 @@ use crate::mirror::decide::{self, Decision, Target};
 use crate::mirror::headers::{Head, Pair, compose};
 use crate::mirror::reply::Reply;
 use crate::outcome::SkipReason;
+use crate::sentry::project::ProjectId;
 use crate::ticker::Ticker;
 use crate::time::Millis;
 use std::collections::VecDeque;
@@ -37,6 +38,20 @@ const PUBLISH_MS: u64 = 100;
 const ANSWER_GRACE_MS: u64 = 2_000;
 /// How long a drain may take before what is left is given up.
 const DRAIN_MS: u64 = 10_000;
+
+impl Callback {
+    /// How many calls may leave in one callback. Each keeps the worker busy for some ten microseconds: a client's request
+    /// must not wait for a backlog, nor may a backlog stall the other clients of the worker. The rest follows with the
+    /// next tick, a millisecond later.
+    fn max_sends(self) -> u32 {
+        match self {
+            Self::Request => 1,
+            Self::Answer => 2,
+            Self::Tick => 16,
+            Self::LifeCycle => 0,
+        }
+    }
+}
 
 /// What [`Plugin::next_effect`] is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +96,8 @@ pub struct Plugin {
     leaving: Option<Id>,
     stage: Stage,
     callback: Callback,
+    /// Calls that have left in this callback.
+    sends: u32,
     last_published: Option<Millis>,
     /// The tick that publishes what was counted is on its way.
     publishing_soon: bool,
@@ -118,6 +135,7 @@ impl Plugin {
             leaving: None,
             stage: Stage::Settled,
             callback: Callback::Request,
+            sends: 0,
             last_published: None,
             publishing_soon: false,
             effects: VecDeque::new(),
@@ -148,8 +166,8 @@ impl Plugin {
     pub fn decide(&mut self, method: &[u8], target: &[u8]) -> Option<Target> {
         match decide::decide(&self.config.rum, method, target) {
             Decision::Ignore => None,
-            Decision::Skip(reason) => {
-                self.skip(reason);
+            Decision::Skip(reason, id) => {
+                self.skip(reason, id.map(ProjectId::get));
                 None
             }
             Decision::Mirror(target) => Some(target),
@@ -161,6 +179,7 @@ impl Plugin {
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
+        let project = target.project;
         let copy = compose(self.config.host, &target, head);
         self.ledger.grow(Metric::HeadersOmitted, copy.omitted);
         let exchange = Exchange::new(target, copy, self.config.limits.max_body_bytes);
@@ -170,7 +189,7 @@ impl Plugin {
                 Some(exchange)
             }
             None => {
-                self.skip(SkipReason::TooLarge);
+                self.skip(SkipReason::TooLarge, Some(project));
                 None
             }
         }
@@ -193,13 +212,14 @@ impl Plugin {
             .collecting
             .saturating_sub(before)
             .saturating_add(exchange.held());
+        let project = exchange.target.project;
         match pushed {
             Ok(()) => return Some(exchange),
-            Err(Refusal::TooLarge) => self.skip(SkipReason::TooLarge),
-            Err(Refusal::Unreadable) => self.skip(SkipReason::Unreadable),
+            Err(Refusal::TooLarge) => self.skip(SkipReason::TooLarge, Some(project)),
+            Err(Refusal::Unreadable) => self.skip(SkipReason::Unreadable, Some(project)),
             Err(Refusal::NoRoom) => {
                 self.ledger.one(Metric::Captured);
-                self.drop_for_room(exchange.target.project);
+                self.drop_for_room(project);
             }
         }
         self.release(&exchange);
@@ -227,7 +247,7 @@ impl Plugin {
     /// Request callback: the request ended before it was complete.
     pub fn abort(&mut self, exchange: &Exchange) {
         self.release(exchange);
-        self.skip(SkipReason::Aborted);
+        self.skip(SkipReason::Aborted, Some(exchange.target.project));
     }
 
     /// The host refused the last [`Effect::SetTick`]: it will be asked again.
@@ -318,9 +338,14 @@ impl Plugin {
             self.call_refused(now);
         }
         while self.stage == Stage::Sending {
+            if self.sends >= self.callback.max_sends() {
+                self.stage = Stage::Settling;
+                break;
+            }
             match self.outbox.next(now) {
                 Next::Dispatch(id) => {
                     self.leaving = Some(id);
+                    self.sends = self.sends.saturating_add(1);
                     return self.dispatch(id);
                 }
                 Next::Expired(entry) => self.expired(&entry),
@@ -381,14 +406,14 @@ impl Plugin {
         report::expired(&mut self.journal, entry, self.config.retry.max_age_ms);
     }
 
-    fn skip(&mut self, reason: SkipReason) {
+    fn skip(&mut self, reason: SkipReason, project: Option<u64>) {
         // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
         // the next publication, it does not cause one.
         match reason {
             SkipReason::Route => self.ledger.add_quietly(Metric::Skipped(reason), 1),
             _ => self.ledger.one(Metric::Skipped(reason)),
         }
-        report::skipped(&mut self.journal, reason);
+        report::skipped(&mut self.journal, reason, project);
         self.publish_soon();
     }
 
@@ -418,6 +443,7 @@ impl Plugin {
     /// Everything is sent: what else is to be done before the callback ends?
     fn settle_callback(&mut self, now: Millis) {
         let callback = std::mem::replace(&mut self.callback, Callback::Request);
+        self.sends = 0;
         self.stage = Stage::Settled;
         let over = callback != Callback::Request && self.is_over(now);
         if self.publishes(callback, over, now) {

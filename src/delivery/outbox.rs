@@ -30,6 +30,9 @@ pub struct Policy {
     pub retry_ambiguous: bool,
 }
 
+/// So many groups are held back at most. Without a hold a group is throttled by its own 429s.
+const MAX_HOLDS: usize = 1_000;
+
 /// Names an entry. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u64);
@@ -281,8 +284,7 @@ impl<T> Outbox<T> {
         let last = entry.attempts >= self.policy.max_attempts;
         let old = due.since(entry.created) > self.policy.max_age_ms;
         if let Verdict::Throttled { .. } = verdict {
-            let until = self.holds.entry(group).or_insert(due);
-            *until = due.max(*until);
+            self.hold(group, due.min(now.after(self.policy.max_age_ms)), now);
         }
         if !retry || last || old {
             return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
@@ -322,6 +324,17 @@ impl<T> Outbox<T> {
         let bytes = self.bytes_in_flight.saturating_add(size);
         let enough = bytes <= self.policy.max_bytes / 4 || self.in_flight == 0;
         self.in_flight < self.policy.max_in_flight && enough
+    }
+
+    /// Groups come from clients: those whose time has passed do not stay.
+    fn hold(&mut self, group: u64, until: Millis, now: Millis) {
+        if self.holds.len() >= MAX_HOLDS {
+            self.holds.retain(|_, until| *until > now);
+        }
+        if self.holds.len() < MAX_HOLDS {
+            let held = self.holds.entry(group).or_insert(until);
+            *held = until.max(*held);
+        }
     }
 
     fn held_until(&mut self, group: u64, now: Millis) -> Option<Millis> {

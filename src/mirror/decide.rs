@@ -2,6 +2,7 @@
 
 use crate::config::{Destination, Routes, Rum};
 use crate::outcome::SkipReason;
+use crate::sentry::project::ProjectId;
 use crate::sentry::route::{Route, recognise};
 use std::rc::Rc;
 
@@ -10,8 +11,8 @@ use std::rc::Rc;
 pub enum Decision {
     /// Not ingest traffic: no outcome, no count.
     Ignore,
-    /// Ingest traffic that a rule keeps out.
-    Skip(SkipReason),
+    /// Ingest traffic that a rule keeps out, and its project.
+    Skip(SkipReason, Option<ProjectId>),
     /// To be copied.
     Mirror(Target),
 }
@@ -30,21 +31,21 @@ pub struct Target {
 pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
     let id = match recognise(method, target) {
         None => return Decision::Ignore,
-        Some(Route::Mirrored) => return Decision::Skip(SkipReason::Loop),
-        Some(Route::Other(_)) if rum.routes == Routes::Envelope => {
-            return Decision::Skip(SkipReason::Route);
+        Some(Route::Mirrored) => return Decision::Skip(SkipReason::Loop, None),
+        Some(Route::Other(id)) if rum.routes == Routes::Envelope => {
+            return Decision::Skip(SkipReason::Route, Some(id));
         }
         Some(Route::Envelope(id) | Route::Other(id)) => id,
     };
     if rum.exclude.contains(&id) {
-        return Decision::Skip(SkipReason::Excluded);
+        return Decision::Skip(SkipReason::Excluded, Some(id));
     }
     match rum.projects.get(&id).or(rum.default.as_ref()) {
         Some(destination) => Decision::Mirror(Target {
             project: id.get(),
             destination: Rc::clone(destination),
         }),
-        None => Decision::Skip(SkipReason::Unmapped),
+        None => Decision::Skip(SkipReason::Unmapped, Some(id)),
     }
 }
 
@@ -53,6 +54,7 @@ mod tests {
     use super::{Decision, decide};
     use crate::config::Config;
     use crate::outcome::SkipReason;
+    use crate::sentry::project::ProjectId;
 
     fn config(extra: &str) -> Config {
         let json = format!(
@@ -60,6 +62,10 @@ mod tests {
                 "projects": {{"42": {{"workspace": "w", "service_id": "s", "upstream": "own"}}}} {extra}}}}}"#
         );
         Config::parse(json.as_bytes(), &|_| None).unwrap()
+    }
+
+    fn skip(reason: SkipReason, id: &str) -> Decision {
+        Decision::Skip(reason, ProjectId::parse(id.as_bytes()))
     }
 
     fn prefix(decision: &Decision) -> &str {
@@ -76,14 +82,11 @@ mod tests {
         assert_eq!(prefix(&decide("/api/42/envelope/")), "/rum/sentry/w/s");
         assert_eq!(prefix(&decide("/api/0042/envelope/")), "/rum/sentry/w/s");
         assert_eq!(prefix(&decide("/api/43/envelope/")), "/rum/sentry/w/d");
-        assert_eq!(
-            decide("/api/7/envelope/"),
-            Decision::Skip(SkipReason::Excluded)
-        );
-        assert_eq!(decide("/api/42/store/"), Decision::Skip(SkipReason::Route));
+        assert_eq!(decide("/api/7/envelope/"), skip(SkipReason::Excluded, "7"));
+        assert_eq!(decide("/api/42/store/"), skip(SkipReason::Route, "42"));
         assert_eq!(
             decide("/rum/sentry/w/s/api/42/envelope/"),
-            Decision::Skip(SkipReason::Loop)
+            skip(SkipReason::Loop, "")
         );
         assert_eq!(decide("/"), Decision::Ignore);
     }
@@ -92,7 +95,7 @@ mod tests {
     fn without_a_default_only_listed_projects() {
         let config = config("");
         let decision = decide(&config.rum, b"POST", b"/api/43/envelope/");
-        assert_eq!(decision, Decision::Skip(SkipReason::Unmapped));
+        assert_eq!(decision, skip(SkipReason::Unmapped, "43"));
     }
 
     #[test]

@@ -10,12 +10,12 @@ use crate::exchange::Copy;
 use crate::journal::{Journal, Topic};
 use crate::outcome::SkipReason;
 
-pub(super) fn skipped(journal: &mut Journal, reason: SkipReason) {
+pub(super) fn skipped(journal: &mut Journal, reason: SkipReason, project: Option<u64>) {
     let (topic, text) = match reason {
         SkipReason::Route | SkipReason::Excluded | SkipReason::Aborted => return,
         SkipReason::Unmapped => (
             Topic::Unmapped,
-            "a project is neither in rum.projects nor covered by rum.default: not mirrored",
+            "neither in rum.projects nor covered by rum.default: not mirrored",
         ),
         SkipReason::Loop => (
             Topic::Loop,
@@ -23,14 +23,17 @@ pub(super) fn skipped(journal: &mut Journal, reason: SkipReason) {
         ),
         SkipReason::TooLarge => (
             Topic::TooLarge,
-            "a body is over limits.max_body_bytes: not mirrored",
+            "a body over limits.max_body_bytes: not mirrored",
         ),
         SkipReason::Unreadable => (
             Topic::Unreadable,
             "the proxy did not hand out a body (nginx: raise client_body_buffer_size): not mirrored",
         ),
     };
-    journal.note(topic, Level::Warn, || text.to_owned());
+    journal.note(topic, Level::Warn, || match project {
+        Some(project) => format!("project {project}: {text}"),
+        None => text.to_owned(),
+    });
 }
 
 pub(super) fn no_room(journal: &mut Journal, project: u64, max_pending_bytes: usize) {

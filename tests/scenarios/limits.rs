@@ -9,6 +9,7 @@ everywhere!(
     calls_in_flight_are_bounded,
     bodies_that_are_collected_count_too,
     copies_without_a_body_are_bounded_too,
+    a_backlog_leaves_in_small_groups,
 );
 
 const BUDGET: i64 = 100_000;
@@ -97,4 +98,31 @@ fn copies_without_a_body_are_bounded_too<E: Edge>(profile: Profile) {
     assert_eq!(captured, 1_000);
     assert!(pending < 200 && dropped > 800, "{:?}", edge.books());
     edge.check_books();
+}
+
+/// What was held back together does not leave together: the worker has other clients.
+fn a_backlog_leaves_in_small_groups<E: Edge>(profile: Profile) {
+    let mut edge = E::start(profile, &config(""));
+    let call = edge.envelope();
+    edge.reply(call.token, &Reply::status(429).header("retry-after", "1"));
+    for _ in 0..100 {
+        edge.send(&envelope(42));
+    }
+    let (mut sent, mut most) = (0, 0);
+    for _ in 0..1_600 {
+        edge.advance(1);
+        let calls = edge.calls();
+        most = most.max(calls.len());
+        for call in calls {
+            edge.reply(call.token, &Reply::status(200));
+            sent += 1 + edge
+                .calls()
+                .into_iter()
+                .map(|call| edge.reply(call.token, &Reply::status(200)))
+                .count();
+        }
+    }
+    assert_eq!(sent, 101);
+    assert!(most <= 16, "{most} in a millisecond");
+    assert_eq!(edge.books(), [101, 101, 0, 0, 0]);
 }

@@ -213,3 +213,23 @@ fn clearing_gives_everything_back_once() {
         "ids are never used twice"
     );
 }
+
+#[test]
+fn a_target_cannot_hold_a_group_back_for_ever_nor_fill_the_memory_with_groups() {
+    let mut outbox = outbox();
+    let throttled = Verdict::Throttled {
+        retry_after_ms: Some(u64::MAX),
+    };
+    for group in 0..2_000 {
+        outbox.push("a", 10, group, 0, T0).unwrap();
+        let id = dispatch(&mut outbox, 1, T0);
+        assert_eq!(
+            settle(&mut outbox, id, throttled, T0),
+            "failed",
+            "too old by then"
+        );
+    }
+    assert_eq!(outbox.holds.len(), super::MAX_HOLDS);
+    outbox.push("b", 10, 1, 0, T0.after(10_001)).unwrap();
+    dispatch(&mut outbox, 2, T0.after(10_001));
+}
