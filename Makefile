@@ -8,8 +8,12 @@ SHELL := bash
 MODULE := dist/sentry_edge_mirror.wasm
 RAW := target/wasm32-wasip1/release/sentry_edge_mirror.wasm
 PYTHON := .tools/venv/bin/python
-SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock build.rs rust-toolchain.toml tests/tools/finish.sh
+SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock build.rs rust-toolchain.toml tests/tools/finish.sh $(wildcard .git/logs/HEAD)
 CARGO_HOME ?= $(HOME)/.cargo
+# A shell that is older than rustup does not have it.
+export PATH := $(CARGO_HOME)/bin:$(PATH)
+export CARGO_TARGET_DIR := target
+.NOTPARALLEL:
 
 # No path of the building machine in the module: two builds of one commit are the same bytes.
 export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=cargo --remap-path-prefix=$(CURDIR)=.
@@ -31,28 +35,34 @@ check: lint test ## what CI runs: format, lints, every test (the cost against it
 .PHONY: build
 build: $(MODULE) ## dist/sentry_edge_mirror.wasm
 
-$(MODULE): $(SOURCES)
-	@command -v cc >/dev/null || { echo '  setup: gcc'; (apt-get update && apt-get install -y gcc libc6-dev) >/dev/null; }
+$(MODULE): $(SOURCES) | cc
 	@tests/tools/setup.sh binaryen
+	@echo '  build: the module'
 	cargo build --quiet --locked --release --target wasm32-wasip1
 	@tests/tools/finish.sh $(RAW) $@
 	@printf '%s: %s bytes\n' $@ "$$(stat -c %s $@)"
 
+# The linker of the host, which a fresh machine does not have.
+.PHONY: cc
+cc:
+	@command -v cc >/dev/null || tests/tools/setup.sh cc
+
 .PHONY: lint
-lint: ## format and lints, for the machine and for the module
+lint: cc ## format and lints, for the machine and for the module
 	cargo fmt --check
 	cargo clippy --quiet --locked --all-targets -- --deny warnings
 	cargo clippy --quiet --locked --target wasm32-wasip1 -- --deny warnings
+	cargo clippy --quiet --locked --target wasm32-unknown-unknown --test web -- --deny warnings
 
 .PHONY: unit
 unit: build ## unit and property tests, and the scenarios on the core and on the module
 	cargo test --quiet --locked
 
 .PHONY: web
-web: ## the pure core's conformance tests on wasm32-unknown-unknown under Node
+web: cc ## the pure core's conformance tests on wasm32-unknown-unknown under Node
 	@tests/tools/setup.sh wasm-bindgen
 	@command -v node >/dev/null || tests/e2e/setup.sh
-	PATH="$$PATH:$(CURDIR)/.tools/venv/bin" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
+	PATH="$(CURDIR)/.tools/venv/bin:$$PATH" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --quiet --locked --target wasm32-unknown-unknown --test web
 
 .PHONY: e2e-tools

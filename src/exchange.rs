@@ -50,10 +50,20 @@ impl Exchange {
         self.no_length
     }
 
-    /// Bytes of the budget that it occupies.
+    /// Bytes of the budget that it occupies: open requests without a body are bounded too.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.capture.held()
+        self.capture
+            .held()
+            .saturating_add(self.headers.allocated())
+            .saturating_add(self.basic.as_ref().map_or(0, Vec::capacity))
+            .saturating_add(Copy::OVERHEAD)
+    }
+
+    /// Whether a piece of the body has come.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.capture.held() > 0
     }
 
     /// What is to be delivered.

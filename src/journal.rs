@@ -75,8 +75,8 @@ impl Journal {
         self.said.push((level, text));
     }
 
-    /// Hands the lines that are due at `now` to `write`.
-    pub fn flush(&mut self, now: Millis, mut write: impl FnMut(Level, String)) {
+    /// Hands the lines that are due at `now` to `write`; the last time, all of them.
+    pub fn flush(&mut self, now: Millis, last: bool, mut write: impl FnMut(Level, String)) {
         for (level, text) in self.said.drain(..) {
             write(level, text);
         }
@@ -88,7 +88,7 @@ impl Journal {
             let quiet = thread
                 .written
                 .is_some_and(|written| now.since(written) < QUIET_MS && now >= written);
-            if quiet {
+            if quiet && !last {
                 self.waiting |= thread.line.is_some();
                 continue;
             }
@@ -113,7 +113,7 @@ mod tests {
 
     fn lines(journal: &mut Journal, now: u64) -> Vec<String> {
         let mut lines = Vec::new();
-        journal.flush(Millis(now), |_, line| lines.push(line));
+        journal.flush(Millis(now), false, |_, line| lines.push(line));
         lines
     }
 

@@ -6,7 +6,7 @@
 //!                   filter::http ─▶ plugin ─▶ sentry::route ─▶ mirror::{decide, headers, capture}
 //!                                     │ finished copy
 //!                   filter::root ◀─ effects ◀─ delivery::outbox ◀┘
-//!                        │ dispatch, on a tick of the root context
+//!                        │ dispatch: in Envoy at once, retries and on nginx all on ticks
 //!                        ▼
 //!                  /rum/sentry/<workspace>/<service_id> + the original target at RUM
 //! ```

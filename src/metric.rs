@@ -22,7 +22,7 @@ pub enum Kind {
 /// What is counted for a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Copies that were complete; each ends as delivered, failed or dropped.
+    /// Copies that were complete, or for which the room ended; each ends as delivered, failed or dropped.
     Captured,
     /// Taken by the target (2xx).
     Delivered,
@@ -67,6 +67,9 @@ const PLAIN: [Metric; 13] = [
     Metric::InFlight,
     Metric::LatencyMs,
 ];
+
+/// So many quiet counts wait at most.
+const QUIETLY: i64 = 64;
 
 const COUNT: usize = PLAIN.len() + SkipReason::ALL.len();
 
@@ -156,17 +159,25 @@ impl Ledger {
     /// Adds to a counter.
     pub fn add(&mut self, metric: Metric, amount: i64) {
         if amount != 0 {
-            self.add_quietly(metric, amount);
+            self.count(metric, amount);
             self.pressing = true;
         }
     }
 
-    /// Adds to a counter without [pressing](Ledger::is_pressing) for publication.
-    pub fn add_quietly(&mut self, metric: Metric, amount: i64) {
-        if let Some(delta) = self.deltas.get_mut(metric.index()) {
-            *delta = delta.saturating_add(amount);
-            self.dirty = true;
+    /// Adds one without [pressing](Ledger::is_pressing) for publication, but for every [`QUIETLY`]th.
+    pub fn one_quietly(&mut self, metric: Metric) {
+        if self.count(metric, 1) >= QUIETLY {
+            self.pressing = true;
         }
+    }
+
+    fn count(&mut self, metric: Metric, amount: i64) -> i64 {
+        let Some(delta) = self.deltas.get_mut(metric.index()) else {
+            return 0;
+        };
+        *delta = delta.saturating_add(amount);
+        self.dirty = true;
+        *delta
     }
 
     /// Adds one.

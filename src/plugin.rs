@@ -36,6 +36,13 @@ use std::collections::VecDeque;
 const PUBLISH_MS: u64 = 100;
 /// After the call's timeout, how long the host may take to say so. Then the answer counts as lost.
 const ANSWER_GRACE_MS: u64 = 2_000;
+/// What a refused dispatch came to.
+const NEVER_SENT: Verdict = Verdict::NotTaken {
+    status: 0,
+    retry_after_ms: None,
+};
+/// Steps of the outbox in one callback, sends and losses together.
+const MAX_STEPS: u32 = 64;
 /// How long a drain may take before what is left is given up.
 const DRAIN_MS: u64 = 10_000;
 
@@ -96,8 +103,9 @@ pub struct Plugin {
     leaving: Option<Id>,
     stage: Stage,
     callback: Callback,
-    /// Calls that have left in this callback.
+    /// Calls that have left in this callback, and steps of the outbox that were taken.
     sends: u32,
+    steps: u32,
     last_published: Option<Millis>,
     /// The tick that publishes what was counted is on its way.
     publishing_soon: bool,
@@ -105,6 +113,9 @@ pub struct Plugin {
     /// The gauges as the host knows them.
     published: [usize; 3],
     life: Life,
+    /// The host's clock at the last callback, and the time that has passed by it.
+    wall: Millis,
+    now: Millis,
 }
 
 impl Plugin {
@@ -136,13 +147,24 @@ impl Plugin {
             stage: Stage::Settled,
             callback: Callback::Request,
             sends: 0,
+            steps: 0,
             last_published: None,
             publishing_soon: false,
             effects: VecDeque::new(),
             published: [0; 3],
             life: Life::Serving,
+            wall: Millis(u64::MAX),
+            now: Millis::default(),
             config,
         }
+    }
+
+    /// Time that never goes back, from the host's clock, which may: a wait must not become an hour because NTP
+    /// corrected the clock.
+    fn steady(&mut self, wall: Millis) -> Millis {
+        let passed = wall.since(std::mem::replace(&mut self.wall, wall));
+        self.now = self.now.after(passed);
+        self.now
     }
 
     /// The configuration.
@@ -174,7 +196,7 @@ impl Plugin {
         }
     }
 
-    /// Request callback: the headers are complete. `None` when the body is known to be too large.
+    /// Request callback: the headers are complete. `None` when the body is known to be too large, or there is no room.
     pub fn begin<'a, I>(&mut self, target: Target, head: &Head<'a, I>) -> Option<Exchange>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
@@ -182,17 +204,20 @@ impl Plugin {
         let project = target.project;
         let copy = compose(self.config.host, &target, head);
         self.ledger.grow(Metric::HeadersOmitted, copy.omitted);
-        let exchange = Exchange::new(target, copy, self.config.limits.max_body_bytes);
-        match exchange {
-            Some(exchange) => {
-                self.exchanges = self.exchanges.saturating_add(1);
-                Some(exchange)
-            }
-            None => {
-                self.skip(SkipReason::TooLarge, Some(project));
-                None
-            }
+        let limits = self.config.limits;
+        let Some(exchange) = Exchange::new(target, copy, limits.max_body_bytes) else {
+            self.skip(SkipReason::TooLarge, Some(project));
+            return None;
+        };
+        let collecting = self.collecting.saturating_add(exchange.held());
+        if self.outbox.bytes().saturating_add(collecting) > limits.max_pending_bytes {
+            self.ledger.one(Metric::Captured);
+            self.drop_for_room(project);
+            return None;
         }
+        self.collecting = collecting;
+        self.exchanges = self.exchanges.saturating_add(1);
+        Some(exchange)
     }
 
     /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the exchange back unless it is
@@ -228,6 +253,7 @@ impl Plugin {
 
     /// Request callback: the request is complete.
     pub fn end(&mut self, exchange: Exchange, now: Millis) {
+        let now = self.steady(now);
         self.release(&exchange);
         self.ledger.one(Metric::Captured);
         let copy = exchange.into_copy();
@@ -271,8 +297,11 @@ impl Plugin {
 
     /// Root callback: a call has ended.
     pub fn call_done(&mut self, token: u32, reply: &Reply<'_>, now: Millis) {
+        // A date in Retry-After is wall clock time.
+        let verdict = reply.verdict(now);
+        let now = self.steady(now);
         match self.outbox.call(token) {
-            Some(id) => self.settle(id, reply.verdict(now), now),
+            Some(id) => self.settle(id, verdict, now),
             None => {
                 self.ledger.one(Metric::UnexpectedReplies);
                 self.journal.note(Topic::UnexpectedReply, Level::Warn, || {
@@ -290,6 +319,7 @@ impl Plugin {
 
     /// The host took the call of the last [`Effect::Dispatch`].
     pub fn call_started(&mut self, token: u32, now: Millis) {
+        let now = self.steady(now);
         let Some(id) = self.leaving.take() else {
             return;
         };
@@ -300,6 +330,7 @@ impl Plugin {
 
     /// The host refused the call of the last [`Effect::Dispatch`].
     pub fn call_refused(&mut self, now: Millis) {
+        let now = self.steady(now);
         let Some(id) = self.leaving.take() else {
             return;
         };
@@ -309,15 +340,13 @@ impl Plugin {
                 format!("the proxy refused a call to {upstream}: unknown, without a host, or over its circuit breaker")
             });
         }
-        let verdict = Verdict::NotTaken {
-            status: 0,
-            retry_after_ms: None,
-        };
-        self.settle(id, verdict, now);
+        let settled = self.outbox.refused(id, now, &mut self.jitter);
+        self.settled(id, settled, NEVER_SENT);
     }
 
     /// Root callback: the plugin is to end. [`Effect::Done`] follows, now or later.
     pub fn drain(&mut self, now: Millis) {
+        let now = self.steady(now);
         if self.life == Life::Serving {
             let until = now.after(DRAIN_MS);
             self.life = Life::Draining { until };
@@ -327,21 +356,27 @@ impl Plugin {
 
     /// Root callback: the plugin ends now, whatever is pending.
     pub fn give_up(&mut self, now: Millis) {
+        if self.life == Life::Over {
+            return;
+        }
+        let now = self.steady(now);
         self.life = Life::Draining { until: now };
         self.life_cycle();
     }
 
     /// What the host is to do next.
     pub fn next_effect(&mut self, now: Millis) -> Option<Effect<'_>> {
+        let now = self.steady(now);
         // A host that says nothing about a dispatch has refused it.
         if self.leaving.is_some() {
-            self.call_refused(now);
+            self.call_refused(self.wall);
         }
         while self.stage == Stage::Sending {
-            if self.sends >= self.callback.max_sends() {
+            if self.sends >= self.callback.max_sends() || self.steps >= MAX_STEPS {
                 self.stage = Stage::Settling;
                 break;
             }
+            self.steps = self.steps.saturating_add(1);
             match self.outbox.next(now) {
                 Next::Dispatch(id) => {
                     self.leaving = Some(id);
@@ -367,7 +402,7 @@ impl Plugin {
     fn dispatch(&mut self, id: Id) -> Option<Effect<'_>> {
         let entry = self.outbox.get(id)?;
         self.ledger.one(Metric::Attempts);
-        if entry.attempts > 1 {
+        if entry.attempts > 1 || entry.refusals > 0 {
             self.ledger.one(Metric::Retries);
         }
         let copy = &entry.payload;
@@ -383,11 +418,15 @@ impl Plugin {
 
     fn settle(&mut self, id: Id, verdict: Verdict, now: Millis) {
         let settled = self.outbox.settle(id, verdict, now, &mut self.jitter);
+        if let Settled::Delivered(entry) = &settled {
+            self.ledger.latency(now.since(entry.created));
+        }
+        self.settled(id, settled, verdict);
+    }
+
+    fn settled(&mut self, id: Id, settled: Settled<Copy>, verdict: Verdict) {
         match settled {
-            Settled::Delivered(entry) => {
-                self.ledger.one(Metric::Delivered);
-                self.ledger.latency(now.since(entry.created));
-            }
+            Settled::Delivered(_) => self.ledger.one(Metric::Delivered),
             Settled::Failed(entry) => {
                 self.ledger.one(Metric::Failed);
                 report::failed(&mut self.journal, &entry, verdict);
@@ -408,9 +447,9 @@ impl Plugin {
 
     fn skip(&mut self, reason: SkipReason, project: Option<u64>) {
         // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
-        // the next publication, it does not cause one.
+        // the next publication, and causes one only now and then.
         match reason {
-            SkipReason::Route => self.ledger.add_quietly(Metric::Skipped(reason), 1),
+            SkipReason::Route => self.ledger.one_quietly(Metric::Skipped(reason)),
             _ => self.ledger.one(Metric::Skipped(reason)),
         }
         report::skipped(&mut self.journal, reason, project);
@@ -443,7 +482,7 @@ impl Plugin {
     /// Everything is sent: what else is to be done before the callback ends?
     fn settle_callback(&mut self, now: Millis) {
         let callback = std::mem::replace(&mut self.callback, Callback::Request);
-        self.sends = 0;
+        (self.sends, self.steps) = (0, 0);
         self.stage = Stage::Settled;
         let over = callback != Callback::Request && self.is_over(now);
         if self.publishes(callback, over, now) {
@@ -523,7 +562,8 @@ impl Plugin {
             |ms| latencies.push(Effect::Latency(ms)),
         );
         effects.extend(latencies);
-        self.journal.flush(now, |level, line| {
+        let last = self.life == Life::Over;
+        self.journal.flush(now, last, |level, line| {
             effects.push_back(Effect::Log(level, line))
         });
     }

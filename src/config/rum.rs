@@ -139,7 +139,11 @@ fn exclude(
     for field in reader.list(field) {
         // Both spellings are natural: [42] and ["42"].
         let text = match field.node {
-            super::node::Node::Number(number) => Some(number.to_string()),
+            // A larger number is another one by the time it arrives here.
+            super::node::Node::Number(_) => match reader.integer(&field, 1..=(1 << 53)) {
+                Some(number) => Some(number.to_string()),
+                None => continue,
+            },
             _ => reader.string(&field),
         };
         let Some(id) = text.and_then(|text| project_id(reader, &field.path, &text)) else {

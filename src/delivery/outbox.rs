@@ -1,7 +1,7 @@
 //! The outbox: what waits, what is in flight, and what happens after each attempt.
 //!
 //! An entry is pushed once and leaves once: delivered, failed or dropped by the caller. In between it is ready, waiting
-//! (backoff, or its group is held back by a 429) or in flight. Order is oldest first among the ready ones.
+//! (backoff, or its group is held back by a 429) or in flight. What became ready first leaves first.
 //!
 //! Budgets: the bytes of all entries; the number of calls in flight; and the bytes in flight, a quarter of the first,
 //! because the host keeps its own copy of the body of every call (one call is always allowed, however large).
@@ -33,6 +33,9 @@ pub struct Policy {
 /// So many groups are held back at most. Without a hold a group is throttled by its own 429s.
 const MAX_HOLDS: usize = 1_000;
 
+/// Entries that change their queue in one call of [`Outbox::next`]: a backlog of thousands is moved in small portions.
+const MAX_MOVES: u32 = 64;
+
 /// Names an entry. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u64);
@@ -50,6 +53,8 @@ pub struct Entry<T> {
     pub created: Millis,
     /// Attempts so far.
     pub attempts: u32,
+    /// Dispatches that the host refused: nothing was sent, so they are no attempts.
+    pub refusals: u32,
     state: State,
 }
 
@@ -178,6 +183,7 @@ impl<T> Outbox<T> {
                 group,
                 created: now,
                 attempts: 0,
+                refusals: 0,
                 state: State::Ready,
             },
         );
@@ -197,9 +203,12 @@ impl<T> Outbox<T> {
         {
             return Next::Lost(id);
         }
+        let mut moves = 0;
         while let Some(&(due, id)) = self.waiting.first()
             && due <= now
+            && moves < MAX_MOVES
         {
+            moves = moves.saturating_add(1);
             self.waiting.pop_first();
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.state = State::Ready;
@@ -220,6 +229,10 @@ impl<T> Outbox<T> {
             }
             let group = entry.group;
             if let Some(until) = self.held_until(group, now) {
+                if moves >= MAX_MOVES {
+                    return Next::Idle;
+                }
+                moves = moves.saturating_add(1);
                 self.ready.pop_front();
                 self.wait(id, until);
                 continue;
@@ -287,6 +300,21 @@ impl<T> Outbox<T> {
             self.hold(group, due.min(now.after(self.policy.max_age_ms)), now);
         }
         if !retry || last || old {
+            return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
+        }
+        self.wait(id, due);
+        Settled::Retrying
+    }
+
+    /// The host refused the dispatch: nothing was sent. Only the age bounds how often that is tried.
+    pub fn refused(&mut self, id: Id, now: Millis, jitter: &mut Jitter) -> Settled<T> {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return Settled::Unknown;
+        };
+        entry.attempts = entry.attempts.saturating_sub(1);
+        entry.refusals = entry.refusals.saturating_add(1);
+        let due = now.after(self.policy.backoff.wait(entry.refusals, jitter));
+        if due.since(entry.created) > self.policy.max_age_ms {
             return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
         }
         self.wait(id, due);

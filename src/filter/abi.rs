@@ -161,6 +161,8 @@ pub extern "C" fn proxy_on_delete(id: u32) {
             http::gone(root, stream);
         }
         instance.streams.remove(&id);
-        instance.roots.remove(&id);
+        if let Some(mut root) = instance.roots.remove(&id) {
+            root.end();
+        }
     });
 }

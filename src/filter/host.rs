@@ -1,4 +1,4 @@
-//! The calls to the host: the only file with `unsafe`, and the only one that knows their signatures.
+//! The calls to the host: the only file that makes them and knows their signatures.
 //!
 //! Declared here instead of through the SDK's wrappers, which panic on a status they do not expect and on text that is
 //! not UTF-8. Every call can fail, and says so with `None` or `Err`.

@@ -89,7 +89,7 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
 /// nginx never says that headers end a request, and has no body callback for a request without a body.
 fn was_complete(plugin: &Plugin, exchange: &Exchange) -> bool {
     plugin.config().host == HostKind::Nginx
-        && exchange.held() == 0
+        && !exchange.has_body()
         && (exchange.has_no_body() || exchange.announces_no_body() && is_http_1())
 }
 

@@ -36,11 +36,7 @@ impl Root {
             }
         };
         // No host configures a context twice; should one do so, nothing goes uncounted.
-        if let Some(old) = &mut self.plugin {
-            let now = host::now();
-            old.give_up(now);
-            self.effects(now);
-        }
+        self.end();
         self.metrics = Metric::all()
             .map(|metric| host::define_metric(metric.kind(), &metric.name()))
             .collect();
@@ -50,6 +46,15 @@ impl Root {
         self.plugin = Some(plugin);
         self.carry_out(host::now());
         true
+    }
+
+    /// The context ends without more ado. What is pending is counted as dropped.
+    pub(super) fn end(&mut self) {
+        if let Some(plugin) = &mut self.plugin {
+            let now = host::now();
+            plugin.give_up(now);
+            self.effects(now);
+        }
     }
 
     pub(super) fn tick(&mut self) {

@@ -127,7 +127,7 @@ where
     let mut chain: Vec<&[u8]> = Vec::new();
     let mut proto = None;
     // Relay reads the first line only; so what stands in a second one is nobody's credential.
-    let mut authorization = None;
+    let mut authorization: Option<&[u8]> = None;
     let mut credential = in_query(head.target);
 
     for (name, value) in head.headers.clone() {
@@ -137,6 +137,10 @@ where
         }
         if std::str::from_utf8(value).is_err() {
             copy.omitted = copy.omitted.saturating_add(1);
+            // It is the first line all the same: the second does not become a credential by its absence.
+            if matches!(rule, Rule::Authorization) {
+                authorization = authorization.or(Some(b""));
+            }
             continue;
         }
         match rule {

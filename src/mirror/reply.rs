@@ -3,6 +3,7 @@
 //! A copy is tried again only when it was surely not taken, because the receiver would store it twice: SDKs put no
 //! idempotency key on an envelope. What a host makes of a failure (measured with Envoy 1.40):
 //! * connect refused or timed out: 503 with `... reset reason: remote connection failure` or `connection timeout`;
+//!   likewise what never left the proxy, or was refused unread (HTTP/2), see [`NOT_SENT`];
 //! * ended after the request had been sent: 503 `... connection termination`, 502 `... protocol error`;
 //! * no answer in time: 504 `upstream request timeout`; ended inside the answer: no headers at all.
 //!
@@ -26,6 +27,16 @@ pub struct Reply<'a> {
     /// nginx's `:dispatch_status`.
     pub dispatch_status: Option<&'a [u8]>,
 }
+
+/// What Envoy says when the target has surely not read the request (`resetReasonToString` in its sources).
+const NOT_SENT: [&[u8]; 6] = [
+    b"remote connection failure",
+    b"local connection failure",
+    b"connection timeout",
+    b"reset reason: overflow",
+    b"remote refused stream reset",
+    b"local refused stream reset",
+];
 
 /// Bytes of the body that are worth reading: Envoy's sentence is shorter.
 pub const BODY_BYTES: usize = 256;
@@ -51,7 +62,7 @@ impl Reply<'_> {
         let status = self.status.unwrap_or_default();
         let local = !self.from_target && self.body.starts_with(b"upstream connect error");
         let says = |reason: &[u8]| self.body.windows(reason.len()).any(|part| part == reason);
-        if local && !says(b"remote connection failure") && !says(b"connection timeout") {
+        if local && !NOT_SENT.iter().any(|reason| says(reason)) {
             return Verdict::Ambiguous(status);
         }
         Verdict::NotTaken {
@@ -158,7 +169,15 @@ mod tests {
             reset("remote connection failure, transport failure reason: TLS_error"),
             not_taken(503)
         );
-        assert_eq!(reset("connection timeout"), not_taken(503));
+        for reason in [
+            "connection timeout",
+            "local connection failure",
+            "overflow",
+            "remote refused stream reset",
+            "local refused stream reset",
+        ] {
+            assert_eq!(reset(reason), not_taken(503), "{reason}");
+        }
         assert_eq!(reset("connection termination"), Verdict::Ambiguous(503));
         assert_eq!(
             local(502, &format!("{error}protocol error")),

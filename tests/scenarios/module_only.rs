@@ -146,6 +146,64 @@ fn a_body_that_cannot_be_read_is_no_copy() {
     }
 }
 
+/// NTP sets the clock back by an hour: a drain still takes ten seconds, and a retry no hour.
+#[test]
+fn a_clock_that_goes_back_delays_nothing() {
+    let mut edge = Module::start(Profile::Envoy, &config(""));
+    let call = edge.envelope();
+    edge.reply(call.token, &Reply::status(429).header("retry-after", "2"));
+    edge.host.jump_wall_clock(-3_600_000);
+    edge.advance(2_200);
+    edge.reply(
+        edge.host.calls()[0].token,
+        &Reply::status(429).header("retry-after", "60"),
+    );
+    edge.host.drain();
+    edge.host.jump_wall_clock(-3_600_000);
+    edge.advance(10_200);
+    assert!(edge.is_gone());
+    assert_eq!(edge.books(), [1, 0, 0, 1, 0]);
+}
+
+/// Answers after the end of a drain find nobody, and harm nobody.
+#[test]
+fn an_answer_after_the_drain_is_ignored() {
+    let mut edge = Module::start(Profile::Envoy, &config(""));
+    let call = edge.envelope();
+    edge.host.drain();
+    edge.advance(10_100);
+    assert!(edge.is_gone() && !edge.is_ticking());
+    let gone = call.root;
+    let late = edge
+        .host
+        .try_reply_to(gone, call.token, &Reply::status(200));
+    late.unwrap_or_else(|trap| trap.raise());
+    assert_eq!(
+        edge.books()[..4],
+        [1, 0, 1, 0],
+        "lost at its deadline, before the drain was over"
+    );
+}
+
+/// A project may have a target of its own.
+#[test]
+fn a_project_goes_to_its_own_upstream_and_authority() {
+    let own = r#""service_id": "api@43", "upstream": "other", "authority": "other.example.com""#;
+    let config = config("").replace(r#""service_id": "api@43""#, own);
+    let mut edge = Module::start(Profile::Envoy, &config);
+    for (project, upstream, authority) in [
+        (42, "rum.test:80", "rum.example.com"),
+        (43, "other", "other.example.com"),
+    ] {
+        edge.send(&envelope(project));
+        edge.advance(5);
+        let call = edge.call();
+        assert_eq!(call.upstream, upstream);
+        assert_eq!(call.header(":authority").as_deref(), Some(authority));
+        edge.reply(call.token, &Reply::status(200));
+    }
+}
+
 /// Two workers share the metrics: gauges must add up.
 #[test]
 fn gauges_of_two_workers_add_up() {

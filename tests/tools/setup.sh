@@ -2,6 +2,7 @@
 # Installs what building and testing the module needs beside Rust, under .tools/, once, at pinned versions.
 #   setup.sh binaryen       wasm-metadce and wasm-opt (npm)
 #   setup.sh wasm-bindgen   the runner of the wasm-bindgen tests (cargo)
+#   setup.sh cc             a C compiler and linker (Debian's gcc)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -44,8 +45,15 @@ wasm_bindgen() {
     cargo install wasm-bindgen-cli --version "$version" --root .tools --quiet
 }
 
+cc() {
+  local sudo=()
+  [ "$(id -u)" = 0 ] || sudo=(sudo)
+  step 'gcc' "${sudo[@]}" sh -c 'apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev'
+}
+
 case ${1:-} in
+  cc) cc ;;
   binaryen) binaryen ;;
   wasm-bindgen) wasm_bindgen ;;
-  *) echo "usage: $0 binaryen|wasm-bindgen" >&2; exit 2 ;;
+  *) echo "usage: $0 binaryen|wasm-bindgen|cc" >&2; exit 2 ;;
 esac

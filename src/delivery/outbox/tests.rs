@@ -104,15 +104,45 @@ fn what_was_surely_not_taken_is_tried_max_attempts_times() {
 }
 
 #[test]
-fn a_refused_dispatch_is_an_attempt() {
+fn a_refused_dispatch_is_no_attempt_but_ages() {
     let mut outbox = outbox();
     outbox.push("a", 10, 1, 0, T0).unwrap();
-    let Next::Dispatch(id) = outbox.next(T0) else {
-        panic!()
+    let (mut now, mut refusals) = (T0, 0);
+    loop {
+        let Next::Dispatch(id) = outbox.next(now) else {
+            panic!()
+        };
+        match outbox.refused(id, now, &mut Jitter::new(refusals)) {
+            Settled::Retrying => assert_eq!(outbox.get(id).map(|entry| entry.attempts), Some(0)),
+            Settled::Failed(_) => break,
+            other => panic!("{other:?}"),
+        }
+        refusals += 1;
+        now = outbox.due(now).unwrap();
+    }
+    assert!(refusals > 9, "{refusals}");
+    assert!(now.since(T0) <= 10_000 && outbox.is_empty() && outbox.in_flight() == 0);
+}
+
+#[test]
+fn a_backlog_is_moved_in_small_portions() {
+    let mut outbox = outbox();
+    outbox.policy.max_bytes = 1_000_000;
+    for _ in 0..1_000 {
+        outbox.push("a", 10, 1, 0, T0).unwrap();
+    }
+    let id = dispatch(&mut outbox, 1, T0);
+    let throttled = Verdict::Throttled {
+        retry_after_ms: Some(2_000),
     };
-    assert_eq!(settle(&mut outbox, id, NOT_TAKEN, T0), "retrying");
-    assert_eq!(outbox.in_flight(), 0);
-    assert_eq!(outbox.get(id).map(|entry| entry.attempts), Some(1));
+    settle(&mut outbox, id, throttled, T0);
+    let mut calls = 0;
+    while outbox.due(T0) == Some(T0) {
+        assert!(matches!(outbox.next(T0), Next::Idle));
+        calls += 1;
+        assert_eq!(outbox.waiting.len(), 1_000.min(calls * 64 + 1));
+    }
+    assert_eq!(calls, 16);
 }
 
 #[test]

@@ -143,6 +143,12 @@ fn authorization_passes_only_when_it_is_sentrys() {
         None,
     );
     assert_eq!(second.list.get(b"authorization"), None);
+    let odd = copy(
+        PLAIN,
+        &[("authorization", b"\xff"), ("authorization", sentry)],
+        None,
+    );
+    assert_eq!(odd.list.get(b"authorization"), None);
 }
 
 #[test]
