@@ -63,7 +63,7 @@ web: cc ## the pure core's conformance tests on wasm32-unknown-unknown under Nod
 	@tests/tools/setup.sh wasm-bindgen
 	@command -v node >/dev/null || tests/e2e/setup.sh
 	PATH="$(CURDIR)/.tools/venv/bin:$$PATH" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
-		cargo test --quiet --locked --target wasm32-unknown-unknown --test web
+		cargo test --locked --target wasm32-unknown-unknown --test web
 
 .PHONY: e2e-tools
 e2e-tools:

@@ -34,6 +34,12 @@ class Listener:
         new.write_text(yaml.safe_dump({"resources": [resource]}, sort_keys=False))
         os.rename(new, self.path)
 
+    def remove(self) -> None:
+        """No listener at all."""
+        new = self.path.with_suffix(".new")
+        new.write_text(yaml.safe_dump({"resources": []}))
+        os.rename(new, self.path)
+
     def point(self, bootstrap: sample.Yaml) -> None:
         source = bootstrap["dynamic_resources"]["lds_config"]["path_config_source"]
         source["path"] = str(self.path)
@@ -131,6 +137,27 @@ def test_copies_that_wait_survive_the_reload(start: Callable, primary: Primary, 
         rum.expect(rules.Copy.of(rum_config, request))
     settled(envoy, captured=20, delivered=20, failed=0, dropped=0)
     rum.wait()
+
+
+def test_copies_that_wait_survive_the_removal(start: Callable, primary: Primary, rum: FakeRum, rum_config: dict) -> None:
+    """The listener is removed while RUM is down: what waited is delivered when it comes back in the drain time.
+
+    Later would be too late: with the last listener of the module Envoy ends the whole VM, without waiting for `on_done`.
+    """
+    patient = {"retry": {"max_attempts": 100, "initial_backoff_ms": 100, "max_backoff_ms": 300}}
+    envoy, listener = start(patient)
+    rum.close()
+    with replay.Client(envoy.port) as client:
+        for number in range(20):
+            assert client.request("/api/1/envelope/", b"%d" % number).by_primary
+    settled(envoy, captured=20, pending=20)
+    listener.remove()
+    wait.until("the listener is on its way out", lambda: updates(envoy, "success") > 1 and not drained(envoy))
+    rum.reopen()
+    for request in primary.requests:
+        rum.expect(rules.Copy.of(rum_config, request))
+    rum.wait()
+    wait.until("the listener is gone", lambda: drained(envoy), 30)
 
 
 def test_a_reload_does_not_wait_for_ever(start: Callable, rum: FakeRum) -> None:
