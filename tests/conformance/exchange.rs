@@ -1,0 +1,350 @@
+//! Whole exchanges through the plugin: requests of real SDKs in, delivered copies with the same bytes out.
+
+use sentry_edge_mirror::config::{Config, HostKind};
+use sentry_edge_mirror::effect::Effect;
+use sentry_edge_mirror::metric::Metric;
+use sentry_edge_mirror::mirror::headers::Head;
+use sentry_edge_mirror::mirror::reply::Reply;
+use sentry_edge_mirror::outcome::SkipReason;
+use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::time::Millis;
+use serde_json::Value;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+/// Description and body of a fixture.
+type Fixture = (&'static [u8], &'static [u8]);
+
+macro_rules! fixture {
+    ($name:literal) => {
+        (
+            include_bytes!(concat!("../fixtures/", $name, ".http.json")),
+            include_bytes!(concat!("../fixtures/", $name, ".body")),
+        )
+    };
+}
+
+const GZIP: Fixture = fixture!("real/106-sentry.python@2.75.0-error-gzip-event");
+const CHUNKED: Fixture = fixture!("real/022-sentry.javascript.node@11.12.0-bigerror-event");
+const BROWSER: Fixture = fixture!("real/049-sentry.javascript.browser@11.12.0-error-event");
+const HTTP_2: Fixture = fixture!("real/153-sentry.python@2.75.0-error-http2-event");
+const EMPTY_ENCODING: Fixture = fixture!("real/160-sentry.ruby@5.3.0-error-event");
+const BASIC: Fixture = fixture!("synthetic/171-auth-authorization-basic");
+const DSN_ONLY: Fixture = fixture!("synthetic/183-auth-dsn-in-envelope-only");
+
+/// One instance and what its host sees.
+struct Edge {
+    plugin: Plugin,
+    now: u64,
+    calls: Vec<Call>,
+    metrics: Vec<i64>,
+}
+
+struct Call {
+    upstream: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+impl Call {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let mut found = self.headers.iter().filter(|(other, _)| other == name);
+        let value = found.next().map(|(_, value)| value.as_slice());
+        assert!(found.next().is_none(), "{name} stands there twice");
+        value
+    }
+}
+
+impl Edge {
+    fn new(host: HostKind) -> Self {
+        let host = if host == HostKind::Envoy {
+            "envoy"
+        } else {
+            "nginx"
+        };
+        let json = format!(
+            r#"{{"host": "{host}", "rum": {{"upstream": "rum.test:80", "authority": "rum.example.com",
+                "default": {{"workspace": "ws", "service_id": "rest@0"}}}}, "limits": {{"max_body_bytes": 100000}}}}"#
+        );
+        let config = Config::parse(json.as_bytes(), &|_| None).unwrap();
+        let mut edge = Self {
+            plugin: Plugin::new(config, 1),
+            now: 1_767_225_600_000,
+            calls: Vec::new(),
+            metrics: vec![0; Metric::all().count()],
+        };
+        edge.plugin.start("test");
+        edge.carry_out();
+        edge
+    }
+
+    fn carry_out(&mut self) {
+        let now = Millis(self.now);
+        while let Some(effect) = self.plugin.next_effect(now) {
+            match effect {
+                Effect::Dispatch(call) => {
+                    let text = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
+                    self.calls.push(Call {
+                        upstream: call.destination.upstream.clone(),
+                        headers: call
+                            .headers
+                            .iter()
+                            .map(|(name, value)| (text(name), value.to_vec()))
+                            .collect(),
+                        body: call.body.to_vec(),
+                    });
+                    let token = u32::try_from(self.calls.len()).unwrap();
+                    self.plugin.call_started(token, now);
+                }
+                Effect::Add(metric, amount) => self.metrics[metric.index()] += amount,
+                Effect::Set(metric, value) => {
+                    self.metrics[metric.index()] = i64::try_from(value).unwrap()
+                }
+                Effect::Latency(_) | Effect::Log(..) | Effect::SetTick(_) => {}
+                Effect::Done => panic!("nobody asked for it"),
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        method: &[u8],
+        target: &[u8],
+        headers: &[(Vec<u8>, Vec<u8>)],
+        pieces: &[&[u8]],
+    ) {
+        let Some(decided) = self.plugin.decide(method, target) else {
+            return self.carry_out();
+        };
+        let head = Head {
+            method,
+            target,
+            headers: headers
+                .iter()
+                .map(|(name, value)| (name.as_slice(), value.as_slice())),
+            source: &|| Some(b"192.0.2.7:50000".to_vec()),
+            scheme: None,
+        };
+        let mut exchange = self.plugin.begin(decided, &head);
+        for piece in pieces {
+            exchange = exchange.and_then(|exchange| {
+                self.plugin.chunk(exchange, piece.len(), |body| {
+                    body.extend_from_slice(piece);
+                    Some(())
+                })
+            });
+        }
+        if let Some(exchange) = exchange {
+            self.plugin.end(exchange, Millis(self.now));
+        }
+        self.carry_out();
+    }
+
+    fn tick(&mut self, after: u64) {
+        self.now += after;
+        self.plugin.tick();
+        self.carry_out();
+    }
+
+    fn answer(&mut self, token: usize, status: u16) {
+        let reply = Reply {
+            status: Some(status),
+            from_target: true,
+            ..Reply::default()
+        };
+        self.plugin
+            .call_done(u32::try_from(token).unwrap(), &reply, Millis(self.now));
+        self.carry_out();
+    }
+
+    fn books(&mut self) -> [i64; 5] {
+        self.tick(100);
+        [
+            Metric::Captured,
+            Metric::Delivered,
+            Metric::Failed,
+            Metric::Dropped,
+            Metric::Pending,
+        ]
+        .map(|metric| self.metrics[metric.index()])
+    }
+}
+
+/// A fixture as it was received.
+struct Received {
+    target: String,
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pieces: Vec<&'static [u8]>,
+    body: &'static [u8],
+}
+
+fn received((meta, body): Fixture) -> Received {
+    let meta: Value = serde_json::from_slice(meta).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().as_bytes().to_vec();
+    assert_eq!(meta["method"], "POST");
+    let mut pieces = Vec::new();
+    let mut rest = body;
+    for size in meta["chunk_sizes"].as_array().into_iter().flatten() {
+        let (piece, after) = rest.split_at(usize::try_from(size.as_u64().unwrap()).unwrap());
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.extend(rest.chunks(1_024));
+    Received {
+        target: meta["path"].as_str().unwrap().to_owned(),
+        headers: meta["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pair| (text(&pair[0]), text(&pair[1])))
+            .collect(),
+        pieces,
+        body,
+    }
+}
+
+impl Received {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|(_, value)| value.as_slice())
+    }
+}
+
+#[test]
+fn a_copy_is_delivered_with_the_bytes_that_were_received() {
+    for host in [HostKind::Envoy, HostKind::Nginx] {
+        let mut edge = Edge::new(host);
+        let all = [
+            GZIP,
+            CHUNKED,
+            BROWSER,
+            HTTP_2,
+            EMPTY_ENCODING,
+            BASIC,
+            DSN_ONLY,
+        ];
+        let mut bytes = 0;
+        for (sent, fixture) in all.into_iter().enumerate() {
+            let received = received(fixture);
+            edge.send(
+                b"POST",
+                received.target.as_bytes(),
+                &received.headers,
+                &received.pieces,
+            );
+            if host == HostKind::Nginx {
+                assert_eq!(edge.calls.len(), sent, "there a call leaves on a tick");
+                edge.tick(4);
+            }
+            assert_eq!(edge.calls.len(), sent + 1, "{}", received.target);
+            let call = &edge.calls[sent];
+            assert!(call.body == received.body, "{}", received.target);
+            bytes += received.body.len();
+            let path = format!("/rum/sentry/ws/rest@0{}", received.target);
+            assert_eq!(call.header(":path"), Some(path.as_bytes()));
+            assert_eq!(call.header(":method"), Some(&b"POST"[..]));
+            assert_eq!(call.header(":authority"), Some(&b"rum.example.com"[..]));
+            assert_eq!(call.upstream, "rum.test:80");
+            for name in [
+                "content-encoding",
+                "content-type",
+                "user-agent",
+                "origin",
+                "x-sentry-auth",
+                "authorization",
+            ] {
+                assert_eq!(
+                    call.header(name),
+                    received.header(name),
+                    "{name} of {}",
+                    received.target
+                );
+            }
+            assert_eq!(call.header("x-forwarded-for"), Some(&b"192.0.2.7"[..]));
+            for name in [
+                "host",
+                "connection",
+                "accept-encoding",
+                "transfer-encoding",
+                "content-length",
+                "cookie",
+            ] {
+                assert_eq!(call.header(name), None);
+            }
+            edge.answer(sent + 1, 200);
+        }
+        assert_eq!(edge.books(), [7, 7, 0, 0, 0]);
+        let count = |metric: Metric| edge.metrics[metric.index()];
+        assert_eq!(
+            (count(Metric::Bytes), count(Metric::Attempts)),
+            (i64::try_from(bytes).unwrap(), 7)
+        );
+        assert_eq!(
+            (count(Metric::PendingBytes), count(Metric::InFlight)),
+            (0, 0)
+        );
+    }
+}
+
+#[test]
+fn a_basic_credential_goes_only_if_the_envelope_has_none() {
+    let mut edge = Edge::new(HostKind::Envoy);
+    let basic = received(BASIC);
+    edge.send(
+        b"POST",
+        basic.target.as_bytes(),
+        &basic.headers,
+        &[received(DSN_ONLY).body],
+    );
+    assert_eq!(edge.calls[0].header("authorization"), None);
+    edge.send(
+        b"POST",
+        basic.target.as_bytes(),
+        &basic.headers,
+        &[basic.body],
+    );
+    assert_eq!(
+        edge.calls[1].header("authorization"),
+        basic.header("authorization")
+    );
+}
+
+#[test]
+fn a_copy_that_was_not_taken_is_sent_again_with_the_same_bytes() {
+    let mut edge = Edge::new(HostKind::Envoy);
+    let received = received(CHUNKED);
+    edge.send(
+        b"POST",
+        received.target.as_bytes(),
+        &received.headers,
+        &received.pieces,
+    );
+    for attempt in 1..=3 {
+        assert_eq!(edge.calls.len(), attempt);
+        let call = &edge.calls[attempt - 1];
+        assert!(call.body == received.body && call.headers == edge.calls[0].headers);
+        edge.answer(attempt, 503);
+        edge.tick(2_000);
+    }
+    assert_eq!(edge.calls.len(), 3);
+    assert_eq!(edge.books(), [1, 0, 1, 0, 0]);
+}
+
+#[test]
+fn what_is_skipped_is_counted_and_not_sent() {
+    let mut edge = Edge::new(HostKind::Envoy);
+    let length = |length: &str| vec![(b"content-length".to_vec(), length.as_bytes().to_vec())];
+    let target = b"/api/42/envelope/";
+    edge.send(b"POST", target, &length("100001"), &[]);
+    // 32 bits of it are a small number.
+    edge.send(b"POST", target, &length("4294967300"), &[b"body"]);
+    edge.send(b"POST", target, &[], &[&[0; 100_000], b"x"]);
+    edge.send(b"POST", b"/api/42/store/", &[], &[]);
+    edge.send(b"POST", b"/rum/sentry/ws/rest@0/api/42/envelope/", &[], &[]);
+    edge.send(b"POST", b"/api/0/envelope/", &[], &[]);
+    assert_eq!(edge.books(), [0, 0, 0, 0, 0]);
+    assert!(edge.calls.is_empty());
+    let skipped = |reason| edge.metrics[Metric::Skipped(reason).index()];
+    assert_eq!(SkipReason::ALL.map(skipped), [1, 0, 0, 1, 3, 0, 0]);
+}

@@ -1,0 +1,22 @@
+//! What the core must say to given inputs: tables, and a handful of real requests. No host, no randomness, no files at
+//! run time, so that the same tests run natively and on wasm32-unknown-unknown: `#[test]` is there the attribute of the
+//! runner in Node.
+
+// A test says what is wrong by panicking, and its arithmetic is on small numbers that it chose itself.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod capture;
+mod config;
+mod exchange;
+mod first_line;
+mod headers;
+mod reply;
+mod routes;

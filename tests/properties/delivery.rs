@@ -1,0 +1,385 @@
+//! Any order of events ends every exchange in one outcome, within the budgets.
+
+use crate::model::{Meaning, Rules};
+use crate::settings;
+use crate::worker::{Dispatch, Fill, Worker};
+use proptest::prelude::*;
+use sentry_edge_mirror::metric::{Kind, Metric};
+use sentry_edge_mirror::mirror::reply::Reply;
+
+/// What the target or the proxy says to a call.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Taken(u16),
+    Throttled(Option<u32>),
+    Unavailable(u16, Option<u32>),
+    NoConnection,
+    Broken,
+    Late,
+    Error(u16),
+    Nothing,
+    Refused(u16),
+}
+
+impl Answer {
+    fn give(self, worker: &mut Worker, token: u32) {
+        let seconds = match self {
+            Self::Throttled(seconds) | Self::Unavailable(_, seconds) => seconds,
+            _ => None,
+        };
+        let text = seconds.map(|seconds| seconds.to_string());
+        let of_target = |status| Reply {
+            status: Some(status),
+            from_target: true,
+            retry_after: text.as_ref().map(String::as_bytes),
+            ..Reply::default()
+        };
+        let of_proxy = |status, body| Reply {
+            status: Some(status),
+            body,
+            ..Reply::default()
+        };
+        let reply = match self {
+            Self::Taken(status) | Self::Error(status) | Self::Refused(status) | Self::Unavailable(status, _) => of_target(status),
+            Self::Throttled(_) => of_target(429),
+            Self::NoConnection => of_proxy(503, b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"),
+            Self::Broken => of_proxy(503, b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"),
+            Self::Late => of_proxy(504, b"upstream request timeout"),
+            Self::Nothing => Reply::default(),
+        };
+        let asked = u64::from(seconds.unwrap_or_default()) * 1_000;
+        let whole_project = matches!(self, Self::Throttled(_));
+        let meaning = match self {
+            Self::Taken(_) => Meaning::Taken,
+            Self::Throttled(_) | Self::Unavailable(..) | Self::NoConnection => Meaning::NotTaken {
+                asked,
+                whole_project,
+            },
+            Self::Broken | Self::Late | Self::Error(_) | Self::Nothing => Meaning::Unknown,
+            Self::Refused(_) => Meaning::Refused,
+        };
+        worker.answer(token, &reply, meaning);
+    }
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    let wait = || prop::option::of(0_u32..40);
+    prop_oneof![
+        6 => (200_u16..300).prop_map(Answer::Taken),
+        2 => wait().prop_map(Answer::Throttled),
+        2 => (502_u16..504, wait()).prop_map(|(status, wait)| Answer::Unavailable(status, wait)),
+        1 => Just(Answer::NoConnection),
+        1 => Just(Answer::Broken),
+        1 => Just(Answer::Late),
+        1 => prop::sample::select(vec![500, 501, 504, 599]).prop_map(Answer::Error),
+        1 => Just(Answer::Nothing),
+        1 => prop::sample::select(vec![100, 301, 400, 401, 404, 413, 428, 430, 499, 600, 999]).prop_map(Answer::Refused),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// A whole request in one piece.
+    Request {
+        project: u64,
+        size: usize,
+    },
+    Begin {
+        project: u64,
+        announced: Option<u64>,
+        odd_header: bool,
+    },
+    Other(&'static str),
+    Chunk {
+        which: usize,
+        size: usize,
+        fill: Fill,
+    },
+    End(usize),
+    Abort(usize),
+    Answer {
+        which: usize,
+        answer: Answer,
+    },
+    /// An answer that nobody waits for.
+    Stray {
+        token: u32,
+        answer: Answer,
+    },
+    /// What the host does with the next dispatches.
+    Dispatches(Vec<Dispatch>),
+    RefuseTick,
+    Tick,
+    Pass(u64),
+    /// The wall clock moves by so much.
+    Jump(i64),
+    /// The wall clock is set.
+    Set(u64),
+}
+
+fn project() -> impl Strategy<Value = u64> {
+    prop::sample::select(vec![42, 42, 42, 43, 43, 44, 7])
+}
+
+fn event(wild: bool) -> impl Strategy<Value = Event> {
+    let size = || prop_oneof![4 => 0_usize..400, 2 => 400_usize..6_000];
+    let announced = prop::option::of(
+        prop_oneof![3 => 0_u64..5_000, 1 => 5_000_u64..6_000, 1 => Just(u64::MAX)],
+    );
+    let fill =
+        prop_oneof![9 => Just(Fill::Whole), 1 => Just(Fill::Short), 1 => Just(Fill::Nothing)];
+    let dispatch = prop::sample::select(vec![
+        Dispatch::Takes,
+        Dispatch::Refuses,
+        Dispatch::Refuses,
+        Dispatch::Forgets,
+    ]);
+    let other = prop::sample::select(vec![
+        "/",
+        "/api/42/store/",
+        "/rum/sentry/ws/p42/api/42/envelope/",
+        "/api/0/x/",
+    ]);
+    let jump: i64 = if wild { 86_400_000 } else { 60_000 };
+    let time = prop_oneof![3 => 0_u64..20, 2 => 20_u64..1_000, 1 => 1_000_u64..60_000];
+    // A clock that is set to anything, if it is to be wild.
+    let set = match wild {
+        true => [0, 1, 1_767_225_600_000, 1 << 50].map(Event::Set).to_vec(),
+        false => vec![Event::Tick],
+    };
+    prop_oneof![
+        6 => (project(), size()).prop_map(|(project, size)| Event::Request { project, size }),
+        3 => (project(), announced, any::<bool>())
+            .prop_map(|(project, announced, odd_header)| Event::Begin { project, announced, odd_header }),
+        1 => other.prop_map(Event::Other),
+        5 => (0_usize..8, size(), fill).prop_map(|(which, size, fill)| Event::Chunk { which, size, fill }),
+        3 => (0_usize..8).prop_map(Event::End),
+        1 => (0_usize..8).prop_map(Event::Abort),
+        10 => (0_usize..8, answer()).prop_map(|(which, answer)| Event::Answer { which, answer }),
+        1 => (any::<u32>(), answer()).prop_map(|(token, answer)| Event::Stray { token, answer }),
+        // Tokens that were given out, answered or given up long ago.
+        1 => (0_u32..20, answer()).prop_map(|(token, answer)| Event::Stray { token, answer }),
+        2 => prop::collection::vec(dispatch, 1..5).prop_map(Event::Dispatches),
+        1 => Just(Event::RefuseTick),
+        1 => Just(Event::Tick),
+        6 => time.prop_map(Event::Pass),
+        1 => (-jump..=jump).prop_map(Event::Jump),
+        1 => prop::sample::select(set),
+    ]
+}
+
+fn run(worker: &mut Worker, events: &[Event]) {
+    for event in events {
+        match event {
+            Event::Request { project, size } => {
+                let open = worker.open();
+                worker.begin(*project, Some(*size as u64), false);
+                if worker.open() > open {
+                    worker.chunk(open, *size, Fill::Whole);
+                }
+                if worker.open() > open {
+                    worker.end(open);
+                }
+            }
+            Event::Begin {
+                project,
+                announced,
+                odd_header,
+            } => worker.begin(*project, *announced, *odd_header),
+            Event::Other(target) => worker.other(target),
+            Event::Chunk { which, size, fill } => worker.chunk(*which, *size, *fill),
+            Event::End(which) => worker.end(*which),
+            Event::Abort(which) => worker.abort(*which),
+            Event::Answer { which, answer } => {
+                let tokens = worker.tokens();
+                if !tokens.is_empty() {
+                    answer.give(worker, tokens[which % tokens.len()]);
+                }
+            }
+            Event::Stray { token, answer } => answer.give(worker, *token),
+            Event::Dispatches(dispatches) => worker.dispatches.extend(dispatches),
+            Event::RefuseTick => worker.refuse_tick = true,
+            Event::Tick => worker.tick_now(),
+            Event::Pass(ms) => worker.pass(*ms),
+            Event::Jump(ms) => worker.jump_to(worker.wall.saturating_add_signed(*ms)),
+            Event::Set(wall) => worker.jump_to(*wall),
+        }
+    }
+}
+
+/// The end of all misfortune: what is pending is delivered, and then there is nothing left to do.
+fn come_to_rest(worker: &mut Worker) {
+    worker.dispatches.clear();
+    worker.refuse_tick = false;
+    while worker.open() > 0 {
+        worker.abort(0);
+    }
+    // A tick that was refused is asked for again in the next callback: one comes with an ordinary request.
+    worker.begin(42, Some(0), false);
+    worker.end(0);
+    for _ in 0..2_000 {
+        worker.take_all();
+        if worker.model.rules.envoy {
+            if !worker.next_tick() {
+                break;
+            }
+        } else {
+            // nginx ticks always: the counters are published within 100 ms.
+            worker.pass(500);
+            if worker.metric(Metric::Pending) == 0 && worker.tokens().is_empty() {
+                break;
+            }
+        }
+    }
+    assert_eq!(
+        worker.metric(Metric::Pending),
+        0,
+        "nothing wakes the worker, or nothing leaves"
+    );
+    assert_eq!(
+        worker.is_ticking(),
+        !worker.model.rules.envoy,
+        "nothing to do and still ticking"
+    );
+}
+
+fn roomy() -> impl Strategy<Value = Rules> {
+    (any::<bool>(), 1_u32..5, any::<bool>(), 1_usize..6).prop_map(
+        |(envoy, max_attempts, ambiguous, max_in_flight)| Rules {
+            max_attempts,
+            ambiguous,
+            max_in_flight,
+            ..Rules::roomy(envoy)
+        },
+    )
+}
+
+fn tight() -> impl Strategy<Value = Rules> {
+    (
+        roomy(),
+        5_000_usize..60_000,
+        1_u64..100_000,
+        1_u64..2_000,
+        0_u64..60_000,
+    )
+        .prop_map(
+            |(rules, max_pending, max_age, initial_backoff, more)| Rules {
+                max_pending,
+                max_age,
+                initial_backoff,
+                max_backoff: initial_backoff + more,
+                ..rules
+            },
+        )
+}
+
+fn events(wild: bool) -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec(event(wild), 1..120)
+}
+
+proptest! {
+    #![proptest_config(settings())]
+
+    /// With room and time for everything, the fate of every single copy is known.
+    #[test]
+    fn nothing_is_lost_or_doubled(rules in roomy(), events in events(false)) {
+        let mut worker = Worker::new(rules);
+        run(&mut worker, &events);
+        come_to_rest(&mut worker);
+        worker.check_end(true);
+    }
+
+    /// With a tight budget, short ages and a clock that is set to anything.
+    #[test]
+    fn every_exchange_ends_in_one_outcome_within_the_budgets(rules in tight(), events in events(true)) {
+        let mut worker = Worker::new(rules);
+        run(&mut worker, &events);
+        worker.jump_beyond_everything();
+        come_to_rest(&mut worker);
+        worker.check_end(false);
+    }
+
+    /// A drain ends when nothing is pending, or after ten seconds, once, and what is left then is counted.
+    #[test]
+    fn a_drain_ends_in_time_and_loses_no_count(rules in tight(), events in events(false), answers in prop::collection::vec(answer(), 0..20)) {
+        let mut worker = Worker::new(Rules { envoy: true, ..rules });
+        run(&mut worker, &events);
+        worker.dispatches.clear();
+        worker.refuse_tick = false;
+        while worker.open() > 0 {
+            worker.abort(0);
+        }
+        worker.drain();
+        let until = worker.wall + 10_000;
+        for answer in answers {
+            match worker.tokens().first() {
+                Some(token) => answer.give(&mut worker, *token),
+                None if worker.is_done() => break,
+                None => { worker.next_tick(); }
+            }
+        }
+        worker.pass(until.saturating_sub(worker.wall) + 1);
+        prop_assert!(worker.is_done());
+        prop_assert_eq!(worker.metric(Metric::Pending), 0);
+        worker.check_end(false);
+    }
+
+    /// One copy that is not taken again and again: each wait is between what was asked for and what backoff allows.
+    #[test]
+    fn waits_are_within_their_bounds(
+        envoy: bool,
+        (initial_backoff, more) in (1_u64..2_000, 0_u64..4_000),
+        answers in prop::collection::vec(prop_oneof![
+            Just(Answer::NoConnection),
+            prop::option::of(0_u32..4).prop_map(Answer::Throttled),
+            prop::option::of(0_u32..4).prop_map(|wait| Answer::Unavailable(503, wait)),
+        ], 1..8),
+    ) {
+        let rules = Rules { max_attempts: 8, initial_backoff, max_backoff: initial_backoff + more, ..Rules::roomy(envoy) };
+        let mut worker = Worker::new(rules);
+        worker.begin(42, Some(0), false);
+        worker.end(0);
+        // How late a tick is at most: nginx ticks every 4 ms.
+        let late = if envoy { 1 } else { 4 };
+        worker.pass(late);
+        for (attempts, answer) in (1..).zip(answers) {
+            prop_assert_eq!(worker.sent(), attempts);
+            let asked = match answer {
+                Answer::Throttled(seconds) | Answer::Unavailable(_, seconds) => u64::from(seconds.unwrap_or_default()) * 1_000,
+                _ => 0,
+            };
+            let token = worker.tokens()[0];
+            answer.give(&mut worker, token);
+            let start = worker.wall;
+            while worker.sent() == attempts && worker.wall - start <= 20_000 {
+                prop_assert!(worker.next_tick(), "nothing wakes the worker");
+            }
+            let waited = worker.wall - start;
+            let longest = asked.max(rules.ceiling(attempts));
+            prop_assert!((asked..=longest + late).contains(&waited), "attempt {}: {} ms", attempts, waited);
+        }
+    }
+}
+
+/// Properties that never meet a full budget or a late answer would be worthless.
+#[test]
+fn the_generated_events_lead_to_every_outcome() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut totals = vec![0; Metric::all().count()];
+    for _ in 0..300 {
+        let rules = tight().new_tree(&mut runner).unwrap().current();
+        let events = events(true).new_tree(&mut runner).unwrap().current();
+        let mut worker = Worker::new(rules);
+        run(&mut worker, &events);
+        worker.jump_beyond_everything();
+        come_to_rest(&mut worker);
+        for metric in Metric::all() {
+            totals[metric.index()] += worker.metric(metric);
+        }
+    }
+    for metric in Metric::all().filter(|metric| metric.kind() == Kind::Counter) {
+        let total = totals[metric.index()];
+        assert!(total >= 20, "{}: {total}", metric.name());
+    }
+}
