@@ -72,8 +72,9 @@ impl Ticker {
     }
 
     fn comes_by(&self, now: Millis, due: Millis) -> bool {
+        let soonest = due.max(now.after(u64::from(SOON_MS)));
         self.armed
-            .is_some_and(|armed| armed <= due && now.since(armed) < LATE_MS)
+            .is_some_and(|armed| armed <= soonest && now.since(armed) < LATE_MS)
     }
 
     /// The host did not take the last period.
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!(ticker.settle(T, None, false), None);
         assert_eq!(ticker.hurry(T, T), Some(1));
         assert_eq!(ticker.hurry(T, T.after(1)), None, "already on its way");
+        assert_eq!(ticker.hurry(T, T), None, "no tick comes sooner");
         assert_eq!(
             ticker.settle(T.after(1), Some(T.after(500)), true),
             Some(499)

@@ -56,8 +56,8 @@ enum Rule {
     Leave,
 }
 
-/// Longest name on the list.
-const LONGEST: usize = 32;
+/// Longer than any name on the list, client hints to come included.
+const LONGEST: usize = 64;
 
 fn rule(name: &[u8]) -> Rule {
     match lower_case_rule(name) {

@@ -238,7 +238,9 @@ fn what_is_not_utf8_is_left_out_and_counted() {
         &[
             ("user-agent", b"caf\xe9"),
             ("cookie", b"\xff"),
+            // The second line does not become a credential because the first cannot be copied.
             ("authorization", b"Sentry \xff"),
+            ("authorization", b"Sentry sentry_key=k"),
             ("referer", "https://caf\u{e9}/".as_bytes()),
         ],
     );

@@ -257,19 +257,17 @@ proptest! {
     }
 
     #[test]
-    fn one_unknown_key_is_one_problem_at_its_path(which: prop::sample::Index, key in "[a-z_]{1,12}", value in anything()) {
+    fn one_unknown_key_is_one_problem_at_its_path(which: prop::sample::Index, key in "x[a-z_]{1,12}", value in anything()) {
         let mut config = good();
         let section = *which.get(&SECTIONS);
         let object = at(&mut config, section).as_object_mut().unwrap();
-        let known = ["workspace", "service_id", "upstream", "authority"].contains(&key.as_str());
-        prop_assume!(!known && !object.contains_key(&key));
         object.insert(key.clone(), value);
         let path = if section.is_empty() { key } else { format!("{section}.{key}") };
         prop_assert_eq!(paths(&config), [path]);
     }
 
     #[test]
-    fn one_misspelt_key_is_noticed(which: prop::sample::Index, letter in "[a-z_]", at_letter: prop::sample::Index) {
+    fn one_misspelt_key_is_noticed(which: prop::sample::Index, letter in "[A-Z0-9-]", at_letter: prop::sample::Index) {
         let mut config = good();
         let section = *which.get(&SECTIONS);
         let object = at(&mut config, section).as_object_mut().unwrap();
@@ -278,7 +276,6 @@ proptest! {
         let position = at_letter.index(key.len());
         let mut misspelt = key.clone();
         misspelt.replace_range(position..=position, &letter);
-        prop_assume!(!object.contains_key(&misspelt));
         let value = object.remove(key).unwrap();
         object.insert(misspelt.clone(), value);
         let path = if section.is_empty() { misspelt } else { format!("{section}.{misspelt}") };

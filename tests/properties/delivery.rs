@@ -6,6 +6,7 @@ use crate::worker::{Dispatch, Fill, Worker};
 use proptest::prelude::*;
 use sentry_edge_mirror::metric::{Kind, Metric};
 use sentry_edge_mirror::mirror::reply::Reply;
+use sentry_edge_mirror::outcome::SkipReason;
 
 /// What the target or the proxy says to a call.
 #[derive(Clone, Copy, Debug)]
@@ -359,6 +360,24 @@ proptest! {
             prop_assert!((asked..=longest + late).contains(&waited), "attempt {}: {} ms", attempts, waited);
         }
     }
+}
+
+/// Other routes are ordinary traffic: it wakes nobody, and is counted all the same.
+#[test]
+fn other_routes_are_counted_now_and_then() {
+    let mut worker = Worker::new(Rules::roomy(true));
+    let others = |worker: &mut Worker, count: usize| {
+        for _ in 0..count {
+            worker.other("/api/42/store/");
+        }
+    };
+    worker.pass(1_000);
+    others(&mut worker, 10);
+    assert!(!worker.is_ticking());
+    others(&mut worker, 990);
+    worker.pass(1_000);
+    assert!(worker.metric(Metric::Skipped(SkipReason::Route)) > 900);
+    assert!(!worker.is_ticking());
 }
 
 /// Properties that never meet a full budget or a late answer would be worthless.
