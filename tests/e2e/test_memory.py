@@ -14,7 +14,7 @@ from support.primary import Primary
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize("size", [8_000, 200_000])
+@pytest.mark.parametrize("size", [16_000, 200_000])
 def test_memory_with_a_hanging_receiver(size: int, tmp_path: Path, rum_config: dict) -> None:
     """The sample's own limits (64 MiB, 128 in flight). The bound is that of the project: budget + 48 MiB."""
     primary, rum = Primary(keep=False), FakeRum(rum_config["authority"], keep=False)

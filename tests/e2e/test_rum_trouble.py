@@ -46,8 +46,8 @@ def quick(tmp_path: Path, primary: Primary, rum: FakeRum) -> Envoy:
 def ten_requests_on_one_connection(port: int) -> None:
     """All answered by the primary, at once, on the same connection: what an SDK with keep-alive would see.
 
-    One stall of the machine must not fail this, so the bound is on the median of ten; one request that waits for the
-    receiver makes all after it on the connection wait too, which no median hides.
+    One stall of the machine must not fail this, so one of the ten may be slow; each of them would wait if the receiver
+    held up the connection.
     """
     took = []
     with replay.Client(port) as client:
@@ -59,7 +59,7 @@ def ten_requests_on_one_connection(port: int) -> None:
             assert (answer.status, answer.by_primary) == (200, True)
         assert client.socket.getsockname() == local
         assert not client.closed_by_peer()
-    assert sorted(took)[5] < NOTICEABLE, took
+    assert sorted(took)[-2] < NOTICEABLE, took
 
 
 @pytest.mark.parametrize("trouble", [*TROUBLE, "refused"])
