@@ -1,7 +1,6 @@
 //! What the core asks its host to do.
 
-use crate::config::Destination;
-use crate::metric::Metric;
+use crate::metric::{Leg, Series};
 use crate::mirror::header_list::HeaderList;
 
 /// How much a log line matters.
@@ -15,16 +14,16 @@ pub enum Level {
     Error,
 }
 
-/// A call to a target, borrowed from the outbox: the body goes to the host once per attempt.
+/// A call to a target, borrowed from an outbox: the body goes to the host once per attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// Upstream and authority.
-    pub destination: &'a Destination,
+    /// Envoy cluster, or `host:port` on nginx.
+    pub upstream: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,
     /// Pseudo headers first.
     pub headers: &'a HeaderList,
-    /// The body as received.
+    /// The body, as received or as signed.
     pub body: &'a [u8],
     /// For the whole call.
     pub timeout_ms: u32,
@@ -37,11 +36,11 @@ pub enum Effect<'a> {
     /// Send this.
     Dispatch(Call<'a>),
     /// Add to a counter, or in Envoy to a gauge: its workers share them.
-    Add(Metric, i64),
+    Add(Series, i64),
     /// Set a gauge: ngx_wasm_module traps on adding to one.
-    Set(Metric, u64),
-    /// A sample of [`Metric::LatencyMs`].
-    Latency(u64),
+    Set(Series, u64),
+    /// A sample of a leg's latency.
+    Latency(Leg, u64),
     /// Write to the host's log.
     Log(Level, String),
     /// Tick every so many milliseconds from now on; 0 ends it.

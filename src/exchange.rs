@@ -1,41 +1,87 @@
-//! One mirrored HTTP exchange: its headers, the body as it streams past, and one end.
+//! One mirrored HTTP exchange: its headers, the body as it streams past, and one end for each leg.
 //!
 //! An exchange is begun, fed and ended (or aborted) through the [`Plugin`](crate::plugin::Plugin), which owns the
-//! budget and the counters. It never holds up the request: whatever goes wrong, the exchange is over and the request
-//! goes on.
+//! budgets and the counters. It never holds up the request: whatever goes wrong, the exchange is over and the request
+//! goes on. The body is collected once; both legs share it.
 
 use crate::mirror::capture::Capture;
 use crate::mirror::decide::Target;
 use crate::mirror::header_list::HeaderList;
 use crate::mirror::headers::CopyHeaders;
 use crate::sentry::first_line;
+use crate::sls::intake::{Envelope, Head};
+use crate::time::Millis;
+use std::rc::Rc;
 
-/// A request that is being copied.
+/// What is to become of a request: at least one leg wants it.
 #[derive(Debug)]
-pub struct Exchange {
-    pub(crate) target: Target,
+pub struct Plan {
+    /// Where the copy goes.
+    pub(crate) rum: Option<Target>,
+    /// The project, if its envelope is to become logs.
+    pub(crate) sls: Option<u64>,
+}
+
+/// The RUM leg's part of an exchange.
+#[derive(Debug)]
+struct Mirrored {
+    target: Target,
     headers: HeaderList,
     basic: Option<Vec<u8>>,
+}
+
+/// A request that is being copied. Boxed, because it changes hands with every piece of its body.
+#[derive(Debug)]
+pub struct Exchange {
+    rum: Option<Mirrored>,
+    sls: Option<Head>,
     capture: Capture,
     no_length: bool,
     empty: bool,
 }
 
+/// What is known of a body before it comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announced {
+    /// Content-Length.
+    pub(crate) length: Option<u64>,
+    /// Transfer-Encoding is there.
+    pub(crate) transfer_encoding: bool,
+}
+
 impl Exchange {
     /// `None` when the announced body is over the limit.
-    pub(crate) fn new(target: Target, copy: CopyHeaders, max_body_bytes: usize) -> Option<Self> {
-        Some(Self {
-            target,
-            capture: Capture::new(copy.content_length, max_body_bytes)?,
-            no_length: copy.content_length.is_none() && !copy.transfer_encoding,
-            empty: copy.content_length == Some(0),
-            headers: copy.list,
-            basic: copy.basic,
-        })
+    pub(crate) fn new(
+        rum: Option<(Target, CopyHeaders)>,
+        sls: Option<Head>,
+        announced: Announced,
+        max_body_bytes: usize,
+    ) -> Option<Box<Self>> {
+        Some(Box::new(Self {
+            capture: Capture::new(announced.length, max_body_bytes)?,
+            no_length: announced.length.is_none() && !announced.transfer_encoding,
+            empty: announced.length == Some(0),
+            rum: rum.map(|(target, copy)| Mirrored {
+                target,
+                headers: copy.list,
+                basic: copy.basic,
+            }),
+            sls,
+        }))
     }
 
     pub(crate) fn capture(&mut self) -> &mut Capture {
         &mut self.capture
+    }
+
+    /// The project, if the RUM leg wants the exchange.
+    pub(crate) fn rum(&self) -> Option<u64> {
+        self.rum.as_ref().map(|rum| rum.target.project)
+    }
+
+    /// The project, if the SLS leg wants the exchange.
+    pub(crate) fn sls(&self) -> Option<u64> {
+        self.sls.as_ref().map(|head| head.project)
     }
 
     /// The headers say that there is no body.
@@ -53,10 +99,13 @@ impl Exchange {
     /// Bytes of the budget that it occupies: open requests without a body are bounded too.
     #[must_use]
     pub fn held(&self) -> usize {
+        let rum = self.rum.as_ref().map_or(0, |rum| {
+            let basic = rum.basic.as_ref().map_or(0, Vec::capacity);
+            rum.headers.allocated().saturating_add(basic)
+        });
         self.capture
             .held()
-            .saturating_add(self.headers.allocated())
-            .saturating_add(self.basic.as_ref().map_or(0, Vec::capacity))
+            .saturating_add(rum)
             .saturating_add(Copy::OVERHEAD)
     }
 
@@ -66,21 +115,29 @@ impl Exchange {
         self.capture.held() > 0
     }
 
-    /// What is to be delivered.
-    pub(crate) fn into_copy(self) -> Copy {
-        let body = self.capture.into_body();
-        let mut headers = self.headers;
-        // Relay uses the envelope's own DSN only when nothing else is a credential; so when there is one, a Basic
-        // next to it is somebody's password. An encoded first line cannot be read: then the user name, which has the
-        // form of a Sentry key, decides alone.
-        if let Some(basic) = self.basic.filter(|_| first_line::dsn(&body).is_none()) {
-            headers.push(b"authorization", &[&basic]);
-        }
-        Copy {
-            target: self.target,
-            headers,
-            body,
-        }
+    /// What is to be delivered, and what is to be read.
+    pub(crate) fn into_parts(self, now: Millis) -> (Option<Copy>, Option<Envelope>) {
+        let body = Rc::new(self.capture.into_body());
+        let envelope = self.sls.map(|head| Envelope {
+            head,
+            body: Rc::clone(&body),
+            received: now,
+        });
+        let copy = self.rum.map(|rum| {
+            let mut headers = rum.headers;
+            // Relay uses the envelope's own DSN only when nothing else is a credential; so when there is one, a Basic
+            // next to it is somebody's password. An encoded first line cannot be read: then the user name, which has
+            // the form of a Sentry key, decides alone.
+            if let Some(basic) = rum.basic.filter(|_| first_line::dsn(&body).is_none()) {
+                headers.push(b"authorization", &[&basic]);
+            }
+            Copy {
+                target: rum.target,
+                headers,
+                body,
+            }
+        });
+        (copy, envelope)
     }
 }
 
@@ -92,7 +149,7 @@ pub struct Copy {
     /// What goes with it.
     pub headers: HeaderList,
     /// The body as received.
-    pub body: Vec<u8>,
+    pub body: Rc<Vec<u8>>,
 }
 
 impl Copy {

@@ -4,6 +4,7 @@
 //! Nothing a client sent is ever in a line but a project id.
 
 use crate::effect::Level;
+use crate::sls::response::Reason;
 use crate::time::Millis;
 use std::collections::BTreeMap;
 
@@ -36,6 +37,20 @@ pub enum Topic {
     Expired,
     /// An answer that nobody waits for.
     UnexpectedReply,
+    /// SLS: no room in the budget.
+    SlsNoRoom,
+    /// SLS: logs wait for a credential.
+    SlsCredential,
+    /// SLS: a batch that is tried again, by reason.
+    SlsRetry(Reason),
+    /// SLS: a batch that is given up, by reason.
+    SlsFailed(Reason),
+    /// SLS: a batch became too old.
+    SlsExpired,
+    /// SLS: a batch is cut in two.
+    SlsDivided,
+    /// SLS: logs that could not be made acceptable.
+    SlsRejected,
 }
 
 /// Between two lines of a topic.

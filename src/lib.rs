@@ -1,4 +1,5 @@
-//! Mirrors Sentry ingest traffic to Alibaba Cloud RUM, at the edge, as a proxy-wasm filter.
+//! Mirrors Sentry ingest traffic to Alibaba Cloud RUM, and writes envelopes as signed logs to SLS, at the edge, as a
+//! proxy-wasm filter.
 //!
 //! ```text
 //!  client ──request──▶ proxy ──────────unchanged──────────▶ Sentry (the primary)
@@ -10,14 +11,16 @@
 //!                        ▼
 //!                  /rum/sentry/<workspace>/<service_id> + the original target at RUM
 //! ```
+//! The SLS leg shares the body and nothing else: plugin ─▶ sls::intake ─▶ (ticks) sls::leg: sentry::{decode, envelope} ─▶
+//! sls::{record, scrub, batch} ─▶ delivery::outbox of its own ─▶ signed when dispatched ─▶ SLS.
 //!
 //! The core (everything but [`filter`]) knows no host: bytes and time in, effects out. Invariants:
 //! 1. The primary exchange is never paused, changed, delayed or failed.
-//! 2. Every captured copy ends as delivered, failed or dropped: `captured = delivered + failed + dropped + pending`.
+//! 2. Every captured copy, and every log, ends as delivered, failed or dropped: `captured = delivered + failed + dropped + pending`.
 //! 3. Memory stays within `limits.max_pending_bytes` per worker, and the host's copy of what is in flight within a
 //!    quarter of it.
 //! 4. Target, body and Content-Encoding of a copy are the received bytes.
-//! 5. No cookie, foreign credential or payload reaches the second party by header, or any log at all.
+//! 5. No cookie, foreign credential or payload reaches the second party by header, or the proxy's log at all.
 //! 6. Nothing in here can panic: the lints below deny what could.
 //!
 //! Units: times in milliseconds, sizes in bytes, both in names.
@@ -51,6 +54,8 @@ pub mod metric;
 pub mod mirror;
 pub mod outcome;
 pub mod plugin;
+pub mod secret;
 pub mod sentry;
+pub mod sls;
 pub mod ticker;
 pub mod time;

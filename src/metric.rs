@@ -19,6 +19,82 @@ pub enum Kind {
     Histogram,
 }
 
+/// What a copy or a log is on its way to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leg {
+    /// RUM; the unit is one copied request.
+    Rum,
+    /// SLS; the unit is one log.
+    Sls,
+}
+
+impl Leg {
+    /// Both, in the order of their series.
+    pub const ALL: [Self; 2] = [Self::Rum, Self::Sls];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rum => "rum",
+            Self::Sls => "sls",
+        }
+    }
+
+    fn counts(self, metric: Metric) -> bool {
+        match metric {
+            Metric::HeadersOmitted => self == Self::Rum,
+            Metric::Malformed
+            | Metric::Undecodable
+            | Metric::Repaired
+            | Metric::Divided
+            | Metric::Unread
+            | Metric::Queued => self == Self::Sls,
+            Metric::Skipped(SkipReason::Excluded | SkipReason::Unmapped) => self == Self::Rum,
+            _ => true,
+        }
+    }
+}
+
+/// A metric of a leg: what the host knows by a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Whose.
+    pub leg: Leg,
+    /// What.
+    pub metric: Metric,
+}
+
+impl Series {
+    /// All that a leg has.
+    pub fn of(leg: Leg) -> impl Iterator<Item = Self> {
+        Metric::all()
+            .filter(move |metric| leg.counts(*metric))
+            .map(move |metric| Self { leg, metric })
+    }
+
+    /// The whole name.
+    #[must_use]
+    pub fn name(self) -> String {
+        let leg = self.leg.name();
+        match self.metric {
+            Metric::Skipped(reason) => format!("{PREFIX}{leg}.skipped.{}", reason.name()),
+            metric => format!("{PREFIX}{leg}.{}", metric.word()),
+        }
+    }
+
+    /// Its own number, below [`Series::COUNT`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        let before = match self.leg {
+            Leg::Rum => 0,
+            Leg::Sls => COUNT,
+        };
+        self.metric.index().saturating_add(before)
+    }
+
+    /// How many numbers there are.
+    pub const COUNT: usize = 2 * COUNT;
+}
+
 /// What is counted for a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
@@ -46,13 +122,25 @@ pub enum Metric {
     PendingBytes,
     /// Calls without an answer yet.
     InFlight,
-    /// Milliseconds from the end of the client's request to the target's 2xx.
+    /// Milliseconds from the end of the client's request (SLS: from the batch's sealing) to the target's 2xx.
     LatencyMs,
+    /// SLS: envelopes that Relay would refuse; each gives one log that says so.
+    Malformed,
+    /// SLS: bodies whose content encoding could not be undone; each gives one log that says so.
+    Undecodable,
+    /// SLS: logs that had to be mended to be acceptable.
+    Repaired,
+    /// SLS: batches that were cut in two because the target refused them.
+    Divided,
+    /// SLS: envelopes that were dropped unread: each counts as one captured and one dropped log.
+    Unread,
+    /// SLS: envelopes that wait to be read.
+    Queued,
     /// Exchanges that were not captured, by rule.
     Skipped(SkipReason),
 }
 
-const PLAIN: [Metric; 13] = [
+const PLAIN: [Metric; 19] = [
     Metric::Captured,
     Metric::Delivered,
     Metric::Failed,
@@ -66,6 +154,20 @@ const PLAIN: [Metric; 13] = [
     Metric::PendingBytes,
     Metric::InFlight,
     Metric::LatencyMs,
+    Metric::Malformed,
+    Metric::Undecodable,
+    Metric::Repaired,
+    Metric::Divided,
+    Metric::Unread,
+    Metric::Queued,
+];
+
+/// The gauges: read off what waits when they are published.
+pub const GAUGES: [Metric; 4] = [
+    Metric::Pending,
+    Metric::PendingBytes,
+    Metric::InFlight,
+    Metric::Queued,
 ];
 
 /// So many quiet counts wait at most.
@@ -85,16 +187,14 @@ impl Metric {
     #[must_use]
     pub fn kind(self) -> Kind {
         match self {
-            Self::Pending | Self::PendingBytes | Self::InFlight => Kind::Gauge,
+            Self::Pending | Self::PendingBytes | Self::InFlight | Self::Queued => Kind::Gauge,
             Self::LatencyMs => Kind::Histogram,
             _ => Kind::Counter,
         }
     }
 
-    /// The whole name, for the leg `rum`.
-    #[must_use]
-    pub fn name(self) -> String {
-        let what = match self {
+    fn word(self) -> &'static str {
+        match self {
             Self::Captured => "captured",
             Self::Delivered => "delivered",
             Self::Failed => "failed",
@@ -108,9 +208,14 @@ impl Metric {
             Self::PendingBytes => "pending_bytes",
             Self::InFlight => "in_flight",
             Self::LatencyMs => "latency_ms",
-            Self::Skipped(reason) => return format!("{PREFIX}rum.skipped.{}", reason.name()),
-        };
-        format!("{PREFIX}rum.{what}")
+            Self::Malformed => "malformed",
+            Self::Undecodable => "undecodable",
+            Self::Repaired => "repaired",
+            Self::Divided => "divided",
+            Self::Unread => "unread",
+            Self::Queued => "queued",
+            Self::Skipped(reason) => reason.name(),
+        }
     }
 
     /// Position in [`Metric::all`].
@@ -130,6 +235,12 @@ impl Metric {
             Self::PendingBytes => 10,
             Self::InFlight => 11,
             Self::LatencyMs => 12,
+            Self::Malformed => 13,
+            Self::Undecodable => 14,
+            Self::Repaired => 15,
+            Self::Divided => 16,
+            Self::Unread => 17,
+            Self::Queued => 18,
             Self::Skipped(reason) => PLAIN.len().saturating_add(reason.index()),
         }
     }
@@ -221,19 +332,23 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Ledger, Metric};
+    use super::{Kind, Ledger, Leg, Metric, Series};
     use crate::outcome::SkipReason;
 
     #[test]
     fn the_index_is_the_position_and_names_are_unique() {
-        let mut names = Vec::new();
         for (position, metric) in Metric::all().enumerate() {
             assert_eq!(metric.index(), position);
-            names.push(metric.name());
         }
+        let all = || Leg::ALL.into_iter().flat_map(Series::of);
+        let mut names: Vec<String> = all().map(Series::name).collect();
+        let mut indices: Vec<usize> = all().map(Series::index).collect();
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), Metric::all().count());
+        indices.sort_unstable();
+        indices.dedup();
+        assert_eq!((names.len(), indices.len()), (all().count(), all().count()));
+        assert!(indices.iter().all(|index| *index < Series::COUNT));
     }
 
     #[test]
@@ -245,7 +360,14 @@ mod tests {
         ledger.grow(Metric::Retries, 0);
         ledger.latency(7);
         let (mut counted, mut sampled) = (Vec::new(), Vec::new());
-        ledger.publish(|m, n| counted.push((m.name(), n)), |ms| sampled.push(ms));
+        let name = |metric| {
+            Series {
+                leg: Leg::Rum,
+                metric,
+            }
+            .name()
+        };
+        ledger.publish(|m, n| counted.push((name(m), n)), |ms| sampled.push(ms));
         assert_eq!(
             counted,
             [
@@ -259,8 +381,8 @@ mod tests {
     }
 
     #[test]
-    fn only_three_gauges() {
+    fn only_four_gauges() {
         let gauges = Metric::all().filter(|m| m.kind() == Kind::Gauge).count();
-        assert_eq!(gauges, 3);
+        assert_eq!(gauges, super::GAUGES.len());
     }
 }

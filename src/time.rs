@@ -3,7 +3,7 @@
 //! The host's clock is the wall clock: it may stand still or jump, in both directions. So durations saturate
 //! and nothing here can overflow.
 
-/// A moment: milliseconds since the Unix epoch, as the host tells it.
+/// A point in time in milliseconds: since the Unix epoch on the host's clock, since its first callback on a plugin's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
 
@@ -19,6 +19,15 @@ impl Millis {
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+}
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// For waits and ages: never goes back.
+    pub steady: Millis,
+    /// The host's clock, for dates that others read.
+    pub wall: Millis,
 }
 
 #[cfg(test)]

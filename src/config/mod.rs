@@ -1,17 +1,20 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
-//! `node` parses, `env` expands, `reader` reads and collects problems, `rum` reads the RUM leg; this file owns
-//! the whole and the defaults. Nothing is half-applied: a configuration with one problem is not used at all.
+//! `node` parses, `env` expands, `reader` reads and collects problems, `rum` and `sls` read the legs, `retry` the retries;
+//! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
 mod node;
 mod reader;
+mod retry;
 mod rum;
+mod sls;
 
 pub use reader::Problem;
+pub use retry::Retry;
 pub use rum::{Destination, Routes, Rum};
+pub use sls::{CredentialSource, Sls};
 
-use crate::delivery::backoff::Backoff;
 use node::Node;
 use reader::{Field, Object, Reader};
 use std::fmt;
@@ -37,23 +40,12 @@ pub enum Mode {
 pub struct Limits {
     /// Bytes of a body that is still copied.
     pub max_body_bytes: usize,
-    /// Bytes of all copies that are collected, wait or are in flight.
+    /// Bytes of a body after content decoding, for the SLS leg.
+    pub max_decoded_bytes: usize,
+    /// Bytes of all copies that are collected, wait or are in flight. With two legs each has half of it.
     pub max_pending_bytes: usize,
-    /// Calls without an answer yet.
+    /// Calls without an answer yet. With two legs each has half of them.
     pub max_in_flight: usize,
-}
-
-/// What is tried again, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Attempts in all, the first one included.
-    pub max_attempts: u32,
-    /// The wait before the second attempt and after.
-    pub backoff: Backoff,
-    /// Milliseconds after which a copy is no longer tried.
-    pub max_age_ms: u64,
-    /// Whether to try again when the target may have taken the copy already: doubles instead of losses.
-    pub ambiguous: bool,
 }
 
 /// A valid configuration.
@@ -63,8 +55,10 @@ pub struct Config {
     pub host: HostKind,
     /// What the filter does.
     pub mode: Mode,
-    /// The RUM leg.
-    pub rum: Rum,
+    /// The RUM leg, if there is one. At least one of the legs is there.
+    pub rum: Option<Rum>,
+    /// The SLS leg, if there is one.
+    pub sls: Option<Sls>,
     /// Budgets.
     pub limits: Limits,
     /// Retries.
@@ -144,23 +138,34 @@ impl Config {
             Some(field) => reader.choice(&field, &[("tee", Mode::Tee)]),
             None => Some(Mode::Tee),
         };
-        let rum = match root.take("rum") {
-            Some(field) => rum::read(reader, &field, host),
-            None => {
-                reader.problem("rum", "required: nothing would be mirrored, got nothing");
-                None
-            }
-        };
+        let rum = root
+            .take("rum")
+            .map(|field| rum::read(reader, &field, host));
+        let sls = root.take("sls");
+        if rum.is_none() && sls.is_none() {
+            let what = "one of rum and sls is required: nothing would be mirrored, got nothing";
+            reader.problem("rum", what);
+        }
         let limits = section(reader, &mut root, "limits", limits);
-        let retry = section(reader, &mut root, "retry", retry);
+        let retry = section(reader, &mut root, "retry", retry::read);
+        let sls = sls.map(|field| sls::read(reader, &field, host, retry));
         reader.finish(root);
         Some(Self {
             host: host?,
             mode: mode?,
-            rum: rum?,
+            rum: optional(rum)?,
+            sls: optional(sls)?,
             limits: limits?,
             retry: retry?,
         })
+    }
+}
+
+/// What is there must be good.
+fn optional<T>(section: Option<Option<T>>) -> Option<Option<T>> {
+    match section {
+        Some(section) => section.map(Some),
+        None => Some(None),
     }
 }
 
@@ -172,8 +177,8 @@ fn section<T>(
     read: impl FnOnce(&mut Reader<'_>, &mut Object<'_>) -> Option<T>,
 ) -> Option<T> {
     let empty = Node::Object(Vec::new());
-    let field = root.take(key).unwrap_or(Field {
-        path: key.to_owned(),
+    let field = root.take(key).unwrap_or_else(|| Field {
+        path: root.path_of(key),
         node: &empty,
     });
     let mut object = reader.object(&field)?;
@@ -197,6 +202,13 @@ fn integer(
 
 fn limits(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Limits> {
     let body = integer(reader, object, "max_body_bytes", BODY_BYTES, MAX_BYTES);
+    let decoded = integer(
+        reader,
+        object,
+        "max_decoded_bytes",
+        sls::DECODED_BYTES,
+        MAX_BYTES,
+    );
     let pending = integer(
         reader,
         object,
@@ -207,45 +219,13 @@ fn limits(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Limits> {
     let in_flight = integer(reader, object, "max_in_flight", IN_FLIGHT, MAX_CALLS);
     Some(Limits {
         max_body_bytes: usize::try_from(body?).ok()?,
+        max_decoded_bytes: usize::try_from(decoded?).ok()?,
         max_pending_bytes: usize::try_from(pending?).ok()?,
         max_in_flight: usize::try_from(in_flight?).ok()?,
     })
 }
 
-fn retry(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Retry> {
-    // A RUM event is worth three tries; the second after half a second finds a target that has just restarted.
-    let attempts = integer(reader, object, "max_attempts", 3, 100);
-    let initial = object.take("initial_backoff_ms");
-    let initial_path = initial.as_ref().map(|field| field.path.clone());
-    let initial = match initial {
-        Some(field) => reader.integer(&field, 1..=MAX_WAIT_MS),
-        None => Some(500),
-    };
-    let max = integer(reader, object, "max_backoff_ms", 30_000, MAX_WAIT_MS);
-    // Five minutes: a target that is gone for longer is an outage that somebody looks at.
-    let max_age_ms = integer(reader, object, "max_age_ms", 300_000, MAX_WAIT_MS);
-    let ambiguous = match object.take("ambiguous") {
-        Some(field) => reader.boolean(&field),
-        None => Some(false),
-    };
-    let (initial, max) = (initial?, max?);
-    let backoff = match (Backoff::new(initial, max), initial_path) {
-        (Some(backoff), _) => backoff,
-        // Only the maximum was given, and it is below the default of the first wait: then it is both.
-        (None, None) => Backoff::new(max, max)?,
-        (None, Some(path)) => {
-            let what = format!("expected at most max_backoff_ms ({max}), got {initial}");
-            reader.problem(&path, what);
-            return None;
-        }
-    };
-    Some(Retry {
-        max_attempts: u32::try_from(attempts?).ok()?,
-        backoff,
-        max_age_ms: max_age_ms?,
-        ambiguous: ambiguous?,
-    })
-}
-
+#[cfg(test)]
+mod sls_tests;
 #[cfg(test)]
 mod tests;

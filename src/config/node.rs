@@ -36,6 +36,20 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Node, serde_json::Error> {
     })
 }
 
+impl Node {
+    /// What it is, without what is in it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
 impl From<prost_types::Struct> for Node {
     fn from(from: prost_types::Struct) -> Self {
         let fields = from.fields.into_iter();

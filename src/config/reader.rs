@@ -39,9 +39,19 @@ pub(crate) struct Object<'n> {
     pub(crate) path: String,
     left: Vec<(&'n str, &'n Node)>,
     known: Vec<&'static str>,
+    /// What stands here may be a secret, also under a misspelt key.
+    secret: bool,
 }
 
 impl<'n> Object<'n> {
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn path_of(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Field<'n>> {
         self.known.push(key);
         let position = self.left.iter().position(|(name, _)| *name == key)?;
@@ -115,33 +125,73 @@ impl<'e> Reader<'e> {
             path: field.path.clone(),
             left,
             known: Vec::new(),
+            secret: false,
         })
+    }
+
+    /// An object in which secrets stand: of what is wrong with it only the kind is told.
+    pub(crate) fn object_of_secrets<'n>(&mut self, field: &Field<'n>) -> Option<Object<'n>> {
+        if !matches!(field.node, Node::Object(_)) {
+            let what = format!("expected an object, got {}", field.node.kind());
+            self.problem(&field.path, what);
+            return None;
+        }
+        let object = self.object(field)?;
+        Some(Object {
+            secret: true,
+            ..object
+        })
+    }
+
+    /// A string that nobody gets to see.
+    pub(crate) fn secret(&mut self, field: &Field<'_>) -> Option<String> {
+        let Node::String(text) = field.node else {
+            let what = format!("expected a string, got {}", field.node.kind());
+            self.problem(&field.path, what);
+            return None;
+        };
+        match env::expand(text, self.lookup) {
+            Ok(text) => Some(text),
+            Err(env::EnvError::Unset(name)) => {
+                let what = format!(
+                    "environment variable {name} is not set and has no default, got a string"
+                );
+                self.problem(&field.path, what);
+                None
+            }
+            Err(_) => {
+                let what = "`${` without the name of an environment variable and `}`, got a string";
+                self.problem(&field.path, what);
+                None
+            }
+        }
     }
 
     /// Reports every key that nobody took.
     pub(crate) fn finish(&mut self, object: Object<'_>) {
         for (key, node) in &object.left {
             let known = object.known.join(", ");
+            let got = match object.secret || is_secret(key) {
+                true => node.kind().to_owned(),
+                false => node.to_string(),
+            };
             self.problem(
                 &join(&object.path, key),
-                format!("unknown key (expected one of {known}), got {node}"),
+                format!("unknown key (expected one of {known}), got {got}"),
             );
         }
     }
 
-    pub(crate) fn list<'n>(&mut self, field: &Field<'n>) -> Vec<Field<'n>> {
+    pub(crate) fn list<'n>(&mut self, field: &Field<'n>) -> Option<Vec<Field<'n>>> {
         let Node::List(values) = field.node else {
             self.expected(field, "a list");
-            return Vec::new();
+            return None;
         };
-        values
-            .iter()
-            .enumerate()
-            .map(|(index, node)| Field {
-                path: format!("{}[{index}]", field.path),
-                node,
-            })
-            .collect()
+        let fields = values.iter().enumerate().map(|(index, node)| Field {
+            path: format!("{}[{index}]", field.path),
+            node,
+        });
+        Some(fields.collect())
     }
 
     /// A string with its references replaced.
@@ -210,6 +260,13 @@ impl<'e> Reader<'e> {
 fn whole(number: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64)
+}
+
+/// A key that was meant for a section of secrets.
+fn is_secret(key: &str) -> bool {
+    ["secret", "token", "access", "credential"]
+        .iter()
+        .any(|word| key.to_ascii_lowercase().contains(word))
 }
 
 fn join(path: &str, key: &str) -> String {

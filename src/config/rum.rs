@@ -30,6 +30,16 @@ pub struct Destination {
     pub path_prefix: String,
 }
 
+impl Destination {
+    /// The service id at the end of the prefix: RUM's `app.id`.
+    #[must_use]
+    pub fn service_id(&self) -> &str {
+        self.path_prefix
+            .rsplit_once('/')
+            .map_or("", |(_, service_id)| service_id)
+    }
+}
+
 /// The RUM leg.
 #[derive(Clone, Debug)]
 pub struct Rum {
@@ -136,7 +146,7 @@ fn exclude(
     projects: &BTreeMap<ProjectId, Rc<Destination>>,
 ) -> BTreeSet<ProjectId> {
     let mut exclude = BTreeSet::new();
-    for field in reader.list(field) {
+    for field in reader.list(field).unwrap_or_default() {
         // Both spellings are natural: [42] and ["42"].
         let text = match field.node {
             // A larger number is another one by the time it arrives here.
@@ -236,7 +246,12 @@ fn segment(reader: &mut Reader<'_>, object: &mut Object<'_>, key: &'static str) 
     Some(text)
 }
 
-fn upstream(reader: &mut Reader<'_>, field: &Field<'_>, host: Option<HostKind>) -> Option<String> {
+/// Who gets a call, as the host names it.
+pub(super) fn upstream(
+    reader: &mut Reader<'_>,
+    field: &Field<'_>,
+    host: Option<HostKind>,
+) -> Option<String> {
     let text = reader.string(field)?;
     let (valid, what) = match host {
         // HOSTS.md: on nginx a dispatch to a bad target leaks a connection slot each time.

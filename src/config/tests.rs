@@ -46,8 +46,10 @@ fn with_rum(member: &str) -> String {
 fn defaults_are_those_of_the_contract() {
     let config = parse(GOOD).unwrap();
     assert_eq!(config.host, HostKind::Envoy);
-    assert_eq!(config.rum.routes, Routes::Envelope);
-    assert_eq!((config.rum.timeout_ms, config.rum.scheme), (5_000, "https"));
+    let rum = config.rum.as_ref().unwrap();
+    assert_eq!(rum.routes, Routes::Envelope);
+    assert_eq!((rum.timeout_ms, rum.scheme), (5_000, "https"));
+    assert!(config.sls.is_none());
     let limits = config.limits;
     assert_eq!(
         (
@@ -73,7 +75,7 @@ fn defaults_are_those_of_the_contract() {
 
 #[test]
 fn projects_inherit_and_override() {
-    let rum = parse(GOOD).unwrap().rum;
+    let rum = parse(GOOD).unwrap().rum.unwrap();
     let id = |text: &str| ProjectId::parse(text.as_bytes()).unwrap();
     let default = rum.default.as_deref().unwrap();
     assert_eq!(
@@ -120,7 +122,7 @@ fn every_problem_is_reported_at_once() {
             "limits.max_body_bytes: expected an integer from 1 to 2147483648, got 1.5".to_owned(),
             "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
             "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),
-            "hots: unknown key (expected one of host, mode, rum, limits, retry), got \"envoy\"".to_owned(),
+            "hots: unknown key (expected one of host, mode, rum, sls, limits, retry), got \"envoy\"".to_owned(),
         ]
     );
 }
@@ -130,7 +132,7 @@ fn without_a_leg_there_is_nothing_to_do() {
     assert_eq!(problems(""), problems("{}"), "an empty Struct");
     assert_eq!(
         problems("{}"),
-        ["rum: required: nothing would be mirrored, got nothing"]
+        ["rum: one of rum and sls is required: nothing would be mirrored, got nothing"]
     );
 }
 
@@ -269,7 +271,7 @@ fn on_nginx_an_upstream_is_a_host_and_a_port() {
 #[test]
 fn references_work_for_numbers_and_never_print_a_value() {
     let config = parse(&with_rum(r#""timeout_ms": "${TIMEOUT}""#)).unwrap();
-    assert_eq!(config.rum.timeout_ms, 250);
+    assert_eq!(config.rum.unwrap().timeout_ms, 250);
     let found = problems(&with_rum(r#""timeout_ms": "x${TIMEOUT}""#));
     assert_eq!(
         found,
@@ -288,6 +290,7 @@ fn numbers_as_envoys_struct_gives_them() {
         parse(&with_rum(r#""timeout_ms": 250.0"#))
             .unwrap()
             .rum
+            .unwrap()
             .timeout_ms,
         250
     );
@@ -295,6 +298,7 @@ fn numbers_as_envoys_struct_gives_them() {
         parse(&with_rum(r#""timeout_ms": 2.5e2"#))
             .unwrap()
             .rum
+            .unwrap()
             .timeout_ms,
         250
     );
@@ -344,7 +348,7 @@ const STRUCT: &[u8] = b"\ns\n\x03rum\x12l*j\n\x11\n\x08upstream\x12\x05\x1a\x03r
 
 #[test]
 fn a_struct_is_read_like_the_json_it_stands_for() {
-    let rum = Config::parse(STRUCT, &|_| None).unwrap().rum;
+    let rum = Config::parse(STRUCT, &|_| None).unwrap().rum.unwrap();
     assert_eq!(rum.default.unwrap().path_prefix, "/rum/sentry/ws/a@b");
     let cut = STRUCT.get(..STRUCT.len() - 1).unwrap();
     assert!(Config::parse(cut, &|_| None).is_err());

@@ -198,6 +198,11 @@ impl<T> Outbox<T> {
 
     /// What is to be done at `now`. To be called until it is idle.
     pub fn next(&mut self, now: Millis) -> Next<T> {
+        self.next_if(now, true)
+    }
+
+    /// The same; nothing is dispatched unless `open`, but what ends by itself does.
+    pub fn next_if(&mut self, now: Millis, open: bool) -> Next<T> {
         if let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= now
         {
@@ -237,7 +242,7 @@ impl<T> Outbox<T> {
                 self.wait(id, until);
                 continue;
             }
-            if !self.has_ready() {
+            if !open || !self.has_ready() {
                 return Next::Idle;
             }
             self.ready.pop_front();
@@ -289,8 +294,12 @@ impl<T> Outbox<T> {
             Verdict::Ambiguous(_) => (self.policy.retry_ambiguous, None),
             Verdict::NotTaken { retry_after_ms, .. } => (true, retry_after_ms),
             Verdict::Throttled { retry_after_ms } => (true, retry_after_ms),
+            Verdict::Again => (true, None),
         };
-        let backoff = self.policy.backoff.wait(entry.attempts, jitter);
+        let backoff = match verdict {
+            Verdict::Again => 0,
+            _ => self.policy.backoff.wait(entry.attempts, jitter),
+        };
         let wait = backoff.max(asked.unwrap_or_default());
         let due = now.after(wait);
         let group = entry.group;
@@ -302,7 +311,14 @@ impl<T> Outbox<T> {
         if !retry || last || old {
             return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
         }
-        self.wait(id, due);
+        // The others of a group that is held back come first: the reason may be this one.
+        self.wait(
+            id,
+            match verdict {
+                Verdict::Throttled { .. } => due.after(1),
+                _ => due,
+            },
+        );
         Settled::Retrying
     }
 
@@ -337,6 +353,41 @@ impl<T> Outbox<T> {
             .front()
             .and_then(|id| self.entries.get(id))
             .is_some_and(|entry| self.has_slot(entry.size))
+    }
+
+    /// The longest wait between two attempts.
+    #[must_use]
+    pub fn longest_wait(&self) -> u64 {
+        self.policy.backoff.ceiling(u32::MAX)
+    }
+
+    /// When the next one becomes too old, as far as it waits for its turn only.
+    #[must_use]
+    pub fn expires(&self) -> Option<Millis> {
+        let entry = self.entries.get(self.ready.front()?)?;
+        Some(entry.created.after(self.policy.max_age_ms).after(1))
+    }
+
+    /// When something is to be done although nothing may be dispatched.
+    #[must_use]
+    pub fn due_closed(&self) -> Option<Millis> {
+        let waiting = self.waiting.first().map(|(due, _)| *due);
+        let deadline = self.deadlines.first().map(|(due, _)| *due);
+        [self.expires(), waiting, deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Everything that is pending.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
+        self.entries.values()
+    }
+
+    /// Ends an attempt without an outcome: the caller makes something else of the entry.
+    pub fn take(&mut self, id: Id) -> Option<Entry<T>> {
+        self.land(id);
+        self.remove(id)
     }
 
     /// Gives up on everything.

@@ -12,6 +12,8 @@ pub enum Verdict {
         /// The target's own wish.
         retry_after_ms: Option<u64>,
     },
+    /// Not taken, and the answer said how to do it right: at once.
+    Again,
     /// 429: not taken, and nothing more of this group for a while.
     Throttled {
         /// The target's own wish.

@@ -205,7 +205,7 @@ pub(super) fn dispatch(
 ) -> Option<u32> {
     let scheme = scheme.map(|scheme| (&b":scheme"[..], scheme.as_bytes()));
     pairs::write(scratch, scheme, call.headers);
-    let upstream = call.destination.upstream.as_bytes();
+    let upstream = call.upstream.as_bytes();
     // An empty map: its count.
     let trailers = 0_u32.to_le_bytes();
     let mut token = 0;

@@ -13,7 +13,7 @@ pub(super) struct Stream {
     /// Its root context.
     pub(super) root: u32,
     /// The exchange, while it is being copied.
-    exchange: Option<Exchange>,
+    exchange: Option<Box<Exchange>>,
 }
 
 impl Stream {
@@ -33,7 +33,7 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) {
     let Some(method) = host::header(Map::Request, ":method") else {
         return;
     };
-    if let Some(destination) = plugin.decide(&method, &target) {
+    if let Some(plan) = plugin.decide(&method, &target) {
         let map = host::map(Map::Request).unwrap_or_default();
         let source = || host::property("source\0address");
         let scheme = match plugin.config().host {
@@ -42,7 +42,7 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) {
             HostKind::Nginx => host::property("ngx\0scheme"),
         };
         stream.exchange = plugin.begin(
-            destination,
+            plan,
             &Head {
                 method: &method,
                 target: &target,

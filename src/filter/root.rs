@@ -3,9 +3,10 @@
 use super::host::{self, Buffer, Map};
 use crate::config::{Config, HostKind};
 use crate::effect::{Effect, Level};
-use crate::metric::Metric;
+use crate::metric::{Metric, Series};
 use crate::mirror::reply::{BODY_BYTES, Reply};
 use crate::plugin::Plugin;
+use crate::sls::leg::Answer;
 use crate::time::Millis;
 use std::hash::{BuildHasher, RandomState};
 
@@ -13,7 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 #[derive(Default)]
 pub(super) struct Root {
     plugin: Option<Plugin>,
-    /// The host's ids, in the order of [`Metric::index`].
+    /// The host's ids, by [`Series::index`].
     metrics: Vec<Option<u32>>,
     /// Reused for the headers of calls.
     scratch: Vec<u8>,
@@ -37,11 +38,14 @@ impl Root {
         };
         // No host configures a context twice; should one do so, nothing goes uncounted.
         self.end();
-        self.metrics = Metric::all()
-            .map(|metric| host::define_metric(metric.kind(), &metric.name()))
-            .collect();
         let seed = RandomState::new().hash_one(host::now().0);
         let mut plugin = Plugin::new(config, seed);
+        self.metrics = vec![None; Series::COUNT];
+        for series in plugin.legs().flat_map(Series::of) {
+            if let Some(id) = self.metrics.get_mut(series.index()) {
+                *id = host::define_metric(series.metric.kind(), &series.name());
+            }
+        }
         plugin.start(env!("EDGE_MIRROR_VERSION"));
         self.plugin = Some(plugin);
         self.carry_out(host::now());
@@ -68,11 +72,26 @@ impl Root {
         let Some(plugin) = &mut self.plugin else {
             return;
         };
-        let text = |name| host::header(Map::CallReply, name);
+        let text = |name: &str| host::header(Map::CallReply, name);
         let status = (headers > 0)
             .then(|| text(":status"))
             .flatten()
             .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+        if let Some(bytes) = plugin.answer_bytes(token, status) {
+            let body = match body_size.min(bytes) {
+                0 => None,
+                bytes => host::buffer(Buffer::CallReplyBody, bytes),
+            };
+            let header = |name: &str| String::from_utf8(text(name)?).ok();
+            let answer = Answer {
+                status,
+                header: &header,
+                body: body.as_deref().unwrap_or_default(),
+            };
+            let now = host::now();
+            plugin.answered(token, &answer, now);
+            return self.carry_out(now);
+        }
         // What is not needed for the verdict is not asked for: most answers are 200.
         let unavailable = matches!(status, Some(502 | 503));
         let retry_after = matches!(status, Some(429 | 502 | 503))
@@ -129,7 +148,7 @@ impl Root {
         };
         let nginx = plugin.config().host == HostKind::Nginx;
         let metrics = &self.metrics;
-        let id = |metric: Metric| metrics.get(metric.index()).copied().flatten();
+        let id = |series: Series| metrics.get(series.index()).copied().flatten();
         let mut done = false;
         while let Some(effect) = plugin.next_effect(now) {
             match effect {
@@ -140,18 +159,19 @@ impl Root {
                         None => plugin.call_refused(now),
                     }
                 }
-                Effect::Add(metric, amount) => {
-                    if let Some(id) = id(metric) {
+                Effect::Add(series, amount) => {
+                    if let Some(id) = id(series) {
                         host::add_to_metric(id, amount);
                     }
                 }
-                Effect::Set(metric, value) => {
-                    if let Some(id) = id(metric) {
+                Effect::Set(series, value) => {
+                    if let Some(id) = id(series) {
                         host::record_metric(id, value);
                     }
                 }
-                Effect::Latency(ms) => {
-                    if let Some(id) = id(Metric::LatencyMs) {
+                Effect::Latency(leg, ms) => {
+                    let metric = Metric::LatencyMs;
+                    if let Some(id) = id(Series { leg, metric }) {
                         host::record_metric(id, ms);
                     }
                 }

@@ -49,6 +49,14 @@ pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
     }
 }
 
+/// Where RUM has a project, mirrored or not.
+#[must_use]
+pub fn destination(rum: &Rum, project: u64) -> Option<Rc<Destination>> {
+    let listed = rum.projects.iter().find(|(id, _)| id.get() == project);
+    let destination = listed.map(|(_, destination)| destination);
+    destination.or(rum.default.as_ref()).map(Rc::clone)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Decision, decide};
@@ -78,7 +86,8 @@ mod tests {
     #[test]
     fn by_project_by_default_or_not_at_all() {
         let config = config(r#", "default": {"workspace": "w", "service_id": "d"}"#);
-        let decide = |target: &str| decide(&config.rum, b"POST", target.as_bytes());
+        let decide =
+            |target: &str| decide(config.rum.as_ref().unwrap(), b"POST", target.as_bytes());
         assert_eq!(prefix(&decide("/api/42/envelope/")), "/rum/sentry/w/s");
         assert_eq!(prefix(&decide("/api/0042/envelope/")), "/rum/sentry/w/s");
         assert_eq!(prefix(&decide("/api/43/envelope/")), "/rum/sentry/w/d");
@@ -94,7 +103,7 @@ mod tests {
     #[test]
     fn without_a_default_only_listed_projects() {
         let config = config("");
-        let decision = decide(&config.rum, b"POST", b"/api/43/envelope/");
+        let decision = decide(config.rum.as_ref().unwrap(), b"POST", b"/api/43/envelope/");
         assert_eq!(decision, skip(SkipReason::Unmapped, "43"));
     }
 
@@ -102,11 +111,19 @@ mod tests {
     fn all_routes_but_preflights_and_head() {
         let config = config(r#", "routes": "all""#);
         for method in ["POST", "GET", "PUT", "PATCH", "DELETE", "BREW"] {
-            let decision = decide(&config.rum, method.as_bytes(), b"/api/42/upload/x");
+            let decision = decide(
+                config.rum.as_ref().unwrap(),
+                method.as_bytes(),
+                b"/api/42/upload/x",
+            );
             assert_eq!(prefix(&decision), "/rum/sentry/w/s", "{method}");
         }
         for method in ["OPTIONS", "HEAD"] {
-            let decision = decide(&config.rum, method.as_bytes(), b"/api/42/upload/x");
+            let decision = decide(
+                config.rum.as_ref().unwrap(),
+                method.as_bytes(),
+                b"/api/42/upload/x",
+            );
             assert_eq!(decision, Decision::Ignore, "{method}");
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn skipped(journal: &mut Journal, reason: SkipReason, project: Option
 
 pub(super) fn no_room(journal: &mut Journal, project: u64, max_pending_bytes: usize) {
     journal.note(Topic::NoRoom, Level::Error, || {
-        format!("limits.max_pending_bytes ({max_pending_bytes}) is used up: a copy of project {project} is dropped")
+        format!("rum: this leg's share of limits.max_pending_bytes ({max_pending_bytes}) is used up: a copy of project {project} is dropped")
     });
 }
 
@@ -85,7 +85,7 @@ fn subject(entry: &Entry<Copy>, verdict: Verdict) -> String {
 fn describe(verdict: Verdict) -> (Topic, &'static str) {
     match verdict {
         Verdict::Delivered => (Topic::Expired, "delivered"),
-        Verdict::NotTaken { .. } => (Topic::GivenUp, "not taken"),
+        Verdict::NotTaken { .. } | Verdict::Again => (Topic::GivenUp, "not taken"),
         Verdict::Throttled { .. } => (Topic::Throttled, "throttled"),
         Verdict::Ambiguous(_) => (
             Topic::Ambiguous,
@@ -98,6 +98,7 @@ fn describe(verdict: Verdict) -> (Topic, &'static str) {
 fn status(verdict: Verdict) -> u16 {
     match verdict {
         Verdict::Delivered => 200,
+        Verdict::Again => 0,
         Verdict::Throttled { .. } => 429,
         Verdict::NotTaken { status, .. }
         | Verdict::Ambiguous(status)

@@ -1,6 +1,9 @@
 //! What a request is, in Sentry's terms. Knows nothing of mirrors, targets or hosts.
 
 pub mod auth;
+pub mod decode;
+pub mod envelope;
 pub mod first_line;
 pub mod project;
 pub mod route;
+pub mod timestamp;

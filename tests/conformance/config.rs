@@ -27,7 +27,7 @@ const GOOD: &str = r#"{
 const BAD: &[(&str, &[&str])] = &[
     (
         "{}",
-        &["rum: required: nothing would be mirrored, got nothing"],
+        &["rum: one of rum and sls is required: nothing would be mirrored, got nothing"],
     ),
     (
         r#"{"rum": []}"#,
@@ -98,7 +98,7 @@ fn struct_bytes(json: &str) -> Vec<u8> {
 }
 
 fn check(config: &Config) {
-    let rum = &config.rum;
+    let rum = config.rum.as_ref().unwrap();
     assert_eq!(
         (config.host, rum.routes, rum.scheme, rum.timeout_ms),
         (HostKind::Nginx, Routes::All, "https", 250)

@@ -89,7 +89,9 @@ fn config(routes: &str) -> Config {
 
 /// Path prefix of the copy, or why there is none; `None` for traffic that is not ours.
 fn decided(routes: &str, method: &str, target: &str) -> Option<Result<String, SkipReason>> {
-    match decide(&config(routes).rum, method.as_bytes(), target.as_bytes()) {
+    let config = config(routes);
+    let rum = config.rum.as_ref().unwrap();
+    match decide(rum, method.as_bytes(), target.as_bytes()) {
         Decision::Ignore => None,
         Decision::Skip(reason, ..) => Some(Err(reason)),
         Decision::Mirror(target) => Some(Ok(target.destination.path_prefix.clone())),

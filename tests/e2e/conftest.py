@@ -1,14 +1,16 @@
 """Fixtures of the end-to-end suite. Every server checks itself at teardown."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import paths, sample
+from support import paths, sample, sls_edge
 from support.envoy import Envoy, settled
+from support.fake_metadata import FakeMetadata
 from support.fake_rum import FakeRum
+from support.fake_sls import FakeSls
 from support.primary import Primary
 
 
@@ -50,3 +52,35 @@ def envoy(tmp_path: Path, primary: Primary, rum: FakeRum) -> Iterator[Envoy]:
     with Envoy(tmp_path / "envoy", primary.port, rum.port) as running:
         yield running
         settled(running, pending=0, in_flight=0)
+
+
+@pytest.fixture
+def sls() -> Iterator[FakeSls]:
+    """A log service that fails the test by itself for a request that it should not have been sent."""
+    server = sls_edge.fake_sls()
+    yield server
+    server.close()
+    server.verify()
+
+
+@pytest.fixture
+def metadata(sls: FakeSls) -> Iterator[FakeMetadata]:
+    server = FakeMetadata(sls.keys.__setitem__)
+    yield server
+    server.close()
+    server.verify()
+
+
+@pytest.fixture
+def start_sls(tmp_path: Path, primary: Primary, rum: FakeRum, sls: FakeSls) -> Iterator[Callable[..., Envoy]]:
+    """Starts Envoy with both legs; at the end it must still be alive, and not have trapped."""
+    running: list[Envoy] = []
+
+    def starter(sls_section: dict | None = None, with_rum: bool = True, **options: Any) -> Envoy:
+        directory = tmp_path / f"envoy{len(running)}"
+        running.append(sls_edge.start(directory, primary, rum if with_rum else None, sls, sls_section, **options))
+        return running[-1]
+
+    yield starter
+    for envoy in running:
+        envoy.stop()

@@ -83,7 +83,18 @@ def test_samples_differ_only_where_they_say() -> None:
     assert lds["static_resources"]["clusters"] == tee["static_resources"]["clusters"]
     (resource,) = sample.load("tee-lds/listeners/edge.yaml")["resources"]
     assert without_addresses(resource) == edge
-    for other in (tls, lds):
+    # With the SLS leg: the section, its limit, its variables and its two clusters.
+    sls = sample.load("tee-sls.yaml")
+    (both,) = copy.deepcopy(sls["static_resources"]["listeners"])
+    del sample.plugin(both)["sls"]
+    sample.plugin(both)["limits"].pop("max_decoded_bytes", None)
+    names = sample.mirror(both)["vm_config"]["environment_variables"]["host_env_keys"]
+    names[:] = [name for name in names if not name.startswith("SLS_")]
+    assert both == edge
+    assert sls["static_resources"]["clusters"][:2] == tee["static_resources"]["clusters"]
+    assert [cluster["name"] for cluster in sls["static_resources"]["clusters"][2:]] == ["sls", "metadata"]
+
+    for other in (tls, lds, sls):
         assert other["admin"] == tee["admin"]
         assert other["overload_manager"] == tee["overload_manager"]
 
@@ -91,5 +102,11 @@ def test_samples_differ_only_where_they_say() -> None:
 def test_every_sample_is_tested() -> None:
     """A new file in envoy/ has to appear here, and then in a test that starts it."""
     found = {str(path.relative_to(sample.SAMPLES)) for path in sample.SAMPLES.rglob("*.yaml")}
-    assert found == {"tee.yaml", "tee-tls.yaml", "tee-lds/bootstrap.yaml", "tee-lds/listeners/edge.yaml"}
+    assert found == {
+        "tee.yaml",
+        "tee-sls.yaml",
+        "tee-tls.yaml",
+        "tee-lds/bootstrap.yaml",
+        "tee-lds/listeners/edge.yaml",
+    }
     assert paths.module().endswith("dist/sentry_edge_mirror.wasm")

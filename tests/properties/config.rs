@@ -224,7 +224,8 @@ proptest! {
         match parse(value.to_string().as_bytes()) {
             Err(error) => prop_assert!(!error.problems.is_empty()),
             Ok(config) => {
-                for destination in config.rum.projects.values().chain(&config.rum.default) {
+                let rum = config.rum.unwrap();
+                for destination in rum.projects.values().chain(&rum.default) {
                     let prefix = destination.path_prefix.strip_prefix("/rum/sentry/").unwrap();
                     let segments: Vec<&str> = prefix.split('/').collect();
                     prop_assert_eq!(segments.len(), 2);
@@ -234,7 +235,7 @@ proptest! {
                     }
                     prop_assert!(!destination.upstream.is_empty() && !destination.authority.is_empty());
                 }
-                prop_assert!(config.rum.projects.keys().all(|id| !config.rum.exclude.contains(id)));
+                prop_assert!(rum.projects.keys().all(|id| !rum.exclude.contains(id)));
             }
         }
     }

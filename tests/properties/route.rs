@@ -140,7 +140,7 @@ fn path_of_copy(method: &[u8], target: &[u8], all: bool) -> Option<Vec<u8>> {
 fn check_path(method: &[u8], target: &[u8]) -> Result<(), TestCaseError> {
     for (routes, all) in [("envelope", false), ("all", true)] {
         let config = config(routes);
-        let path = match decide(&config.rum, method, target) {
+        let path = match decide(config.rum.as_ref().unwrap(), method, target) {
             Decision::Mirror(destination) => {
                 let head = Head {
                     method,

@@ -8,7 +8,7 @@ use crate::model::{Meaning, Model, Rules, State};
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::exchange::Exchange;
-use sentry_edge_mirror::metric::{Kind, Metric};
+use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply;
 use sentry_edge_mirror::outcome::SkipReason;
@@ -54,7 +54,7 @@ pub enum Fill {
 struct Open {
     serial: u64,
     project: u64,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     body: Vec<u8>,
 }
 
@@ -101,9 +101,9 @@ impl Worker {
             open: Vec::new(),
             serial: 0,
             token: 0,
-            metrics: vec![0; Metric::all().count()],
+            metrics: vec![0; Series::COUNT],
             samples: 0,
-            expected: vec![0; Metric::all().count()],
+            expected: vec![0; Series::COUNT],
             done: 0,
             sent: 0,
         };
@@ -112,7 +112,8 @@ impl Worker {
     }
 
     pub fn metric(&self, metric: Metric) -> i64 {
-        self.metrics[metric.index()]
+        let leg = Leg::Rum;
+        self.metrics[Series { leg, metric }.index()]
     }
 
     /// Calls that have been dispatched.
@@ -138,7 +139,8 @@ impl Worker {
     }
 
     fn expect(&mut self, metric: Metric, amount: usize) {
-        self.expected[metric.index()] += i64::try_from(amount).unwrap();
+        let leg = Leg::Rum;
+        self.expected[Series { leg, metric }.index()] += i64::try_from(amount).unwrap();
     }
 
     fn skip(&mut self, reason: SkipReason) {
@@ -390,20 +392,20 @@ impl Worker {
                     assert_eq!(u64::from(call.timeout_ms), self.model.rules.timeout);
                     self.dispatch(&path, &body, now);
                 }
-                Effect::Add(metric, amount) => {
+                Effect::Add(series, amount) => {
                     published = true;
                     assert!(
-                        metric.kind() == Kind::Counter && amount > 0
-                            || metric.kind() == Kind::Gauge && envoy
+                        series.metric.kind() == Kind::Counter && amount > 0
+                            || series.metric.kind() == Kind::Gauge && envoy
                     );
-                    self.metrics[metric.index()] += amount;
+                    self.metrics[series.index()] += amount;
                 }
-                Effect::Set(metric, value) => {
+                Effect::Set(series, value) => {
                     published = true;
-                    assert!(metric.kind() == Kind::Gauge && !envoy);
-                    self.metrics[metric.index()] = i64::try_from(value).unwrap();
+                    assert!(series.metric.kind() == Kind::Gauge && !envoy);
+                    self.metrics[series.index()] = i64::try_from(value).unwrap();
                 }
-                Effect::Latency(ms) => {
+                Effect::Latency(_, ms) => {
                     assert!(ms <= now);
                     self.samples += 1;
                 }
@@ -537,19 +539,13 @@ impl Worker {
                 "a copy that was neither delivered nor failed"
             );
         }
-        for metric in Metric::all() {
-            match metric {
+        for series in Series::of(Leg::Rum) {
+            let (actual, expected) = (self.metrics[series.index()], expected[series.index()]);
+            match series.metric {
                 Metric::Failed | Metric::Dropped | Metric::LatencyMs => {}
                 // Ordinary traffic waits for the next publication.
-                Metric::Skipped(SkipReason::Route) => {
-                    assert!(self.metric(metric) <= expected[metric.index()])
-                }
-                _ => assert_eq!(
-                    self.metric(metric),
-                    expected[metric.index()],
-                    "{}",
-                    metric.name()
-                ),
+                Metric::Skipped(SkipReason::Route) => assert!(actual <= expected),
+                _ => assert_eq!(actual, expected, "{}", series.name()),
             }
         }
     }

@@ -40,6 +40,26 @@ pub trait Edge: Sized {
         self.metric(&format!("sentry_edge_mirror.rum.{what}"))
     }
 
+    /// A metric of the other leg.
+    fn sls(&mut self, what: &str) -> i64 {
+        self.advance(PUBLISH_MS);
+        self.metric(&format!("sentry_edge_mirror.sls.{what}"))
+    }
+
+    /// The SLS leg's logs as (captured, delivered, failed, dropped, pending), which add up.
+    fn logs(&mut self) -> [i64; 5] {
+        self.advance(PUBLISH_MS);
+        let books = ["captured", "delivered", "failed", "dropped", "pending"]
+            .map(|what| self.metric(&format!("sentry_edge_mirror.sls.{what}")));
+        let [captured, delivered, failed, dropped, pending] = books;
+        assert_eq!(
+            captured,
+            delivered + failed + dropped + pending,
+            "{books:?}"
+        );
+        books
+    }
+
     /// The one call since the last time.
     fn call(&mut self) -> Call {
         let calls = self.calls();

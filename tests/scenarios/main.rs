@@ -29,3 +29,7 @@ mod hostile;
 mod limits;
 mod module_only;
 mod routing;
+mod sls;
+mod sls_answers;
+mod sls_credential;
+mod sls_legs;

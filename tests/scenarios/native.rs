@@ -8,6 +8,7 @@ use sentry_edge_mirror::exchange::Exchange;
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply as Answer;
 use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::sls::leg::Answer as LogAnswer;
 use sentry_edge_mirror::time::Millis;
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub struct Native {
     now: Millis,
     /// Period and next tick.
     tick: Option<(u64, Millis)>,
-    streams: BTreeMap<u32, Option<Exchange>>,
+    streams: BTreeMap<u32, Option<Box<Exchange>>>,
     next_stream: u32,
     next_token: u32,
     calls: Vec<Call>,
@@ -57,7 +58,7 @@ impl Native {
                         root: 1,
                         context: 1,
                         callback: "proxy_on_tick",
-                        upstream: call.destination.upstream.clone(),
+                        upstream: call.upstream.to_owned(),
                         headers: Headers::from_iter(call.headers.iter()),
                         body: call.body.to_vec(),
                         trailers: Headers::new(),
@@ -73,7 +74,7 @@ impl Native {
                     self.metrics
                         .insert(metric.name(), i64::try_from(value).unwrap());
                 }
-                Effect::Latency(_) | Effect::Log(..) => {}
+                Effect::Latency(..) | Effect::Log(..) => {}
                 Effect::SetTick(ms) => period = Some(ms),
                 Effect::Done => self.gone = true,
             }
@@ -155,22 +156,19 @@ impl Edge for Native {
                 .find(|(path, _)| path == "source.address")?;
             Some(value.clone())
         };
-        let exchange = self
-            .plugin
-            .decide(&method, &target)
-            .and_then(|destination| {
-                let pairs: Vec<(&[u8], &[u8])> = request.headers.iter().collect();
-                self.plugin.begin(
-                    destination,
-                    &Head {
-                        method: &method,
-                        target: &target,
-                        headers: pairs.iter().copied(),
-                        source: &source,
-                        scheme: None,
-                    },
-                )
-            });
+        let exchange = self.plugin.decide(&method, &target).and_then(|plan| {
+            let pairs: Vec<(&[u8], &[u8])> = request.headers.iter().collect();
+            self.plugin.begin(
+                plan,
+                &Head {
+                    method: &method,
+                    target: &target,
+                    headers: pairs.iter().copied(),
+                    source: &source,
+                    scheme: None,
+                },
+            )
+        });
         self.next_stream += 1;
         self.streams.insert(self.next_stream, exchange);
         self.finish();
@@ -208,11 +206,22 @@ impl Edge for Native {
     }
 
     fn reply(&mut self, token: u32, reply: &Reply) {
+        let status = reply
+            .headers
+            .text(":status")
+            .and_then(|status| status.parse().ok());
+        if let Some(bytes) = self.plugin.answer_bytes(token, status) {
+            let header = |name: &str| reply.headers.text(name);
+            let answer = LogAnswer {
+                status,
+                header: &header,
+                body: &reply.body[..bytes.min(reply.body.len())],
+            };
+            self.plugin.answered(token, &answer, self.now);
+            return self.carry_out();
+        }
         let answer = Answer {
-            status: reply
-                .headers
-                .text(":status")
-                .and_then(|status| status.parse().ok()),
+            status,
             retry_after: reply.headers.get("retry-after"),
             from_target: reply.headers.get("x-envoy-upstream-service-time").is_some(),
             body: &reply.body,

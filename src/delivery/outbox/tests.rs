@@ -263,3 +263,40 @@ fn a_target_cannot_hold_a_group_back_for_ever_nor_fill_the_memory_with_groups() 
     outbox.push("b", 10, 1, 0, T0.after(10_001)).unwrap();
     dispatch(&mut outbox, 2, T0.after(10_001));
 }
+
+#[test]
+fn behind_a_throttled_entry_the_others_come_first() {
+    let mut outbox = outbox();
+    let first = outbox.push("first", 1, 1, 0, T0).unwrap();
+    outbox.push("second", 1, 1, 0, T0).unwrap();
+    dispatch(&mut outbox, 1, T0);
+    let throttled = Verdict::Throttled {
+        retry_after_ms: Some(1_000),
+    };
+    assert_eq!(settle(&mut outbox, first, throttled, T0), "retrying");
+    assert!(matches!(outbox.next(T0.after(999)), Next::Idle));
+    let next = dispatch(&mut outbox, 2, T0.after(1_001));
+    assert_eq!(outbox.get(next).unwrap().payload, "second");
+}
+
+#[test]
+fn what_may_not_leave_still_grows_old() {
+    let mut outbox = outbox();
+    outbox.push("a", 1, 1, 0, T0).unwrap();
+    assert!(matches!(outbox.next_if(T0, false), Next::Idle));
+    let expires = outbox.due_closed().unwrap();
+    assert_eq!(expires, T0.after(10_001));
+    assert!(matches!(outbox.next_if(expires, false), Next::Expired(_)));
+    assert_eq!(outbox.due_closed(), None);
+}
+
+#[test]
+fn again_means_at_once_but_not_for_ever() {
+    let mut outbox = outbox();
+    let id = outbox.push("a", 1, 1, 0, T0).unwrap();
+    for attempt in 1..=3 {
+        dispatch(&mut outbox, attempt, T0);
+        let end = settle(&mut outbox, id, Verdict::Again, T0);
+        assert_eq!(end, if attempt < 3 { "retrying" } else { "failed" });
+    }
+}

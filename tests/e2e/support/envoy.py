@@ -170,21 +170,20 @@ class Envoy:
         self.stop()
 
 
-def balance(metrics: dict[str, int]) -> str | None:
+def balance(metrics: dict[str, int], leg: str = "rum") -> str | None:
     """What is wrong with the books: captured = delivered + failed + dropped + pending, in flight within pending."""
-    if "rum.captured" not in metrics:
-        return f"no rum.captured in {metrics}"
-    names = ("rum.delivered", "rum.failed", "rum.dropped", "rum.pending")
-    ended = {name: metrics.get(name, 0) for name in names}
-    if metrics["rum.captured"] != sum(ended.values()):
-        return f"captured {metrics['rum.captured']} is not the sum of {ended}"
-    if metrics.get("rum.in_flight", 0) > ended["rum.pending"]:
-        return f"in flight {metrics['rum.in_flight']} of pending {ended['rum.pending']}"
+    if f"{leg}.captured" not in metrics:
+        return f"no {leg}.captured in {metrics}"
+    ended = {name: metrics.get(f"{leg}.{name}", 0) for name in ("delivered", "failed", "dropped", "pending")}
+    if metrics[f"{leg}.captured"] != sum(ended.values()):
+        return f"{leg}: captured {metrics[f'{leg}.captured']} is not the sum of {ended}"
+    if metrics.get(f"{leg}.in_flight", 0) > ended["pending"]:
+        return f"{leg}: in flight {metrics[f'{leg}.in_flight']} of pending {ended['pending']}"
     return None
 
 
-def settled(envoy: Envoy, seconds: float = 15.0, **wanted: int) -> dict[str, int]:
-    """Waits until the books balance and the named metrics (`delivered=3`) have these values; returns all metrics.
+def settled(envoy: Envoy, seconds: float = 15.0, leg: str = "rum", **wanted: int) -> dict[str, int]:
+    """Waits until the leg's books balance and the named metrics (`delivered=3`) have these values; returns all metrics.
 
     Statistics are read one by one while workers count, so a single reading may be askew; a settled one must not be.
     """
@@ -193,10 +192,12 @@ def settled(envoy: Envoy, seconds: float = 15.0, **wanted: int) -> dict[str, int
     def probe() -> dict[str, int] | None:
         nonlocal last
         last = envoy.metrics()
-        right = balance(last) is None and all(last.get(f"rum.{name}", 0) == value for name, value in wanted.items())
+        right = balance(last, leg) is None and all(last.get(f"{leg}.{name}", 0) == v for name, v in wanted.items())
         return last if right else None
 
     try:
         return wait.until("balanced metrics", probe, seconds, 0.02)
     except AssertionError:
-        raise AssertionError(f"wanted {wanted}, books: {balance(last) or 'balanced'}, metrics {last}") from None
+        raise AssertionError(
+            f"wanted {wanted}, {leg} books: {balance(last, leg) or 'balanced'}, metrics {last}"
+        ) from None

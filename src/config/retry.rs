@@ -1,0 +1,79 @@
+//! What is tried again: the section `retry`, and `sls.retry` over it.
+
+use super::reader::{Object, Reader};
+use super::{MAX_WAIT_MS, integer};
+use crate::delivery::backoff::Backoff;
+
+/// What is tried again, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all, the first one included.
+    pub max_attempts: u32,
+    /// The wait before the second attempt and after.
+    pub backoff: Backoff,
+    /// Milliseconds after which a copy is no longer tried.
+    pub max_age_ms: u64,
+    /// Whether to try again when the target may have taken the copy already: doubles instead of losses.
+    pub ambiguous: bool,
+}
+
+const INITIAL_MS: u64 = 500;
+
+/// The section `retry`.
+pub(super) fn read(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Retry> {
+    let ambiguous = match object.take("ambiguous") {
+        Some(field) => reader.boolean(&field),
+        None => Some(false),
+    };
+    // A RUM event is worth three tries; the second after half a second finds a target that has just restarted.
+    // Five minutes: a target that is gone for longer is an outage that somebody looks at.
+    let retry = rest(reader, object, [3, INITIAL_MS, 30_000, 300_000])?;
+    Some(Retry {
+        ambiguous: ambiguous?,
+        ..retry
+    })
+}
+
+/// `sls.retry`: what it does not say is as in `base`, but for the attempts.
+pub(super) fn read_over(
+    reader: &mut Reader<'_>,
+    object: &mut Object<'_>,
+    base: Retry,
+    attempts: u64,
+) -> Option<Retry> {
+    let (initial, max) = (base.backoff.ceiling(1), base.backoff.ceiling(u32::MAX));
+    rest(reader, object, [attempts, initial, max, base.max_age_ms])
+}
+
+fn rest(
+    reader: &mut Reader<'_>,
+    object: &mut Object<'_>,
+    [attempts, initial_ms, max_ms, age_ms]: [u64; 4],
+) -> Option<Retry> {
+    let attempts = integer(reader, object, "max_attempts", attempts, 100);
+    let initial = object.take("initial_backoff_ms");
+    let initial_path = initial.as_ref().map(|field| field.path.clone());
+    let initial = match initial {
+        Some(field) => reader.integer(&field, 1..=MAX_WAIT_MS),
+        None => Some(initial_ms),
+    };
+    let max = integer(reader, object, "max_backoff_ms", max_ms, MAX_WAIT_MS);
+    let max_age_ms = integer(reader, object, "max_age_ms", age_ms, MAX_WAIT_MS);
+    let (initial, max) = (initial?, max?);
+    let backoff = match (Backoff::new(initial, max), initial_path) {
+        (Some(backoff), _) => backoff,
+        // Only the maximum was given, and it is below the default of the first wait: then it is both.
+        (None, None) => Backoff::new(max, max)?,
+        (None, Some(path)) => {
+            let what = format!("expected at most max_backoff_ms ({max}), got {initial}");
+            reader.problem(&path, what);
+            return None;
+        }
+    };
+    Some(Retry {
+        max_attempts: u32::try_from(attempts?).ok()?,
+        backoff,
+        max_age_ms: max_age_ms?,
+        ambiguous: false,
+    })
+}

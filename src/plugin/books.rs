@@ -1,0 +1,60 @@
+//! The books of a leg: its counters, and its gauges as the host knows them.
+
+use crate::config::HostKind;
+use crate::effect::Effect;
+use crate::metric::{GAUGES, Ledger, Leg, Series};
+use std::collections::VecDeque;
+
+/// The values of [`GAUGES`].
+pub(super) type Gauges = [usize; GAUGES.len()];
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Book {
+    leg: Leg,
+    pub(super) ledger: Ledger,
+    published: Gauges,
+}
+
+impl Book {
+    pub(super) fn new(leg: Leg) -> Self {
+        Self {
+            leg,
+            ledger: Ledger::default(),
+            published: Gauges::default(),
+        }
+    }
+
+    /// Whether the host knows other gauges than these.
+    pub(super) fn is_stale(&self, gauges: Gauges) -> bool {
+        self.published != gauges
+    }
+
+    /// Gauges, counters and samples in one go, so that they add up for whoever reads them.
+    pub(super) fn publish(
+        &mut self,
+        host: HostKind,
+        gauges: Gauges,
+        effects: &mut VecDeque<Effect<'static>>,
+    ) {
+        let leg = self.leg;
+        let known = std::mem::replace(&mut self.published, gauges);
+        for ((metric, value), known) in GAUGES.into_iter().zip(gauges).zip(known) {
+            if value == known {
+                continue;
+            }
+            let series = Series { leg, metric };
+            let [value, known] = [value, known].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+            effects.push_back(match host {
+                HostKind::Envoy => Effect::Add(series, value.saturating_sub(known)),
+                HostKind::Nginx => Effect::Set(series, value.unsigned_abs()),
+            });
+        }
+        let mut latencies = Vec::new();
+        self.ledger.publish(
+            |metric, amount| effects.push_back(Effect::Add(Series { leg, metric }, amount)),
+            |ms| latencies.push(Effect::Latency(leg, ms)),
+        );
+        effects.extend(latencies);
+    }
+}

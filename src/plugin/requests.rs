@@ -1,0 +1,225 @@
+//! The request callbacks: what becomes of a request, its body, and its end or abort.
+
+use super::{Plugin, Stage, report};
+use crate::config::HostKind;
+use crate::exchange::{Announced, Exchange, Plan};
+use crate::metric::{Leg, Metric};
+use crate::mirror::capture::Refusal;
+use crate::mirror::decide::{self, Decision};
+use crate::mirror::headers::{Head, Pair, compose};
+use crate::outcome::SkipReason;
+use crate::sentry::project::ProjectId;
+use crate::sls::intake;
+use crate::time::Millis;
+
+impl Plugin {
+    /// Request callback: what becomes of a request, from its method and target.
+    pub fn decide(&mut self, method: &[u8], target: &[u8]) -> Option<Plan> {
+        let decision = match &self.config.rum {
+            Some(rum) => decide::decide(rum, method, target),
+            None => Decision::Ignore,
+        };
+        let rum = match decision {
+            Decision::Ignore => None,
+            Decision::Skip(reason, project) => {
+                self.skip(Leg::Rum, reason, project.map(ProjectId::get));
+                None
+            }
+            Decision::Mirror(target) => Some(target),
+        };
+        let sls = match self.sls.is_some().then(|| intake::decide(method, target)) {
+            Some(Some(Ok(project))) => Some(project),
+            Some(Some(Err((reason, project)))) => {
+                self.skip(Leg::Sls, reason, project.map(ProjectId::get));
+                None
+            }
+            _ => None,
+        };
+        (rum.is_some() || sls.is_some()).then_some(Plan { rum, sls })
+    }
+
+    /// Request callback: the headers are complete. `None` when the body is known to be too large, or there is no room.
+    pub fn begin<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Box<Exchange>>
+    where
+        I: Iterator<Item = Pair<'a>> + Clone,
+    {
+        let legs = [plan.rum.as_ref().map(|target| target.project), plan.sls];
+        let app = plan
+            .sls
+            .and_then(|project| decide::destination(self.config.rum.as_ref()?, project));
+        let rum = plan.rum.map(|target| {
+            let copy = compose(self.config.host, &target, head);
+            self.book.ledger.grow(Metric::HeadersOmitted, copy.omitted);
+            (target, copy)
+        });
+        let sls = plan.sls.map(|project| {
+            let encoding = intake::first(head.headers.clone(), b"content-encoding");
+            let encoding = encoding.unwrap_or_default().to_vec();
+            intake::Head {
+                project,
+                app,
+                encoding,
+            }
+        });
+        let announced = match &rum {
+            Some((_, copy)) => Announced {
+                length: copy.content_length,
+                transfer_encoding: copy.transfer_encoding,
+            },
+            None => announced(head),
+        };
+        let exchange = Exchange::new(rum, sls, announced, self.config.limits.max_body_bytes);
+        let Some(exchange) = exchange else {
+            self.skip_both(legs, SkipReason::TooLarge);
+            return None;
+        };
+        if exchange.held() > self.room(&exchange) {
+            self.drop_unfinished(&exchange);
+            return None;
+        }
+        self.collecting = self.collecting.saturating_add(exchange.held());
+        self.exchanges = self.exchanges.saturating_add(1);
+        Some(exchange)
+    }
+
+    /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the exchange back unless it is
+    /// over.
+    #[must_use]
+    pub fn chunk(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        size: usize,
+        fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Option<Box<Exchange>> {
+        let room = self.room(&exchange);
+        let before = exchange.held();
+        let pushed = exchange.capture().push(size, room, fill);
+        self.collecting = self
+            .collecting
+            .saturating_sub(before)
+            .saturating_add(exchange.held());
+        match pushed {
+            Ok(()) => return Some(exchange),
+            Err(Refusal::TooLarge) => self.skip_both(legs_of(&exchange), SkipReason::TooLarge),
+            Err(Refusal::Unreadable) => self.skip_both(legs_of(&exchange), SkipReason::Unreadable),
+            Err(Refusal::NoRoom) => self.drop_unfinished(&exchange),
+        }
+        self.release(&exchange);
+        None
+    }
+
+    /// Request callback: the request is complete.
+    pub fn end(&mut self, exchange: Box<Exchange>, now: Millis) {
+        let now = self.moment(now);
+        self.release(&exchange);
+        let (copy, envelope) = exchange.into_parts(now.wall);
+        if let Some(copy) = copy {
+            self.book.ledger.one(Metric::Captured);
+            let (project, size) = (copy.target.project, copy.size());
+            let full = self
+                .outbox
+                .push(copy, size, project, self.collecting, now.steady)
+                .is_err();
+            if full {
+                self.drop_for_room(project);
+            }
+        }
+        if let (Some(side), Some(envelope)) = (&mut self.sls, envelope) {
+            let (leg, mut books) = side.with(&mut self.journal);
+            leg.take(envelope, self.collecting, &mut books);
+        }
+        if self.config.host == HostKind::Envoy {
+            self.stage = Stage::Sending;
+        }
+    }
+
+    /// Request callback: the request ended before it was complete.
+    pub fn abort(&mut self, exchange: &Exchange) {
+        self.release(exchange);
+        self.skip_both(legs_of(exchange), SkipReason::Aborted);
+    }
+
+    fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
+        let ledger = match (leg, &mut self.sls) {
+            (Leg::Sls, Some(side)) => &mut side.book.ledger,
+            _ => &mut self.book.ledger,
+        };
+        // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
+        // the next publication, and causes one only now and then.
+        match reason {
+            SkipReason::Route => ledger.one_quietly(Metric::Skipped(reason)),
+            _ => ledger.one(Metric::Skipped(reason)),
+        }
+        report::skipped(&mut self.journal, reason, project);
+        self.publish_soon();
+    }
+
+    fn skip_both(&mut self, [rum, sls]: [Option<u64>; 2], reason: SkipReason) {
+        if rum.is_some() {
+            self.skip(Leg::Rum, reason, rum);
+        }
+        if sls.is_some() {
+            self.skip(Leg::Sls, reason, sls);
+        }
+    }
+
+    fn drop_for_room(&mut self, project: u64) {
+        self.book.ledger.one(Metric::Dropped);
+        report::no_room(&mut self.journal, project, self.max_pending_bytes);
+        self.publish_soon();
+    }
+
+    /// No leg that wants the exchange has room for it.
+    fn drop_unfinished(&mut self, exchange: &Exchange) {
+        if let Some(project) = exchange.rum() {
+            self.book.ledger.one(Metric::Captured);
+            self.drop_for_room(project);
+        }
+        if let (Some(side), Some(_)) = (&mut self.sls, exchange.sls()) {
+            let (leg, mut books) = side.with(&mut self.journal);
+            leg.unread(1, &mut books);
+            self.publish_soon();
+        }
+    }
+
+    /// What the body of an exchange may still grow by: while one leg has room, it is collected.
+    fn room(&self, exchange: &Exchange) -> usize {
+        let rum = exchange
+            .rum()
+            .map(|_| self.max_pending_bytes.saturating_sub(self.outbox.bytes()));
+        let side = self.sls.as_deref().filter(|_| exchange.sls().is_some());
+        let sls = side.map(|side| side.leg.room());
+        let room = rum.max(sls).unwrap_or_default();
+        room.saturating_sub(self.collecting)
+    }
+
+    /// Something was counted in a request callback: a tick must come, unless one is on its way.
+    fn publish_soon(&mut self) {
+        let missing = self.is_pressing() && !self.publishing_soon;
+        if missing && self.config.host == HostKind::Envoy {
+            self.stage = Stage::Settling;
+        }
+    }
+
+    fn release(&mut self, exchange: &Exchange) {
+        self.collecting = self.collecting.saturating_sub(exchange.held());
+        self.exchanges = self.exchanges.saturating_sub(1);
+    }
+}
+
+fn legs_of(exchange: &Exchange) -> [Option<u64>; 2] {
+    [exchange.rum(), exchange.sls()]
+}
+
+/// What the headers say of a body, when the RUM leg has not read them.
+fn announced<'a, I>(head: &Head<'a, I>) -> Announced
+where
+    I: Iterator<Item = Pair<'a>> + Clone,
+{
+    let first = |name| intake::first(head.headers.clone(), name);
+    Announced {
+        length: first(b"content-length")
+            .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()),
+        transfer_encoding: first(b"transfer-encoding").is_some(),
+    }
+}

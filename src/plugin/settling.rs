@@ -1,0 +1,118 @@
+//! The end of a callback: whether the drain is over, what is published, and when the next tick is due.
+
+use super::books::Gauges;
+use super::{Callback, Life, PUBLISH_MS, Plugin, Stage};
+use crate::effect::{Effect, Level};
+use crate::metric::Metric;
+use crate::time::{Millis, Moment};
+
+impl Plugin {
+    /// Everything is sent: what else is to be done before the callback ends?
+    pub(super) fn settle_callback(&mut self, now: Millis) {
+        let callback = std::mem::replace(&mut self.callback, Callback::Request);
+        (self.sends, self.steps) = (0, 0);
+        self.stage = Stage::Settled;
+        let over = callback != Callback::Request && self.is_over(now);
+        if self.publishes(callback, over, now) {
+            self.publish(now);
+        }
+        let side = self.sls.as_deref();
+        let stale = self.book.is_stale(self.gauges())
+            || side.is_some_and(|side| side.book.is_stale(side.gauges()));
+        let unpublished = (stale || self.is_pressing()).then(|| self.publish_due(now));
+        self.publishing_soon = unpublished.is_some();
+        let drained = match self.life {
+            Life::Draining { until } => Some(until),
+            Life::Serving | Life::Over => None,
+        };
+        let (steady, wall) = (now, self.wall);
+        let moment = Moment { steady, wall };
+        let logs = self.sls.as_deref().and_then(|side| side.leg.due(moment));
+        let due = [self.outbox.due(now), logs, drained, unpublished];
+        let due = due.into_iter().flatten().min();
+        let period = match callback {
+            Callback::Request => due.and_then(|due| self.ticker.hurry(now, due)),
+            _ => self.ticker.settle(now, due, callback == Callback::Tick),
+        };
+        self.effects.extend(period.map(Effect::SetTick));
+        if over {
+            self.effects.push_back(Effect::Done);
+        }
+    }
+
+    /// Whether the drain ends in this callback. What is still pending then is lost.
+    fn is_over(&mut self, now: Millis) -> bool {
+        let over = match self.life {
+            Life::Draining { until } => now >= until || (self.is_idle() && self.exchanges == 0),
+            Life::Serving | Life::Over => false,
+        };
+        if over {
+            self.life = Life::Over;
+        }
+        if self.life == Life::Over {
+            let copies = self.outbox.clear().count();
+            self.book.ledger.grow(Metric::Dropped, copies);
+            let logs = self.sls.as_deref_mut().map_or(0, |side| {
+                let (leg, mut books) = side.with(&mut self.journal);
+                leg.give_up(&mut books)
+            });
+            if copies > 0 || logs > 0 {
+                let text = format!(
+                    "{copies} copies and {logs} logs were still pending at the end of the drain and are lost"
+                );
+                self.journal.say(Level::Error, text);
+            }
+        }
+        over
+    }
+
+    fn publishes(&self, callback: Callback, over: bool, now: Millis) -> bool {
+        let quiet = self
+            .last_published
+            .is_none_or(|last| now.since(last) >= PUBLISH_MS);
+        match callback {
+            Callback::Request => false,
+            Callback::Answer => over || (quiet && self.is_idle()),
+            Callback::Tick => over || quiet,
+            Callback::LifeCycle => true,
+        }
+    }
+
+    fn publish_due(&self, now: Millis) -> Millis {
+        let latest = now.after(PUBLISH_MS);
+        match self.last_published {
+            Some(last) => last.after(PUBLISH_MS).clamp(now, latest),
+            None => latest,
+        }
+    }
+
+    fn publish(&mut self, now: Millis) {
+        self.last_published = Some(now);
+        let (host, gauges) = (self.config.host, self.gauges());
+        self.book.publish(host, gauges, &mut self.effects);
+        if let Some(side) = &mut self.sls {
+            let gauges = side.gauges();
+            side.book.publish(host, gauges, &mut self.effects);
+        }
+        let effects = &mut self.effects;
+        let last = self.life == Life::Over;
+        self.journal.flush(now, last, |level, line| {
+            effects.push_back(Effect::Log(level, line))
+        });
+    }
+
+    fn gauges(&self) -> Gauges {
+        let outbox = &self.outbox;
+        [outbox.len(), outbox.bytes(), outbox.in_flight(), 0]
+    }
+
+    pub(super) fn is_pressing(&self) -> bool {
+        let side = self.sls.as_deref();
+        self.book.ledger.is_pressing() || side.is_some_and(|side| side.book.ledger.is_pressing())
+    }
+
+    fn is_idle(&self) -> bool {
+        let side = self.sls.as_deref();
+        self.outbox.is_empty() && side.is_none_or(|side| side.leg.is_idle())
+    }
+}

@@ -1,0 +1,88 @@
+//! The SLS leg inside the plugin: its books, and what the plugin passes on to it.
+
+use super::books::{Book, Gauges};
+use super::{Callback, Leaving, Plugin, Stage, Step};
+use crate::config::HostKind;
+use crate::journal::Journal;
+use crate::metric::Leg;
+use crate::sls::leg::{self, Answer, Books};
+use crate::time::{Millis, Moment};
+
+/// The leg with its books.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) leg: leg::Leg,
+    pub(super) book: Book,
+}
+
+impl Side {
+    pub(super) fn new(leg: leg::Leg) -> Self {
+        Self {
+            leg,
+            book: Book::new(Leg::Sls),
+        }
+    }
+
+    /// The leg, and where it counts and writes.
+    pub(super) fn with<'a>(
+        &'a mut self,
+        journal: &'a mut Journal,
+    ) -> (&'a mut leg::Leg, Books<'a>) {
+        let ledger = &mut self.book.ledger;
+        (&mut self.leg, Books { ledger, journal })
+    }
+
+    pub(super) fn gauges(&self) -> Gauges {
+        let leg = &self.leg;
+        [leg.pending(), leg.bytes(), leg.in_flight(), leg.queued()]
+    }
+}
+
+impl Plugin {
+    /// Root callback: how much of the body of this answer is to be read, if it is one for the SLS leg, whose answers go
+    /// to [`answered`](Self::answered).
+    #[must_use]
+    pub fn answer_bytes(&self, token: u32, status: Option<u16>) -> Option<usize> {
+        let leg = &self.sls.as_ref()?.leg;
+        leg.waits_for(token).then(|| leg.body_bytes(token, status))
+    }
+
+    /// Root callback: a call of the SLS leg has ended.
+    pub fn answered(&mut self, token: u32, answer: &Answer<'_>, now: Millis) {
+        let now = self.moment(now);
+        if let Some(side) = &mut self.sls {
+            let (leg, mut books) = side.with(&mut self.journal);
+            leg.answered(token, answer, now, &mut self.jitter, &mut books);
+        }
+        self.callback = Callback::Answer;
+        self.stage = match self.config.host {
+            HostKind::Envoy => Stage::Sending,
+            HostKind::Nginx => Stage::Settling,
+        };
+    }
+
+    /// A tick's work, before anything is sent.
+    pub(super) fn work(&mut self, now: Moment) {
+        if let Some(side) = &mut self.sls {
+            let (leg, mut books) = side.with(&mut self.journal);
+            leg.work(now, &mut books);
+        }
+    }
+
+    /// The SLS leg's next step: in ticks only, because signing takes its time.
+    pub(super) fn step_of_sls(&mut self, now: Moment, open: bool) -> Step {
+        let Some(side) = self
+            .sls
+            .as_mut()
+            .filter(|_| self.callback == Callback::Tick)
+        else {
+            return Step::Idle;
+        };
+        let (leg, mut books) = side.with(&mut self.journal);
+        match leg.step(now, open, &mut self.jitter, &mut books) {
+            leg::Step::Call(leaving) => Step::Call(Leaving::Sls(leaving)),
+            leg::Step::Progress => Step::Progress,
+            leg::Step::Idle => Step::Idle,
+        }
+    }
+}

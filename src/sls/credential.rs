@@ -1,0 +1,240 @@
+//! With whose key writes are signed: a literal one, or that of an ECS instance's RAM role ([`super::metadata`]).
+//! While there is none, writes wait; how long is the caller's bound. Nothing here prints a key, an id or a token.
+
+use super::metadata::{self, RamRole, Reply};
+use crate::secret::Secret;
+
+/// An access key, with the security token and expiry of a temporary one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    access_key_id: Secret,
+    access_key_secret: Secret,
+    security_token: Option<Secret>,
+    expires_ms: Option<u64>,
+}
+
+/// What is wrong with a credential. The text never holds the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// A part that must not be empty is.
+    #[error("{0} is empty")]
+    Empty(&'static str),
+    /// A part would not survive in a header, or would end the field that it stands in.
+    #[error("{0} holds a character that an access key cannot have")]
+    Character(&'static str),
+}
+
+impl Credential {
+    /// Checks and wraps the parts. An empty security token is an error, not the absence of one.
+    pub fn new(
+        id: &str,
+        secret: &str,
+        security_token: Option<&str>,
+    ) -> Result<Self, CredentialError> {
+        // `LOG {id}:{signature}` and `Credential={id}/{scope},` are split at these.
+        check("access_key_id", id, |byte| {
+            byte.is_ascii_graphic() && !matches!(byte, b':' | b'/' | b',')
+        })?;
+        check("access_key_secret", secret, |byte| byte.is_ascii_graphic())?;
+        if let Some(token) = security_token {
+            check("security_token", token, |byte| byte.is_ascii_graphic())?;
+        }
+        Ok(Self {
+            access_key_id: Secret::new(id),
+            access_key_secret: Secret::new(secret),
+            security_token: security_token.map(Secret::from),
+            expires_ms: None,
+        })
+    }
+
+    /// The same with an end, unix ms.
+    pub(super) fn expiring(self, expires_ms: u64) -> Self {
+        Self {
+            expires_ms: Some(expires_ms),
+            ..self
+        }
+    }
+
+    /// The id, which goes into the Authorization as it is.
+    pub fn access_key_id(&self) -> &str {
+        self.access_key_id.expose()
+    }
+
+    /// The secret.
+    pub fn access_key_secret(&self) -> &Secret {
+        &self.access_key_secret
+    }
+
+    /// The token of a temporary credential.
+    pub fn security_token(&self) -> Option<&Secret> {
+        self.security_token.as_ref()
+    }
+
+    /// When it ends, unix ms; `None` for one that does not.
+    pub fn expires_ms(&self) -> Option<u64> {
+        self.expires_ms
+    }
+
+    /// Whether it still holds at `now_ms`.
+    pub fn is_valid(&self, now_ms: u64) -> bool {
+        self.expires_ms.is_none_or(|end| now_ms < end)
+    }
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = if self.security_token.is_some() {
+            "temporary"
+        } else {
+            "long-lived"
+        };
+        write!(
+            f,
+            "Credential([redacted], {kind}, expires_ms: {:?})",
+            self.expires_ms
+        )
+    }
+}
+
+/// Where credentials come from.
+#[derive(Debug)]
+pub enum Credentials {
+    /// From the configuration.
+    Literal(Credential),
+    /// From the instance's metadata service.
+    RamRole(Box<RamRole>),
+}
+
+impl Credentials {
+    /// The credential to sign with at `now_ms`; `None`: there is none yet, or it has expired, so writes wait.
+    pub fn current(&self, now_ms: u64) -> Option<&Credential> {
+        match self {
+            Self::Literal(credential) => Some(credential),
+            Self::RamRole(role) => role.current(now_ms),
+        }
+    }
+
+    /// The metadata request to send now, if any. Every one is answered by [`Credentials::on_reply`] or
+    /// [`Credentials::on_failure`] with its id. Call again after each answer.
+    pub fn next_request(&mut self, now_ms: u64) -> Option<metadata::Request> {
+        match self {
+            Self::Literal(_) => None,
+            Self::RamRole(role) => role.next_request(now_ms),
+        }
+    }
+
+    /// The metadata service answered request `id`.
+    pub fn on_reply(&mut self, now_ms: u64, id: u32, reply: &Reply<'_>) {
+        if let Self::RamRole(role) = self {
+            role.on_reply(now_ms, id, reply);
+        }
+    }
+
+    /// Request `id` was refused by the host, timed out or broke off.
+    pub fn on_failure(&mut self, now_ms: u64, id: u32) {
+        if let Self::RamRole(role) = self {
+            role.on_failure(now_ms, id);
+        }
+    }
+
+    /// SLS refused the credential: asks for a new one, at most once a minute. False when there can be no other.
+    pub fn ask_refresh(&mut self) -> bool {
+        match self {
+            Self::Literal(_) => false,
+            Self::RamRole(role) => {
+                role.ask_refresh();
+                true
+            }
+        }
+    }
+
+    /// When [`Credentials::next_request`] has something to do next, unix ms.
+    pub fn wake_at(&self) -> Option<u64> {
+        match self {
+            Self::Literal(_) => None,
+            Self::RamRole(role) => Some(role.wake_at()),
+        }
+    }
+}
+
+fn check(part: &'static str, text: &str, fits: impl Fn(u8) -> bool) -> Result<(), CredentialError> {
+    if text.is_empty() {
+        Err(CredentialError::Empty(part))
+    } else if text.bytes().all(fits) {
+        Ok(())
+    } else {
+        Err(CredentialError::Character(part))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_checked() {
+        assert!(Credential::new("LTAI5tFAKE", "abc/+=", None).is_ok());
+        assert_eq!(
+            Credential::new("", "s", None),
+            Err(CredentialError::Empty("access_key_id"))
+        );
+        assert_eq!(
+            Credential::new("id", "", None),
+            Err(CredentialError::Empty("access_key_secret"))
+        );
+        assert_eq!(
+            Credential::new("id", "s", Some("")),
+            Err(CredentialError::Empty("security_token"))
+        );
+        for bad in ["a:b", "a/b", "a,b", "a b", "a\r\nx: y", "é"] {
+            assert_eq!(
+                Credential::new(bad, "s", None),
+                Err(CredentialError::Character("access_key_id")),
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            Credential::new("id", "a\nb", None),
+            Err(CredentialError::Character("access_key_secret"))
+        );
+        assert_eq!(
+            Credential::new("id", "s", Some("a\0")),
+            Err(CredentialError::Character("security_token"))
+        );
+        let error = Credential::new("id", "hunter2 ", None)
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_shown() {
+        let credential = Credential::new("LTAIid", "hunter2", Some("t0ken"))
+            .unwrap()
+            .expiring(7);
+        let shown = format!(
+            "{credential:?} {:?}",
+            Credentials::Literal(credential.clone())
+        );
+        for part in ["LTAIid", "hunter2", "t0ken"] {
+            assert!(!shown.contains(part), "{shown}");
+        }
+        assert_eq!(
+            (
+                credential.is_valid(6),
+                credential.is_valid(7),
+                credential.expires_ms()
+            ),
+            (true, false, Some(7))
+        );
+    }
+
+    #[test]
+    fn a_literal_one_is_always_there_and_never_refreshed() {
+        let mut literal = Credentials::Literal(Credential::new("id", "secret", None).unwrap());
+        assert!(literal.current(u64::MAX).is_some());
+        assert!(literal.next_request(0).is_none() && literal.wake_at().is_none());
+        assert!(!literal.ask_refresh());
+    }
+}

@@ -1,0 +1,332 @@
+//! The SLS leg: from an envelope to an outcome for each of its logs.
+//!
+//! ```text
+//! take ─▶ intake ─▶ work (in ticks): reader ─▶ batcher ─▶ outbox ─▶ next, call (signed here) ─▶ SLS
+//!                                                            ▲ retry, halves │
+//!                                                            └── settled ◀───┘
+//! ```
+//! Its budget is its own: envelopes that wait, the open batch and the sealed ones together. Envelopes are read a little
+//! per tick, so that the worker's other traffic is not held up. A target that does not answer, or asks for less, is tried
+//! with one write at a time until it takes one: an outage costs few calls, and few of a batch's attempts. While there is no credential nothing leaves, and what
+//! waits grows old as it does behind a dead target.
+//!
+//! `calls` is what leaves, `answers` what comes back; this file is the way in between, and the leg's state.
+//!
+//! What is counted is logs. An envelope that is dropped unread counts as one, since nobody knows how many it held.
+
+mod answers;
+mod calls;
+mod outlet;
+
+use super::batch::{Batch, Batcher};
+use super::clock::Clock;
+use super::credential::Credentials;
+use super::intake::{Envelope, Intake};
+use super::metadata::RamRole;
+use super::reader::{self, Outcome, Rules};
+use super::record::Options;
+use super::report;
+use super::scrub::Scrubber;
+use crate::config::{CredentialSource, Sls};
+use crate::delivery::outbox::{Id, Outbox, Policy};
+use crate::journal::Journal;
+use crate::metric::{Ledger, Metric};
+use crate::mirror::header_list::HeaderList;
+use crate::time::{Millis, Moment};
+use outlet::Outlet;
+use std::collections::BTreeMap;
+
+/// What is read in one tick, in decoded bytes, unless one envelope alone is more: a few milliseconds.
+const WORK_BYTES: usize = 262_144;
+/// What a sealed batch costs beside its body.
+const OVERHEAD: usize = 512;
+/// Every batch goes to the one destination, so a hold is for all of them.
+const GROUP: u64 = 0;
+/// After a call's timeout, how long the host may take to say so.
+const GRACE_MS: u64 = 2_000;
+
+/// Where the leg counts and writes.
+#[derive(Debug)]
+pub struct Books<'a> {
+    /// Its counters.
+    pub ledger: &'a mut Ledger,
+    /// The log.
+    pub journal: &'a mut Journal,
+}
+
+/// A call that is on its way to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// A write.
+    Write(Id),
+    /// A request for a credential, by its own number.
+    Metadata(u32),
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send this.
+    Call(Leaving),
+    /// Something ended by itself; there may be more.
+    Progress,
+    /// Nothing now.
+    Idle,
+}
+
+/// A request for a credential that is out.
+#[derive(Clone, Copy, Debug)]
+struct Lookup {
+    token: u32,
+    id: u32,
+    deadline: Millis,
+}
+
+/// What an answer says, for the calls of this leg.
+pub struct Answer<'a> {
+    /// `:status`; without it there was no answer.
+    pub status: Option<u16>,
+    /// Looks a header up by its lower-case name.
+    pub header: &'a dyn Fn(&str) -> Option<String>,
+    /// The body, or its beginning.
+    pub body: &'a [u8],
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Leg {
+    config: Sls,
+    max_bytes: usize,
+    max_decoded_bytes: usize,
+    max_age_ms: u64,
+    intake: Intake,
+    batcher: Batcher,
+    outbox: Outbox<Batch>,
+    /// By how much the clock was corrected when a call was signed.
+    signed: BTreeMap<Id, i64>,
+    credentials: Credentials,
+    metadata_upstream: String,
+    lookup: Option<Lookup>,
+    clock: Clock,
+    scrubber: Option<Scrubber>,
+    /// Of the call that is leaving.
+    headers: HeaderList,
+    draining: bool,
+    /// The last answer told to hold back: one write at a time, until one is taken.
+    probing: bool,
+}
+
+impl Leg {
+    /// `random` is any number, different in each worker.
+    #[must_use]
+    pub fn new(
+        config: Sls,
+        max_bytes: usize,
+        max_in_flight: usize,
+        max_decoded_bytes: usize,
+        random: u64,
+    ) -> Self {
+        let (credentials, metadata_upstream) = match config.credential.clone() {
+            CredentialSource::Literal(credential) => {
+                (Credentials::Literal(credential), String::new())
+            }
+            CredentialSource::EcsRamRole { role, upstream } => (
+                Credentials::RamRole(Box::new(RamRole::new(role, random))),
+                upstream,
+            ),
+        };
+        let policy = Policy {
+            max_bytes,
+            max_in_flight,
+            max_attempts: config.retry.max_attempts,
+            backoff: config.retry.backoff,
+            max_age_ms: config.retry.max_age_ms,
+            // At least once: SLS does not tell doubles, and a lost log is worse.
+            retry_ambiguous: true,
+        };
+        Self {
+            max_bytes,
+            max_decoded_bytes,
+            max_age_ms: config.retry.max_age_ms,
+            intake: Intake::default(),
+            // An open batch is not compressed yet: a small budget must not be full of one that lingers.
+            batcher: Batcher::new(config.batch.within(max_bytes / 4), config.compression),
+            outbox: Outbox::new(policy),
+            signed: BTreeMap::new(),
+            credentials,
+            metadata_upstream,
+            lookup: None,
+            clock: Clock::default(),
+            scrubber: config.scrub.then(|| Scrubber::new(&config.scrub_keys)),
+            headers: HeaderList::default(),
+            draining: false,
+            probing: false,
+            config,
+        }
+    }
+
+    /// Bytes of all that waits or is in flight.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.outbox
+            .bytes()
+            .saturating_add(self.batcher.bytes())
+            .saturating_add(self.intake.bytes())
+    }
+
+    /// What is left of the budget.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.max_bytes.saturating_sub(self.bytes())
+    }
+
+    /// Logs that wait or are in flight.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let sealed = self.outbox.iter().map(|entry| entry.payload.logs());
+        sealed.fold(self.batcher.logs(), usize::saturating_add)
+    }
+
+    /// Writes without an answer.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.outbox.in_flight()
+    }
+
+    /// Envelopes that wait to be read.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.intake.len()
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.intake.is_empty() && self.batcher.logs() == 0 && self.outbox.is_empty()
+    }
+
+    /// Whether a call of either kind is out: nginx bears only one.
+    #[must_use]
+    pub fn has_call(&self, now: Millis) -> bool {
+        self.outbox.in_flight() > 0 || self.lookup.is_some_and(|lookup| now < lookup.deadline)
+    }
+
+    /// An envelope is complete. `reserved` are bytes of the budget that the caller needs.
+    pub fn take(&mut self, envelope: Envelope, reserved: usize, books: &mut Books<'_>) {
+        if envelope.size().saturating_add(reserved) > self.room() {
+            return self.unread(1, books);
+        }
+        self.intake.push(envelope);
+    }
+
+    /// Envelopes that never became logs.
+    pub fn unread(&self, envelopes: usize, books: &mut Books<'_>) {
+        books.ledger.grow(Metric::Unread, envelopes);
+        books.ledger.grow(Metric::Captured, envelopes);
+        books.ledger.grow(Metric::Dropped, envelopes);
+        if envelopes > 0 {
+            report::no_room(books.journal, self.max_bytes);
+        }
+    }
+
+    /// From now on nothing lingers.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Everything that is pending is lost; gives the number of logs.
+    pub fn give_up(&mut self, books: &mut Books<'_>) -> usize {
+        let logs = self.pending();
+        books.ledger.grow(Metric::Dropped, logs);
+        let unread = self.intake.len();
+        self.unread(unread, books);
+        self.intake = Intake::default();
+        self.batcher.seal_all();
+        self.outbox.clear().count();
+        self.signed.clear();
+        logs.saturating_add(unread)
+    }
+
+    /// A tick's share of the work: reads some envelopes, seals what is due.
+    pub fn work(&mut self, now: Moment, books: &mut Books<'_>) {
+        let mut left = WORK_BYTES;
+        while left > 0
+            && let Some(envelope) = self.intake.pop()
+        {
+            let outcome = self.read(&envelope, now, books);
+            // An empty envelope is work too.
+            left = left.saturating_sub(outcome.bytes.max(1_024));
+        }
+        let now_ms = self.clock.now(now.wall.0);
+        let sealed = match self.draining && self.intake.is_empty() {
+            true => self.batcher.seal_all(),
+            false => self.batcher.seal_due(now_ms),
+        };
+        let mut outlet = Outlet {
+            outbox: &mut self.outbox,
+            reserved: self.intake.bytes(),
+            max_bytes: self.max_bytes,
+            now: now.steady,
+        };
+        for batch in sealed {
+            outlet.post(self.batcher.bytes(), batch, books);
+        }
+    }
+
+    fn read(&mut self, envelope: &Envelope, now: Moment, books: &mut Books<'_>) -> Outcome {
+        let rules = Rules {
+            destination: &self.config.destination,
+            options: Options {
+                payload: self.config.payload,
+                spans: self.config.spans,
+                scrub: self.scrubber.as_ref(),
+                ..Options::default()
+            },
+            max_decoded_bytes: self.max_decoded_bytes,
+            received_ms: self.clock.now(envelope.received.0),
+            now_ms: self.clock.now(now.wall.0),
+        };
+        let mut outlet = Outlet {
+            outbox: &mut self.outbox,
+            reserved: self.intake.bytes(),
+            max_bytes: self.max_bytes,
+            now: now.steady,
+        };
+        let outcome = reader::read(envelope, rules, &mut self.batcher, &mut |batcher, batch| {
+            outlet.post(batcher.bytes(), batch, books);
+        });
+        // What is left out was never made into logs, but it was there.
+        let captured = outcome.logs.saturating_add(outcome.left_out);
+        let ledger = &mut *books.ledger;
+        ledger.grow(Metric::Captured, captured);
+        ledger.grow(Metric::Dropped, outcome.left_out);
+        ledger.grow(Metric::Failed, outcome.rejected);
+        ledger.grow(Metric::Repaired, outcome.repaired);
+        ledger.grow(Metric::Malformed, usize::from(outcome.malformed));
+        ledger.grow(Metric::Undecodable, usize::from(outcome.undecodable));
+        if outcome.rejected > 0 {
+            report::rejected(books.journal, outcome.rejected);
+        }
+        outcome
+    }
+
+    /// When there is something to do: not at once, since it is done in ticks only.
+    #[must_use]
+    pub fn due(&self, now: Moment) -> Option<Millis> {
+        let (wall, now) = (now.wall, now.steady);
+        let soon = now.after(1);
+        let unread = (!self.intake.is_empty()).then_some(soon);
+        let corrected = self.clock.now(wall.0);
+        let batch = self.batcher.next_due().map(|due| match self.draining {
+            true => soon,
+            false => now.after(due.saturating_sub(corrected)),
+        });
+        let outbox = match self.may_write(now) {
+            true => self.outbox.due(now),
+            false => self.outbox.due_closed(),
+        };
+        let lookup = self.credentials.wake_at().map(Millis);
+        let due = [unread, batch, outbox, lookup].into_iter().flatten().min();
+        due.map(|due| due.max(soon))
+    }
+}

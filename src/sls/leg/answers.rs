@@ -1,0 +1,186 @@
+//! What answers mean: every decision of [`response`] ends here in a verdict, and every log in an outcome.
+
+use super::outlet::Outlet;
+use super::{Answer, Books, Leg};
+use crate::delivery::backoff::Jitter;
+use crate::delivery::outbox::{Id, Settled};
+use crate::delivery::verdict::Verdict;
+use crate::metric::Metric;
+use crate::sls::batch::Batch;
+use crate::sls::clock::Learned;
+use crate::sls::divide::Divided;
+use crate::sls::response::{self, Decision, Pace, Reason};
+use crate::sls::{metadata, report};
+use crate::time::{Millis, Moment};
+
+impl Leg {
+    /// Whether the leg waits for this answer.
+    #[must_use]
+    pub fn waits_for(&self, token: u32) -> bool {
+        self.outbox.call(token).is_some() || self.lookup.is_some_and(|lookup| lookup.token == token)
+    }
+
+    /// How much of an answer's body is worth reading: nothing of an ordinary success.
+    #[must_use]
+    pub fn body_bytes(&self, token: u32, status: Option<u16>) -> usize {
+        match (self.outbox.call(token), status) {
+            (Some(_), Some(200)) => 0,
+            (Some(_), _) => response::MAX_ERROR_BYTES,
+            (None, _) => metadata::MAX_REPLY_BYTES,
+        }
+    }
+
+    /// An answer came for a call that the leg [waits for](Self::waits_for).
+    pub fn answered(
+        &mut self,
+        token: u32,
+        answer: &Answer<'_>,
+        now: Moment,
+        jitter: &mut Jitter,
+        books: &mut Books<'_>,
+    ) {
+        if let Some(id) = self.outbox.call(token) {
+            let decision = answer.status.map_or(response::NO_ANSWER, |status| {
+                response::classify(status, answer.header, answer.body)
+            });
+            let status = answer.status.unwrap_or_default();
+            return self.settle(id, decision, status, now, jitter, books);
+        }
+        let Some(lookup) = self.lookup.take_if(|lookup| lookup.token == token) else {
+            return;
+        };
+        match answer.status {
+            Some(status) => {
+                let date = (answer.header)("date");
+                let reply = metadata::Reply {
+                    status,
+                    date: date.as_deref(),
+                    received_ms: now.wall.0,
+                    body: answer.body,
+                };
+                self.credentials.on_reply(now.steady.0, lookup.id, &reply);
+            }
+            None => self.credentials.on_failure(now.steady.0, lookup.id),
+        }
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        id: Id,
+        decision: Decision,
+        status: u16,
+        now: Moment,
+        jitter: &mut Jitter,
+        books: &mut Books<'_>,
+    ) {
+        let signed = self.signed.remove(&id);
+        let long = self.outbox.longest_wait() / 2;
+        let mut hold = |reason| {
+            // All workers were refused at the same time: they must not come back at the same time.
+            let wait = long.saturating_add(jitter.up_to(long));
+            let retry_after_ms = Some(wait);
+            (Verdict::Throttled { retry_after_ms }, reason)
+        };
+        let (verdict, reason) = match decision {
+            Decision::Done => (Verdict::Delivered, Reason::Unknown),
+            // Nobody there: it is the same for all that waits.
+            Decision::RetryAfter(Reason::Transport, pace) => {
+                let retry_after_ms = match pace {
+                    Pace::AtLeast(ms) => Some(ms),
+                    Pace::Backoff | Pace::Long => None,
+                };
+                (Verdict::Throttled { retry_after_ms }, Reason::Transport)
+            }
+            Decision::RetryAfter(reason, Pace::Backoff) => (not_taken(status, None), reason),
+            Decision::RetryAfter(Reason::Quota, Pace::AtLeast(ms)) => {
+                let retry_after_ms = Some(ms);
+                (Verdict::Throttled { retry_after_ms }, Reason::Quota)
+            }
+            Decision::RetryAfter(reason, Pace::AtLeast(ms)) => {
+                (not_taken(status, Some(ms)), reason)
+            }
+            Decision::RetryAfter(reason, Pace::Long) => hold(reason),
+            Decision::RetryNow { server_ms } => {
+                let learned = self.clock.learn(now.wall.0, server_ms);
+                // Signed before another answer corrected the clock: this one has learnt nothing new, but it will be right.
+                let outdated = signed.is_some_and(|offset| offset != self.clock.offset_ms());
+                match learned == Learned::Corrected || outdated {
+                    true => (Verdict::Again, Reason::TimeExpired),
+                    false => hold(Reason::TimeExpired),
+                }
+            }
+            Decision::RefreshCredential => {
+                self.credentials.ask_refresh();
+                hold(Reason::Credential)
+            }
+            Decision::Split => return self.divide(id, Reason::TooLarge, status, books),
+            Decision::IsolatePoison => return self.divide(id, Reason::Poison, status, books),
+            Decision::Drop(reason) => (Verdict::Refused(status), reason),
+        };
+        self.probing = matches!(verdict, Verdict::Throttled { .. });
+        let settled = self.outbox.settle(id, verdict, now.steady, jitter);
+        self.settled(id, settled, reason, status, now.steady, books);
+    }
+
+    pub(super) fn settled(
+        &mut self,
+        id: Id,
+        settled: Settled<Batch>,
+        reason: Reason,
+        status: u16,
+        now: Millis,
+        books: &mut Books<'_>,
+    ) {
+        match settled {
+            Settled::Delivered(entry) => {
+                books.ledger.grow(Metric::Delivered, entry.payload.logs());
+                books.ledger.latency(now.since(entry.created));
+            }
+            Settled::Failed(entry) => {
+                let logs = entry.payload.logs();
+                books.ledger.grow(Metric::Failed, logs);
+                report::failed(books.journal, logs, reason, status);
+            }
+            Settled::Retrying => {
+                let logs = self.outbox.get(id).map_or(0, |entry| entry.payload.logs());
+                report::retrying(books.journal, logs, reason, status);
+            }
+            Settled::Unknown => {}
+        }
+    }
+
+    /// Both halves go on in the batch's place, as old as it is.
+    fn divide(&mut self, id: Id, reason: Reason, status: u16, books: &mut Books<'_>) {
+        let Some(entry) = self.outbox.take(id) else {
+            return;
+        };
+        let (created, logs) = (entry.created, entry.payload.logs());
+        match entry.payload.divide() {
+            Divided::Halves(first, second) => {
+                books.ledger.one(Metric::Divided);
+                report::divided(books.journal, logs, reason);
+                let reserved = self.intake.bytes();
+                let open = self.batcher.bytes();
+                let mut outlet = Outlet {
+                    outbox: &mut self.outbox,
+                    reserved,
+                    max_bytes: self.max_bytes,
+                    now: created,
+                };
+                outlet.post(open, first, books);
+                outlet.post(open, second, books);
+            }
+            Divided::Single(batch) | Divided::Spent(batch) => {
+                books.ledger.grow(Metric::Failed, batch.logs());
+                report::failed(books.journal, batch.logs(), reason, status);
+            }
+        }
+    }
+}
+
+fn not_taken(status: u16, retry_after_ms: Option<u64>) -> Verdict {
+    Verdict::NotTaken {
+        status,
+        retry_after_ms,
+    }
+}

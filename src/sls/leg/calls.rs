@@ -1,0 +1,154 @@
+//! What leaves, and when: the next call, signed at that moment, and whether the host took it.
+
+use super::{Books, GRACE_MS, Leaving, Leg, Lookup, Step};
+use crate::delivery::backoff::Jitter;
+use crate::delivery::outbox::{Id, Next};
+use crate::effect::Call;
+use crate::metric::Metric;
+use crate::mirror::header_list::HeaderList;
+use crate::sls::response::{self, Reason};
+use crate::sls::{metadata, put_logs, report};
+use crate::time::{Millis, Moment};
+
+impl Leg {
+    /// Whether there is a key to sign with, and the target is not being probed already.
+    pub(super) fn may_write(&self, now: Millis) -> bool {
+        let probed = self.probing && self.outbox.in_flight() > 0;
+        !probed && self.credentials.current(now.0).is_some()
+    }
+
+    /// What is to be done next; a call only if the host has a slot (`open`). To be called until there is nothing.
+    pub fn step(
+        &mut self,
+        moment: Moment,
+        open: bool,
+        jitter: &mut Jitter,
+        books: &mut Books<'_>,
+    ) -> Step {
+        let now = moment.steady;
+        if open && let Some(request) = self.credentials.next_request(now.0) {
+            self.headers = HeaderList::with_capacity(8, 512);
+            self.headers.push(b":method", &[request.method.as_bytes()]);
+            self.headers.push(b":path", &[request.path.as_bytes()]);
+            self.headers
+                .push(b":authority", &[metadata::HOST.as_bytes()]);
+            for (name, value) in request.headers.iter() {
+                self.headers.push(name.as_bytes(), &[value.as_bytes()]);
+            }
+            return Step::Call(Leaving::Metadata(request.id));
+        }
+        if self.credentials.current(now.0).is_none() && !self.outbox.is_empty() {
+            report::no_credential(books.journal);
+        }
+        let open = open && self.may_write(now);
+        match self.outbox.next_if(now, open) {
+            Next::Dispatch(id) => {
+                self.sign(id, moment);
+                return Step::Call(Leaving::Write(id));
+            }
+            Next::Expired(entry) => {
+                let logs = entry.payload.logs();
+                books.ledger.grow(Metric::Failed, logs);
+                report::expired(books.journal, logs, self.max_age_ms);
+            }
+            Next::Lost(id) => self.settle(id, response::NO_ANSWER, 0, moment, jitter, books),
+            Next::Idle => return Step::Idle,
+        }
+        Step::Progress
+    }
+
+    /// Signs a write, at every attempt anew.
+    fn sign(&mut self, id: Id, now: Moment) {
+        let entry = self.outbox.get(id);
+        let credential = self.credentials.current(now.steady.0);
+        let (Some(entry), Some(credential)) = (entry, credential) else {
+            return;
+        };
+        let (batch, now_ms) = (&entry.payload, self.clock.now(now.wall.0));
+        let request = put_logs::build(
+            batch.destination(),
+            batch.body(),
+            &self.config.signature,
+            credential,
+            now_ms,
+        );
+        self.headers = HeaderList::with_capacity(16, 1_024);
+        let list = &mut self.headers;
+        list.push(b":method", &[request.method.as_bytes()]);
+        list.push(b":path", &[request.path.as_bytes()]);
+        list.push(b":authority", &[request.host.as_bytes()]);
+        for (name, value) in request.headers.iter() {
+            list.push(name.as_bytes(), &[value.as_bytes()]);
+        }
+        self.signed.insert(id, self.clock.offset_ms());
+    }
+
+    /// The call to hand to the host, which is counted here.
+    pub fn call(&self, leaving: Leaving, books: &mut Books<'_>) -> Option<Call<'_>> {
+        let id = match leaving {
+            Leaving::Write(id) => id,
+            Leaving::Metadata(_) => {
+                return Some(Call {
+                    upstream: &self.metadata_upstream,
+                    scheme: "http",
+                    headers: &self.headers,
+                    body: &[],
+                    timeout_ms: u32::try_from(metadata::TIMEOUT_MS).unwrap_or(u32::MAX),
+                });
+            }
+        };
+        let entry = self.outbox.get(id)?;
+        let body = entry.payload.body().wire();
+        books.ledger.one(Metric::Attempts);
+        if entry.attempts > 1 || entry.refusals > 0 {
+            books.ledger.one(Metric::Retries);
+        }
+        books.ledger.grow(Metric::Bytes, body.len());
+        Some(Call {
+            upstream: &self.config.upstream,
+            scheme: self.config.scheme,
+            headers: &self.headers,
+            body,
+            timeout_ms: self.config.timeout_ms,
+        })
+    }
+
+    /// The host took the call.
+    pub fn started(&mut self, leaving: Leaving, token: u32, now: Millis) {
+        self.headers = HeaderList::default();
+        match leaving {
+            Leaving::Write(id) => {
+                let timeout = u64::from(self.config.timeout_ms);
+                let deadline = now.after(timeout.saturating_add(GRACE_MS));
+                self.outbox.started(id, token, deadline);
+            }
+            Leaving::Metadata(id) => {
+                let deadline = now.after(metadata::TIMEOUT_MS.saturating_add(GRACE_MS));
+                self.lookup = Some(Lookup {
+                    token,
+                    id,
+                    deadline,
+                });
+            }
+        }
+    }
+
+    /// The host refused the call.
+    pub fn refused(
+        &mut self,
+        leaving: Leaving,
+        now: Millis,
+        jitter: &mut Jitter,
+        books: &mut Books<'_>,
+    ) {
+        self.headers = HeaderList::default();
+        match leaving {
+            Leaving::Write(id) => {
+                self.signed.remove(&id);
+                let settled = self.outbox.refused(id, now, jitter);
+                self.settled(id, settled, Reason::Transport, 0, now, books);
+            }
+            Leaving::Metadata(id) => self.credentials.on_failure(now.0, id),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The SLS leg: what to send. Logs become log groups, batches, compressed bodies and signed requests.
+//!
+//! The path of a log: [`record`] (with [`scrub`]) makes it from an item -> [`batch::Batcher::push`] ([`repair`] makes it acceptable, [`log_group`] lays it out) ->
+//! [`batch::Batch`] (sealed and compressed, see [`compress`]) -> [`put_logs::build`] ([`canonical`], [`sign`]) ->
+//! the target -> [`response::classify`] -> done, retry, [`divide`], refresh ([`credential`], [`metadata`]) or drop.
+//! Mode `sign` is a path of its own: [`write_request`].
+//!
+//! [`leg`] drives all of it: from an envelope in the [`intake`] to an outcome for each log.
+//!
+//! Everything here is sans-IO: time comes in as unix milliseconds, randomness as a value, replies as bytes.
+//! Units: times in ms, sizes in bytes, unless a name says otherwise.
+
+pub mod batch;
+pub mod canonical;
+pub mod clock;
+pub mod compress;
+pub mod credential;
+pub mod date;
+pub mod digest;
+pub mod divide;
+pub mod headers;
+pub mod intake;
+mod json_string;
+pub mod leg;
+pub mod log_group;
+pub mod metadata;
+pub mod names;
+pub mod put_logs;
+pub mod query;
+mod reader;
+pub mod record;
+pub mod repair;
+mod report;
+pub mod response;
+pub mod scrub;
+pub mod sign;
+pub mod write_request;

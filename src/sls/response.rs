@@ -1,0 +1,444 @@
+//! What an answer of PutLogs means for the batch: every row of protocols/SLS.md, section 7, as data.
+//!
+//! | answer | decision |
+//! | --- | --- |
+//! | 200 (any 2xx with a request id) | done |
+//! | nothing, or not 200 and no `x-log-requestid` | transport error: retry after a backoff |
+//! | RequestTimeExpired, RequestTimeTooSkewed | take the server's time, sign anew, retry now |
+//! | PostBodyTooLarge, 413 | divide |
+//! | PostBodyInvalid, PostBodyUncompressError, InvalidTimestamp, InvalidEncoding, InvalidKey | isolate the poison |
+//! | 401 but SignatureNotMatch | refresh the credential, retry after a long backoff |
+//! | SignatureNotMatch; a project or logstore that does not exist | retry after a long backoff: may still heal |
+//! | a quota (403), 429 | retry after a long backoff |
+//! | other 403 (overdue, RAM) | drop |
+//! | 400 about our headers, 405, 411, 415 | drop: our bug |
+//! | 408, 5xx, any other code | retry after a backoff |
+//!
+//! How often and how long is retried is the caller's bound. After a transport error the write may have happened: SLS
+//! does not de-duplicate, so delivery is at least once.
+
+use serde_json::Value;
+
+use super::clock;
+
+/// What is read of an error body, in bytes: a real one has some hundred.
+pub const MAX_ERROR_BYTES: usize = 8_192;
+/// The longest `Retry-After` that is heeded, in seconds.
+const MAX_HINT_S: u64 = 300;
+
+/// Why a batch was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// No answer, or one that is not from SLS: a proxy, a load balancer, a hijacked name.
+    Transport,
+    /// SLS could not, for now.
+    ServerError,
+    /// A quota of the project or the shard.
+    Quota,
+    /// The clock is wrong.
+    TimeExpired,
+    /// The credential is not accepted.
+    Credential,
+    /// The signature does not match: a wrong secret, or a rewritten header.
+    Signature,
+    /// The project or the logstore does not exist (yet).
+    NotFound,
+    /// The project is overdue, or RAM does not allow the write.
+    Forbidden,
+    /// The body is too large.
+    TooLarge,
+    /// A log that SLS cannot take.
+    Poison,
+    /// The request is malformed: our bug.
+    Request,
+    /// A code that we do not know.
+    Unknown,
+}
+
+impl Reason {
+    /// A word for a metric or a log line.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Transport => "transport",
+            Self::ServerError => "server_error",
+            Self::Quota => "quota",
+            Self::TimeExpired => "time_expired",
+            Self::Credential => "credential",
+            Self::Signature => "signature",
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::TooLarge => "too_large",
+            Self::Poison => "poison",
+            Self::Request => "request",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How long to wait before the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The ordinary backoff.
+    Backoff,
+    /// The longest backoff at once: it will not be better in a second.
+    Long,
+    /// At least this many ms, as the answer says (`Retry-After`).
+    AtLeast(u64),
+}
+
+/// What to do with the batch. Signed anew at every further attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Delivered.
+    Done,
+    /// Try again later.
+    RetryAfter(Reason, Pace),
+    /// Learn the server's time ([`clock::Clock::learn`]) and try again at once if that taught something; otherwise
+    /// as `RetryAfter(TimeExpired, Long)`.
+    RetryNow {
+        /// The server's time, unix ms.
+        server_ms: u64,
+    },
+    /// Divide it ([`super::divide`]) because it is too large.
+    Split,
+    /// Divide it, because one of its logs is bad.
+    IsolatePoison,
+    /// Ask for a new credential, then as `RetryAfter(Credential, Long)`.
+    RefreshCredential,
+    /// Give up on it.
+    Drop(Reason),
+}
+
+/// What a call without an answer means: refused by the host, timed out, or broken off.
+pub const NO_ANSWER: Decision = Decision::RetryAfter(Reason::Transport, Pace::Backoff);
+
+/// Reads an answer. `header` looks up a header by its lower-case name; `body` may be cut at [`MAX_ERROR_BYTES`].
+pub fn classify(status: u16, header: impl Fn(&str) -> Option<String>, body: &[u8]) -> Decision {
+    let from_sls = header("x-log-requestid").is_some_and(|id| !id.is_empty());
+    let pace = |usual: Pace| {
+        let seconds = header("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
+        seconds.map_or(usual, |seconds| {
+            Pace::AtLeast(seconds.min(MAX_HINT_S).saturating_mul(1_000))
+        })
+    };
+    if status == 200 {
+        return Decision::Done;
+    }
+    if !from_sls {
+        return Decision::RetryAfter(Reason::Transport, pace(Pace::Backoff));
+    }
+    if (200..300).contains(&status) {
+        return Decision::Done;
+    }
+    let code = error_code(body).unwrap_or_default();
+    match (status, code.as_str()) {
+        (_, "RequestTimeExpired" | "RequestTimeTooSkewed") => match clock::server_time(&header) {
+            Some(server_ms) => Decision::RetryNow { server_ms },
+            None => Decision::RetryAfter(Reason::TimeExpired, pace(Pace::Long)),
+        },
+        (_, "PostBodyTooLarge") | (413, _) => Decision::Split,
+        (
+            400..=499,
+            "PostBodyInvalid"
+            | "PostBodyUncompressError"
+            | "InvalidTimestamp"
+            | "InvalidEncoding"
+            | "InvalidKey",
+        ) => Decision::IsolatePoison,
+        (_, "SignatureNotMatch") => Decision::RetryAfter(Reason::Signature, pace(Pace::Long)),
+        (401, _)
+        | (400..=403, "InvalidAccessKeyId" | "SecurityTokenExpired" | "SecurityToken.Expired")
+        | (400, "Unauthorized") => Decision::RefreshCredential,
+        (404, _) | (400, "LogStoreWithoutShard" | "ProjectNotExist" | "LogStoreNotExist") => {
+            Decision::RetryAfter(Reason::NotFound, pace(Pace::Long))
+        }
+        (429, _) => Decision::RetryAfter(Reason::Quota, pace(Pace::Long)),
+        (403, code) if is_quota(code) => Decision::RetryAfter(Reason::Quota, pace(Pace::Long)),
+        (403, _) => Decision::Drop(Reason::Forbidden),
+        (405 | 411 | 415, _) => Decision::Drop(Reason::Request),
+        (400, code) if is_our_bug(code) => Decision::Drop(Reason::Request),
+        (408 | 500.., _) => Decision::RetryAfter(Reason::ServerError, pace(Pace::Backoff)),
+        _ => Decision::RetryAfter(Reason::Unknown, pace(Pace::Backoff)),
+    }
+}
+
+/// `WriteQuotaExceed`, `ShardWriteQuotaExceed`, `ExceedQuota`, `Inflow Quota Exceed`, `Write QPS Exceed`, ...
+fn is_quota(code: &str) -> bool {
+    let lower = code.to_ascii_lowercase();
+    lower.contains("quota") || lower.contains("qps")
+}
+
+fn is_our_bug(code: &str) -> bool {
+    let about = code
+        .strip_prefix("Missing")
+        .or_else(|| code.strip_prefix("Invalid"))
+        .or_else(|| code.strip_prefix("Miss"));
+    match about {
+        Some(about) => matches!(
+            about,
+            "RequestTime"
+                | "DateFormat"
+                | "Date"
+                | "Host"
+                | "APIVersion"
+                | "SignatureMethod"
+                | "AccessKeyId"
+                | "BodyRawSize"
+                | "CompressType"
+                | "ContentType"
+                | "ContentLength"
+                | "Parameter"
+        ),
+        None => code == "ParameterInvalid",
+    }
+}
+
+/// `errorCode` of `{"errorCode":"...","errorMessage":"..."}`.
+fn error_code(body: &[u8]) -> Option<String> {
+    let body = body.get(..MAX_ERROR_BYTES).unwrap_or(body);
+    let json: Value = serde_json::from_slice(body).ok()?;
+    json.get("errorCode")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATE: &str = "Thu, 15 Oct 2020 15:13:44 GMT";
+
+    fn answer(status: u16, code: &str) -> Decision {
+        let body = format!(
+            r#"{{"errorCode":"{code}","errorMessage":"m","accessDeniedDetail":{{"a":[1]}}}}"#
+        );
+        classify(
+            status,
+            |name| (name == "x-log-requestid").then(|| "5F886C2B".to_owned()),
+            body.as_bytes(),
+        )
+    }
+
+    #[test]
+    fn every_row() {
+        use Decision::{Drop, IsolatePoison, RefreshCredential, RetryAfter, Split};
+        use Pace::{Backoff, Long};
+        let rows: [(Decision, &[(u16, &str)]); 13] = [
+            (
+                RetryAfter(Reason::TimeExpired, Long),
+                &[(400, "RequestTimeExpired"), (400, "RequestTimeTooSkewed")],
+            ),
+            (
+                Drop(Reason::Request),
+                &[
+                    (400, "InvalidRequestTime"),
+                    (400, "InvalidDateFormat"),
+                    (400, "MissingDate"),
+                    (400, "InvalidHost"),
+                    (400, "MissingHost"),
+                    (400, "InvalidAPIVersion"),
+                    (400, "MissingAPIVersion"),
+                    (400, "MissingSignatureMethod"),
+                    (400, "InvalidSignatureMethod"),
+                    (400, "MissAccessKeyId"),
+                    (400, "MissingBodyRawSize"),
+                    (400, "InvalidBodyRawSize"),
+                    (400, "InvalidCompressType"),
+                    (400, "MissingContentType"),
+                    (400, "InvalidContentType"),
+                    (400, "MissingParameter"),
+                    (400, "ParameterInvalid"),
+                    (411, "MissingContentLength"),
+                    (415, "InvalidContentType"),
+                    (405, "MethodNotSupported"),
+                ],
+            ),
+            (
+                IsolatePoison,
+                &[
+                    (400, "PostBodyInvalid"),
+                    (499, "PostBodyInvalid"),
+                    (400, "PostBodyUncompressError"),
+                    (400, "InvalidTimestamp"),
+                    (400, "InvalidEncoding"),
+                    (400, "InvalidKey"),
+                ],
+            ),
+            (
+                Split,
+                &[
+                    (400, "PostBodyTooLarge"),
+                    (413, "PostBodyTooLarge"),
+                    (413, ""),
+                ],
+            ),
+            (
+                RefreshCredential,
+                &[
+                    (401, "Unauthorized"),
+                    (401, "InvalidAccessKeyId"),
+                    (400, "InvalidAccessKeyId"),
+                    (401, "SecurityTokenExpired"),
+                    (401, "SecurityToken.Expired"),
+                    (401, ""),
+                ],
+            ),
+            (
+                RetryAfter(Reason::Signature, Long),
+                &[(401, "SignatureNotMatch")],
+            ),
+            (
+                RetryAfter(Reason::Quota, Long),
+                &[
+                    (403, "WriteQuotaExceed"),
+                    (403, "ShardWriteQuotaExceed"),
+                    (403, "ExceedQuota"),
+                    (403, "Inflow Quota Exceed"),
+                    (403, "Write QPS Exceed"),
+                    (403, "ProjectQuotaExceed"),
+                    (403, "MetaOperationQpsLimitExceeded"),
+                    (429, "Anything"),
+                ],
+            ),
+            (
+                Drop(Reason::Forbidden),
+                &[(403, "ProjectForbidden"), (403, "Unauthorized"), (403, "")],
+            ),
+            (
+                RetryAfter(Reason::NotFound, Long),
+                &[
+                    (404, "ProjectNotExist"),
+                    (404, "LogStoreNotExist"),
+                    (400, "LogStoreWithoutShard"),
+                ],
+            ),
+            (
+                RetryAfter(Reason::ServerError, Backoff),
+                &[
+                    (500, "InternalServerError"),
+                    (500, "RequestTimeout"),
+                    (502, ""),
+                    (503, "ServerBusy"),
+                    (504, ""),
+                    (408, ""),
+                ],
+            ),
+            (
+                RetryAfter(Reason::Unknown, Backoff),
+                &[(400, "SomethingNew"), (400, ""), (302, ""), (418, "")],
+            ),
+            (Decision::Done, &[(200, ""), (204, "")]),
+            (NO_ANSWER, &[]),
+        ];
+        for (decision, answers) in rows {
+            for (status, code) in answers {
+                assert_eq!(answer(*status, code), decision, "{status} {code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_skewed_clock_with_the_server_s_time() {
+        let real = br#"{"errorCode":"RequestTimeExpired","errorMessage":"request timeThu, 15 Oct 2020 00:00:00 GMT has been expired while server time is Thu, 15 Oct 2020 15:13:44 GMT"}"#;
+        let header = |name: &str| match name {
+            "x-log-requestid" => Some("5F886C2B".to_owned()),
+            "date" => Some(DATE.to_owned()),
+            _ => None,
+        };
+        assert_eq!(
+            classify(400, header, real),
+            Decision::RetryNow {
+                server_ms: 1_602_774_824_000
+            }
+        );
+    }
+
+    #[test]
+    fn without_a_request_id_it_is_not_from_sls() {
+        for (status, body) in [
+            (401, "<html>"),
+            (403, r#"{"errorCode":"ProjectForbidden"}"#),
+            (502, ""),
+            (204, ""),
+            (301, ""),
+        ] {
+            assert_eq!(
+                classify(status, |_| None, body.as_bytes()),
+                NO_ANSWER,
+                "{status}"
+            );
+        }
+        assert_eq!(classify(200, |_| None, b""), Decision::Done);
+        assert_eq!(classify(403, |_| Some(String::new()), b""), NO_ANSWER);
+    }
+
+    #[test]
+    fn a_hint_is_heeded_up_to_a_limit() {
+        for (hint, pace) in [
+            ("7", Pace::AtLeast(7_000)),
+            ("999999", Pace::AtLeast(300_000)),
+            ("soon", Pace::Backoff),
+        ] {
+            let header = |name: &str| (name == "retry-after").then(|| hint.to_owned());
+            assert_eq!(
+                classify(503, header, b""),
+                Decision::RetryAfter(Reason::Transport, pace)
+            );
+        }
+    }
+
+    #[test]
+    fn any_body_will_do() {
+        let header = |name: &str| (name == "x-log-requestid").then(|| "x".to_owned());
+        let deep = "[".repeat(100_000);
+        let long = format!(
+            r#"{{"errorCode":"InvalidKey","errorMessage":"{}"}}"#,
+            "x".repeat(MAX_ERROR_BYTES)
+        );
+        for body in [
+            "",
+            "null",
+            "[]",
+            r#"{"errorCode":7}"#,
+            "\u{0}",
+            &deep,
+            &long,
+        ] {
+            let decision = classify(400, header, body.as_bytes());
+            assert_eq!(
+                decision,
+                Decision::RetryAfter(Reason::Unknown, Pace::Backoff)
+            );
+        }
+        let invalid = [0xFF; 10];
+        assert_eq!(
+            classify(503, header, &invalid),
+            Decision::RetryAfter(Reason::ServerError, Pace::Backoff)
+        );
+    }
+
+    #[test]
+    fn labels_differ() {
+        let all = [
+            Reason::Transport,
+            Reason::ServerError,
+            Reason::Quota,
+            Reason::TimeExpired,
+            Reason::Credential,
+        ];
+        let more = [
+            Reason::Signature,
+            Reason::NotFound,
+            Reason::Forbidden,
+            Reason::TooLarge,
+            Reason::Poison,
+        ];
+        let labels: std::collections::BTreeSet<_> = all
+            .iter()
+            .chain(&more)
+            .chain(&[Reason::Request, Reason::Unknown])
+            .map(|reason| reason.label())
+            .collect();
+        assert_eq!(labels.len(), 12);
+    }
+}

@@ -1,0 +1,318 @@
+//! Takes sensitive values out of JSON before it leaves for SLS: each becomes `[Filtered]`, as Sentry writes it.
+//!
+//! What is sensitive follows Relay's default data scrubber (`relay-pii`, `@common:filter` and the cookie list), which
+//! never sees this copy:
+//! * the value of a key that `scrub/key.rs` lists, or the configuration: strings, numbers, whole arrays and objects; `true`,
+//!   `false` and `null` stay. Keys are found at any depth, also as the first element of a pair in a list of pairs
+//!   (`[["Authorization", "..."]]`, how SDKs write headers and query strings);
+//! * within any string: card numbers (`scrub/card.rs`), and what `scrub/text.rs` finds: `key=value` and `key: value`, bearer tokens,
+//!   passwords in URLs, private keys. A string that holds JSON itself is read as JSON, four levels deep; deeper it is
+//!   replaced as a whole.
+//!
+//! Against Relay: `author` is not `auth` (keys are compared by words), a count of `tokens` is no token, versions under
+//! `modules` stay, and a string is not lost as a whole because the word password stands in it. IP and mail addresses, IBAN
+//! and SSN stay.
+//!
+//! One pass over the bytes, no tree: what is not replaced is copied as it is, and nothing is copied while nothing has
+//! been replaced. Valid JSON stays valid; scrubbing twice is scrubbing once. Nesting beyond [`MAX_DEPTH`] is replaced.
+//! The skeleton of the JSON is checked on the way, what is in its strings is not.
+
+mod card;
+mod cursor;
+mod extent;
+mod filter;
+mod json;
+mod key;
+mod text;
+
+use std::borrow::Cow;
+
+use key::Keys;
+
+/// What a sensitive value becomes.
+pub const FILTERED: &str = "[Filtered]";
+
+/// [`FILTERED`] as JSON.
+const FILTERED_JSON: &str = "\"[Filtered]\"";
+
+/// Arrays and objects within each other: what `serde_json` reads by default.
+pub const MAX_DEPTH: usize = 127;
+
+/// JSON in a string of JSON in a string and so on.
+const MAX_LEVELS: u8 = 4;
+
+/// The text is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON at byte {offset}")]
+pub struct NotJson {
+    /// Where it stops being JSON.
+    pub offset: usize,
+}
+
+/// The scrubber, compiled from the configuration.
+#[derive(Debug, Default)]
+pub struct Scrubber {
+    keys: Keys,
+}
+
+impl Scrubber {
+    /// The default keys and `extra`. An extra key counts wherever its words stand in a key, in any spelling:
+    /// `customer_no` means `customerNo` and `x-customer-no` too.
+    pub fn new<S: AsRef<str>>(extra: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            keys: Keys::new(extra),
+        }
+    }
+
+    /// Scrubs a JSON text. Borrowed when there was nothing to replace.
+    pub fn json<'a>(&self, json: &'a str) -> Result<Cow<'a, str>, NotJson> {
+        self.json_at(json, 0)
+    }
+
+    /// Scrubs a string that is not JSON, or not known to be.
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.text_at(text, 0)
+    }
+
+    fn text_at<'a>(&self, text: &'a str, level: u8) -> Cow<'a, str> {
+        if !self.keys.suspects(text) {
+            return Cow::Borrowed(text);
+        }
+        let start = text.trim_start();
+        if start.starts_with(['{', '[', '"']) && !start.starts_with(FILTERED) {
+            let inner = level.saturating_add(1);
+            if inner > MAX_LEVELS {
+                return Cow::Owned(FILTERED.to_owned());
+            }
+            if let Ok(scrubbed) = self.json_at(text, inner) {
+                return scrubbed;
+            }
+        }
+        text::scrub(&self.keys, text)
+    }
+
+    fn json_at<'a>(&self, json: &'a str, level: u8) -> Result<Cow<'a, str>, NotJson> {
+        json::scrub(self, json, level)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> String {
+        let scrubber = Scrubber::new(["customer_no"]);
+        let once = scrubber.json(text).unwrap().into_owned();
+        serde_json::from_str::<serde::de::IgnoredAny>(&once).unwrap();
+        assert_eq!(scrubber.json(&once).unwrap(), once, "twice");
+        once
+    }
+
+    fn text(text: &str) -> String {
+        let scrubber = Scrubber::default();
+        let once = scrubber.text(text).into_owned();
+        assert_eq!(scrubber.text(&once), once, "twice");
+        once
+    }
+
+    #[test]
+    fn values_of_sensitive_keys() {
+        for (before, after) in [
+            (r#"{"password":"x"}"#, r#"{"password":"[Filtered]"}"#),
+            (
+                r#"{ "a" : { "API-Key" : 17.5e3 , "b" : 1 } }"#,
+                r#"{ "a" : { "API-Key" : "[Filtered]" , "b" : 1 } }"#,
+            ),
+            (
+                r#"{"cookies":{"a":"}\"]"},"b":2}"#,
+                r#"{"cookies":"[Filtered]","b":2}"#,
+            ),
+            (
+                r#"{"secrets":["a",{"b":[]}]}"#,
+                r#"{"secrets":"[Filtered]"}"#,
+            ),
+            (
+                r#"{"pass\u0077ord":"x\"y"}"#,
+                r#"{"pass\u0077ord":"[Filtered]"}"#,
+            ),
+            (r#"[{"customerNo":1}]"#, r#"[{"customerNo":"[Filtered]"}]"#),
+        ] {
+            assert_eq!(json(before), after);
+        }
+        for same in [
+            r#"{"password":null,"token":true,"author":"x","a":[["b"],[]],"c":{}}"#,
+            r#"{"input_tokens":12,"a":{"total_tokens":{"type":"integer","value":3}}}"#,
+            r#"{"modules":{"cookie":"0.7.1","secretstorage":"v3.3.3rc1"}}"#,
+            r#" [ "password" , "x" ] "#,
+        ] {
+            assert!(
+                matches!(Scrubber::default().json(same), Ok(Cow::Borrowed(_))),
+                "{same}"
+            );
+        }
+        assert_eq!(
+            json(
+                r#"{"modules":{"secret":"hunter2"},"a":{"modules":{"secret":"1.0"}},"tokens":["a"]}"#
+            ),
+            r#"{"modules":{"secret":"[Filtered]"},"a":{"modules":{"secret":"[Filtered]"}},"tokens":"[Filtered]"}"#
+        );
+    }
+
+    #[test]
+    fn lists_of_pairs() {
+        assert_eq!(
+            json(
+                r#"{"headers":[["Authorization","Basic eDp5"],["Accept","*/*"],["X-Auth-Token",["a"]]]}"#
+            ),
+            r#"{"headers":[["Authorization","[Filtered]"],["Accept","*/*"],["X-Auth-Token","[Filtered]"]]}"#
+        );
+    }
+
+    #[test]
+    fn strings() {
+        assert_eq!(
+            json(
+                r#"{"a":"card 4111 1111 1111 1111.","b":4111111111111111,"c":"\n4111111111111111"}"#
+            ),
+            r#"{"a":"card [Filtered].","b":"[Filtered]","c":"\n[Filtered]"}"#
+        );
+        assert_eq!(
+            json(r#"{"data":"{\"password\":\"x\",\"b\":\"{\\\"token\\\":1}\"}"}"#),
+            r#"{"data":"{\"password\":\"[Filtered]\",\"b\":\"{\\\"token\\\":\\\"[Filtered]\\\"}\"}"}"#
+        );
+        assert_eq!(
+            json(r#"{"a":"\ud800 password=x"}"#),
+            "{\"a\":\"\u{fffd}\u{fffd}\u{fffd} password=[Filtered]\"}"
+        );
+        assert_eq!(json(r#"{"a":"\ud800"}"#), r#"{"a":"\ud800"}"#);
+    }
+
+    #[test]
+    fn text_that_is_not_json() {
+        for (before, after) in [
+            ("a=1&password=hunter2&b=2", "a=1&password=[Filtered]&b=2"),
+            (
+                "user%5Bpassword%5D=p%40ss&b",
+                "user%5Bpassword%5D=[Filtered]&b",
+            ),
+            ("user[password]=x", "user[password]=[Filtered]"),
+            (
+                "https://x/?access_token=abc#top",
+                "https://x/?access_token=[Filtered]",
+            ),
+            (
+                "r=https%3A%2F%2Fx%3Ftoken%3Dabc%26b%3D1",
+                "r=https%3A%2F%2Fx%3Ftoken%3D[Filtered]%26b%3D1",
+            ),
+            (
+                "login failed, password: hunter2",
+                "login failed, password: [Filtered]",
+            ),
+            (
+                "{'password': 'it\\'s', 'b': 1}",
+                "{'password': '[Filtered]', 'b': 1}",
+            ),
+            (
+                "{'secret': b'x', 'b': 1}",
+                "{'secret': b'[Filtered]', 'b': 1}",
+            ),
+            (
+                "{'credentials': {'a': ['b'], 'c': 1}, 'd': 2}",
+                "{'credentials': [Filtered], 'd': 2}",
+            ),
+            (
+                "{:password=>\"x\", \"token\"=>\"y\"}",
+                "{:password=>\"[Filtered]\", \"token\"=>\"[Filtered]\"}",
+            ),
+            (
+                "data[\"api_key\"] = 'x'",
+                "data[\"api_key\"] = '[Filtered]'",
+            ),
+            (
+                "Cookie: a=b; c=d\r\nHost: x",
+                "Cookie: [Filtered]\r\nHost: x",
+            ),
+            (
+                "Authorization: Digest a=\"b\", c=d\nHost: x",
+                "Authorization: [Filtered]\nHost: x",
+            ),
+            (
+                "f(token=None, password=[], secret=x)",
+                "f(token=None, password=[], secret=[Filtered])",
+            ),
+            ("authorization=Basic abc x", "authorization=[Filtered] x"),
+            ("sent Bearer abc.def-g to x", "sent [Filtered] to x"),
+            (
+                "postgres://user:pa@ss@db:5432/x",
+                "postgres://user:[Filtered]@db:5432/x",
+            ),
+            (
+                "pay_with=4111-1111-1111-1111,卡号5555555555554444。",
+                "pay_with=[Filtered],卡号[Filtered]。",
+            ),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\nMII\nabc\n-----END RSA PRIVATE KEY-----",
+                "-----BEGIN RSA PRIVATE KEY-----\n[Filtered]\n-----END RSA PRIVATE KEY-----",
+            ),
+            (
+                "-----BEGIN PRIVATE KEY----- cut off",
+                "-----BEGIN PRIVATE KEY----- [Filtered]",
+            ),
+        ] {
+            assert_eq!(text(before), after);
+        }
+        for same in [
+            "Unexpected token: } in JSON",
+            "the author=me, category: 'auth', data: { method: 'password' }",
+            "use secret::Secret; token::Token::new(auth::Scheme)",
+            "id 4111111111111112, a4111111111111111, 0.4111111111111111, 1795232076716",
+            "https://host:8443/path?a=b",
+            "bearer",
+            "",
+        ] {
+            assert_eq!(text(same), same);
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = |depth: usize| format!("{}7{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(json(&deep(MAX_DEPTH)), deep(MAX_DEPTH));
+        assert_eq!(
+            json(&deep(MAX_DEPTH + 1)),
+            format!(
+                "{}{FILTERED_JSON}{}",
+                "[".repeat(MAX_DEPTH),
+                "]".repeat(MAX_DEPTH)
+            )
+        );
+        let mut nested = r#"{"password":"x"}"#.to_owned();
+        for level in 0..7 {
+            nested = serde_json::to_string(&nested).unwrap();
+            nested = format!(r#"{{"a":{nested}}}"#);
+            let scrubbed = json(&nested);
+            assert!(!scrubbed.contains(r#""x"#), "{level}: {scrubbed}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_an_error() {
+        for (bad, offset) in [
+            ("", 0),
+            ("{", 1),
+            ("[1,]", 3),
+            ("{\"a\"}", 4),
+            ("[1 2]", 3),
+            ("nul", 0),
+            ("[1]x", 3),
+            ("{1:2}", 1),
+        ] {
+            assert_eq!(
+                Scrubber::default().json(bad).unwrap_err(),
+                NotJson { offset },
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! What must hold for any bytes: no panic, no growth past the bounds, nothing sensitive left behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::arithmetic_side_effects
+)]
+
+use std::io::Write;
+
+use proptest::prelude::*;
+use sentry_edge_mirror::sentry::decode::decode;
+use sentry_edge_mirror::sentry::envelope::{Envelope, check};
+use sentry_edge_mirror::sls::record::{Context, MAX_VALUE, Options, Record, Summary, records};
+use sentry_edge_mirror::sls::scrub::Scrubber;
+use serde_json::{Value, json};
+
+const CAP: usize = 64 << 10;
+const NOW_MS: u64 = 1_795_240_000_000;
+
+/// Never in a scrubbed text.
+const CANARY: &str = "Canary";
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(data: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(data, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+/// Text of which half is in the format's dictionary, by the reference encoder.
+const BROTLI: &[u8] = &[
+    0x1b, 0x45, 0x00, 0xe8, 0x9d, 0x07, 0x76, 0x83, 0x75, 0xb3, 0x86, 0x40, 0xc0, 0xa7, 0x3f, 0xc4,
+    0x18, 0xa1, 0xd2, 0x5b, 0x04, 0x8d, 0xed, 0x6d, 0x2a, 0x94, 0xed, 0x95, 0x4e, 0x5f, 0x83, 0x88,
+    0xb0, 0xb0, 0x85, 0x0d, 0x38, 0x60, 0x6f, 0x1c, 0xec, 0x6d, 0x00, 0xbf, 0x60, 0x84, 0x5a, 0xe0,
+    0x40, 0x67, 0xc7, 0xa1, 0xbe, 0x13, 0xad, 0x16, 0x9b, 0x5d, 0x1a, 0x5f, 0x04,
+];
+
+/// Envelopes with every kind of item.
+fn envelopes() -> Vec<Vec<u8>> {
+    let event = json!({
+        "event_id": "9ec79c33ec9942ab8353589fcb2e04dc", "timestamp": 1_795_232_076.716_376_8, "message": {"formatted": "x"},
+        "exception": {"values": [{"type": "E", "value": "m", "stacktrace": {"frames": [{"function": "f", "lineno": 1}]}}]},
+        "threads": [{"current": true, "stacktrace": {"frames": [{}]}}], "tags": [["a", "b"]], "user": {"id": 7},
+        "request": {"data": "{\"password\":\"x\"}", "headers": [["Cookie", "x"]]}, "contexts": {"trace": {"op": "x"}},
+        "spans": [{"op": "x", "start_timestamp": "2026-11-21T03:34:36Z", "timestamp": 1_795_232_077}], "type": "event",
+    });
+    let container =
+        json!({"items": [{"timestamp": 1, "body": "x", "attributes": {"a": {"value": 1}}}, 7]});
+    let sessions = json!({"aggregates": [{"started": "2026-11-21T03:34:00Z", "exited": 3}], "attrs": {"release": "x"}});
+    let report = json!({"timestamp": 1, "discarded_events": [{"reason": "x", "category": "y", "quantity": 2}]});
+    let mut all = b"{\"sdk\":{\"name\":\"x\"},\"trace\":{\"trace_id\":\"t\"}}\n".to_vec();
+    let mut envelopes = Vec::new();
+    for (types, payload) in [
+        (
+            "event transaction feedback replay_event check_in user_report session profile security vendor",
+            &event,
+        ),
+        ("log trace_metric span", &container),
+        ("sessions", &sessions),
+        ("client_report", &report),
+        ("replay_recording attachment", &json!({"segment_id": 1})),
+    ] {
+        for ty in types.split(' ') {
+            let payload = payload.to_string();
+            let item = format!(
+                "{{\"type\":\"{ty}\",\"length\":{}}}\n{payload}\n",
+                payload.len()
+            );
+            all.extend_from_slice(item.as_bytes());
+            envelopes.push(format!("{{}}\n{{\"type\":\"{ty}\"}}\n{payload}\n").into_bytes());
+        }
+    }
+    envelopes.push(all);
+    envelopes
+}
+
+/// Some bytes changed, inserted or cut out.
+fn mutated(originals: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
+    (prop::sample::select(originals), edits).prop_map(|(mut bytes, edits)| {
+        for (at, byte, kind) in edits {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.drain(at..(at + usize::from(byte)).min(bytes.len()))),
+                _ => bytes.truncate(at),
+            }
+        }
+        bytes
+    })
+}
+
+fn run(bytes: &[u8], options: Options<'_>) -> (Summary, Vec<Vec<(&'static str, String)>>) {
+    let context = Context {
+        project_id: "42",
+        app_id: Some("app"),
+        received_ms: NOW_MS,
+        options,
+    };
+    let mut seen = Vec::new();
+    let summary = records(bytes, &context, &mut |record: &Record<'_>| {
+        let now = NOW_MS / 1000;
+        assert!(
+            u64::from(record.time_s) >= now - 7 * 86_400 && u64::from(record.time_s) <= now + 900
+        );
+        assert!(record.time_ns < 1_000_000_000);
+        let fields: Vec<_> = record
+            .fields
+            .iter()
+            .map(|(key, value)| (*key, value.to_string()))
+            .collect();
+        let mut keys: Vec<_> = fields.iter().map(|(key, _)| key).collect();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), fields.len(), "a key comes once");
+        for (key, value) in &fields {
+            let limit = if *key == "payload" {
+                options.max_payload
+            } else {
+                MAX_VALUE
+            };
+            assert!(!value.is_empty() && value.len() <= limit, "{key}");
+        }
+        seen.push(fields);
+    });
+    assert_eq!(summary.records, seen.len());
+    (summary, seen)
+}
+
+/// JSON in which [`CANARY`] stands only where it must not stay.
+fn secretive() -> impl Strategy<Value = Value> {
+    let word = "[a-z]{1,8}|[äöü\"\\\\\n/ ]{1,4}|[0-9]{1,12}";
+    let secret = prop_oneof![
+        Just(json!(CANARY)),
+        Just(json!([CANARY, {"a": CANARY}])),
+        Just(json!({"a": {"b": CANARY}, "c": [[CANARY]]})),
+    ];
+    let form =
+        (word, key()).prop_map(|(word, key)| json!(format!("x={word}&{}={CANARY}&y=z", url(&key))));
+    let header = key().prop_map(|key| json!(format!("GET /\r\n{key}={CANARY}\r\nHost: x")));
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        word.prop_map(Value::from),
+        form,
+        header,
+        (key(), secret.clone()).prop_map(|(key, secret)| json!([[key, secret]])),
+    ];
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        let pairs = prop::collection::vec((word, inner.clone()), 0..5);
+        let plain = pairs.prop_map(|pairs| Value::Object(pairs.into_iter().collect()));
+        let keyed = (plain.clone(), key(), secret.clone()).prop_map(|(mut object, key, secret)| {
+            object[key] = secret;
+            object
+        });
+        prop_oneof![
+            plain,
+            keyed,
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            inner.prop_map(|value| json!(value.to_string())),
+        ]
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "password",
+        "passwd",
+        "secret",
+        "api_key",
+        "apikey",
+        "API-Key",
+        "auth",
+        "credentials",
+        "mysql_pwd",
+        "privateKey",
+        "private-key",
+        "token",
+        "bearer",
+        "Cookie",
+        "sessionid",
+        "csrf_token",
+        "X-Xsrf",
+        "x-auth-token",
+        "Authorization",
+        "customerNo",
+    ]);
+    (word, prop::sample::select(vec!["", "my_", "the-"]))
+        .prop_map(|(word, prefix)| format!("{prefix}{word}"))
+}
+
+fn url(key: &str) -> String {
+    format!("user%5B{key}%5D")
+}
+
+/// Text of what the scrubber looks for, in any disorder.
+fn fragments() -> impl Strategy<Value = String> {
+    let fragment = prop::sample::select(vec![
+        "password",
+        "token",
+        "auth",
+        "Cookie",
+        "Authorization",
+        "secret",
+        "=",
+        ":",
+        "=>",
+        "%3D",
+        "%26",
+        "&",
+        "?",
+        "//",
+        "://",
+        "@",
+        "'",
+        "\"",
+        "\\",
+        "\\\"",
+        "{",
+        "}",
+        "[",
+        "]",
+        "(",
+        ")",
+        ",",
+        ";",
+        " ",
+        "\n",
+        "Bearer",
+        "bearer ",
+        "Basic ",
+        "b'",
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "5555-5555-5555-4444",
+        "4",
+        "17",
+        "-",
+        ".",
+        "x",
+        "ä",
+        "[Filtered]",
+        "-----BEGIN ",
+        "PRIVATE KEY-----",
+        "-----END ",
+        "modules",
+        "1.0",
+        "null",
+        "\u{0}",
+        "身",
+    ]);
+    prop::collection::vec(fragment, 0..24).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn decoding_stays_under_the_cap(bytes in prop::collection::vec(any::<u8>(), 0..300), encoding in 0..4_usize) {
+        let name = ["gzip", "deflate", "br", "zstd"][encoding];
+        if let Ok(decoded) = decode(&bytes, name.as_bytes(), CAP) {
+            prop_assert!(decoded.len() <= CAP);
+        }
+    }
+
+    #[test]
+    fn decoding_mutated_streams_stays_under_the_cap(
+        bytes in mutated(vec![
+            gzip(&[7; 100_000]), gzip(b"hello hello hello"), zlib(&[7; 100_000]), zlib(b"hello hello hello"),
+            zstd(&[7; 100_000]), zstd(&envelopes().concat()), zstd(b"hello hello hello"), BROTLI.to_vec(),
+        ]),
+    ) {
+        for name in ["gzip", "deflate", "br", "zstd"] {
+            if let Ok(decoded) = decode(&bytes, name.as_bytes(), CAP) {
+                prop_assert!(decoded.len() <= CAP);
+            }
+        }
+    }
+
+    #[test]
+    fn the_reader_never_panics(bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), mutated(envelopes())]) {
+        let counted = check(&bytes);
+        if let Ok(envelope) = Envelope::read(&bytes) {
+            let items: Result<Vec<_>, _> = envelope.collect();
+            prop_assert_eq!(items.as_ref().map(Vec::len).map_err(Clone::clone), counted);
+            for item in items.unwrap_or_default() {
+                prop_assert_eq!(&bytes[item.offset..item.offset + item.payload.len()], item.payload);
+            }
+        }
+    }
+
+    #[test]
+    fn records_keep_their_bounds(bytes in mutated(envelopes()), scrub in any::<bool>(), payload in any::<bool>(), spans in any::<bool>()) {
+        let scrubber = Scrubber::default();
+        let options = Options { payload, spans, scrub: scrub.then_some(&scrubber), max_payload: 200, max_records: 8 };
+        let (summary, _) = run(&bytes, options);
+        match check(&bytes) {
+            Err(malformed) => prop_assert_eq!(summary, Summary { records: 1, bad: 1, malformed: Some(malformed), left_out: 0 }),
+            Ok(items) => prop_assert!(summary.records + summary.left_out >= items, "{items} items, {summary:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_sensitive_stays(value in secretive(), pretty in any::<bool>()) {
+        let scrubber = Scrubber::new(["customer_no"]);
+        let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+        let once = scrubber.json(&text).unwrap();
+        prop_assert!(!once.contains(CANARY), "{text}\n{once}");
+        prop_assert!(serde_json::from_str::<Value>(&once).is_ok(), "{text}\n{once}");
+        let twice = scrubber.json(&once).unwrap();
+        prop_assert_eq!(twice.as_ref(), once.as_ref());
+        if !text.contains(CANARY) {
+            prop_assert_eq!(text.as_str(), once.as_ref());
+        }
+        // Nor in any field of a record.
+        for ty in ["event", "log", "check_in", "transaction"] {
+            let envelope = format!("{{}}\n{{\"type\":\"{ty}\",\"length\":{}}}\n{text}", text.len());
+            let options = Options { scrub: Some(&scrubber), spans: true, ..Options::default() };
+            for (key, value) in run(envelope.as_bytes(), options).1.concat() {
+                prop_assert!(!value.contains(CANARY), "{key}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn scrubbing_text_twice_is_scrubbing_it_once(text in prop_oneof![fragments(), any::<String>()]) {
+        let scrubber = Scrubber::default();
+        let once = scrubber.text(&text).into_owned();
+        let twice = scrubber.text(&once);
+        prop_assert_eq!(twice.as_ref(), once.as_str(), "{}", text);
+        let quoted = json!({"a": text}).to_string();
+        let once = scrubber.json(&quoted).unwrap().into_owned();
+        prop_assert!(serde_json::from_str::<Value>(&once).is_ok());
+        let twice = scrubber.json(&once).unwrap();
+        prop_assert_eq!(twice.as_ref(), once.as_str());
+    }
+
+    #[test]
+    fn scrubbing_never_panics_and_never_breaks_json(bytes in mutated(envelopes())) {
+        let scrubber = Scrubber::default();
+        let text = String::from_utf8_lossy(&bytes);
+        let _ = scrubber.text(&text);
+        for line in text.lines() {
+            let scrubbed = scrubber.json(line);
+            if serde_json::from_str::<Value>(line).is_ok() {
+                prop_assert!(serde_json::from_str::<Value>(&scrubbed.unwrap()).is_ok());
+            }
+        }
+    }
+}
+
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(256)
+}

@@ -1,0 +1,331 @@
+//! Properties of the SLS core: the batcher loses and doubles nothing and never exceeds a limit, whatever comes in, and
+//! no bytes of a client, a target or a metadata service make anything panic.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::unreachable,
+    clippy::indexing_slicing
+)]
+#![allow(clippy::arithmetic_side_effects)]
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use proptest::prelude::*;
+use sentry_edge_mirror::sls::batch::{Batch, Batcher, EXTRA_REQUESTS, Limits};
+use sentry_edge_mirror::sls::clock::Clock;
+use sentry_edge_mirror::sls::compress::Compression;
+use sentry_edge_mirror::sls::credential::Credential;
+use sentry_edge_mirror::sls::divide::Divided;
+use sentry_edge_mirror::sls::log_group::MAX_RAW_BYTES;
+use sentry_edge_mirror::sls::metadata::{RamRole, Reply};
+use sentry_edge_mirror::sls::put_logs::Destination;
+use sentry_edge_mirror::sls::repair::{Log, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::write_request::{self, Incoming, Rules};
+use sentry_edge_mirror::sls::{date, query, response};
+
+const T0: u64 = 1_709_190_489_000;
+
+/// A log group, read by a parser that shares nothing with the encoder: (seconds, contents) of each log, then the rest.
+type Parsed = (Vec<(u64, Vec<(String, String)>)>, Vec<u8>);
+
+fn varint(bytes: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    for shift in (0..).step_by(7) {
+        let (byte, rest) = bytes.split_first().expect("a varint");
+        *bytes = rest;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return value;
+        }
+    }
+    unreachable!()
+}
+
+fn delimited<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
+    let length = usize::try_from(varint(bytes)).unwrap();
+    let (taken, rest) = bytes.split_at(length);
+    *bytes = rest;
+    taken
+}
+
+fn string(bytes: &mut &[u8], tag: u8) -> String {
+    assert_eq!(bytes[0], tag);
+    *bytes = &bytes[1..];
+    String::from_utf8(delimited(bytes).to_vec()).expect("UTF-8")
+}
+
+fn parse(mut group: &[u8]) -> Parsed {
+    let mut logs = Vec::new();
+    while let [0x0A, rest @ ..] = group {
+        group = rest;
+        let mut log = delimited(&mut group);
+        assert_eq!(log[0], 0x08);
+        log = &log[1..];
+        let seconds = varint(&mut log);
+        let mut contents = Vec::new();
+        while let [0x12, rest @ ..] = log {
+            log = rest;
+            let mut pair = delimited(&mut log);
+            contents.push((string(&mut pair, 0x0A), string(&mut pair, 0x12)));
+            assert!(pair.is_empty());
+        }
+        if let [0x25, _, _, _, _, rest @ ..] = log {
+            log = rest;
+        }
+        assert!(log.is_empty());
+        logs.push((seconds, contents));
+    }
+    (logs, group.to_vec())
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push {
+        to: usize,
+        time_ns: u64,
+        contents: Vec<(String, String)>,
+    },
+    Wait {
+        ms: u64,
+    },
+    ClockBack {
+        ms: u64,
+    },
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z._]{1,8}",
+        any::<String>(),
+        Just("__time__".to_owned()),
+        "[a-z]{120,140}",
+    ]
+}
+
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        (0_usize..3_000).prop_map(|length| "é".repeat(length))
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let contents = prop::collection::vec((key(), value()), 0..6);
+    let time = prop_oneof![Just(T0 * 1_000_000), any::<u64>()];
+    prop_oneof![
+        8 => (0_usize..3, time, contents).prop_map(|(to, time_ns, contents)| Step::Push { to, time_ns, contents }),
+        1 => (0_u64..5_000).prop_map(|ms| Step::Wait { ms }),
+        1 => (0_u64..5_000).prop_map(|ms| Step::ClockBack { ms }),
+    ]
+}
+
+fn destinations() -> Vec<Rc<Destination>> {
+    let topics = ["", "a", "b"];
+    topics
+        .iter()
+        .map(|topic| {
+            Rc::new(Destination::new("abc", "localhost", "abc", topic, "src", &[]).unwrap())
+        })
+        .collect()
+}
+
+fn compression() -> impl Strategy<Value = Compression> {
+    prop_oneof![
+        Just(Compression::Lz4),
+        Just(Compression::Deflate),
+        Just(Compression::None)
+    ]
+}
+
+fn number(batch: &Batch) -> Vec<usize> {
+    let (logs, _) = parse(&batch.body().unpack().unwrap());
+    logs.iter()
+        .map(|(_, contents)| contents.last().unwrap().1.parse().unwrap())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_batcher_loses_and_doubles_nothing_and_keeps_its_limits(
+        steps in prop::collection::vec(step(), 0..80),
+        max_bytes in 1_usize..8_000,
+        max_logs in 1_usize..12,
+        linger_ms in 0_u64..4_000,
+        compression in compression(),
+    ) {
+        let destinations = destinations();
+        let limits = Limits::new(max_bytes, max_logs, linger_ms);
+        let mut batcher = Batcher::new(limits, compression);
+        let mut now = T0;
+        let mut pushed: Vec<Vec<usize>> = vec![Vec::new(); 3];
+        let mut sealed: Vec<(u64, Batch)> = Vec::new();
+        for (n, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Push { to, time_ns, contents } => {
+                    let mut contents: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+                        contents.into_iter().map(|(key, value)| (Cow::Owned(key), Cow::Owned(value))).collect();
+                    contents.push((Cow::Borrowed("NUMBER"), Cow::Owned(n.to_string())));
+                    let accepted = batcher.push(&destinations[to], Log { time_ns, contents }, now).unwrap();
+                    pushed[to].push(n);
+                    sealed.extend(accepted.sealed.into_iter().map(|batch| (now, batch)));
+                }
+                Step::Wait { ms } => now += ms,
+                Step::ClockBack { ms } => now -= ms,
+            }
+            let due = batcher.next_due();
+            let old = batcher.seal_due(now);
+            prop_assert!(old.is_empty() || due.is_some_and(|due| due <= now) || old.iter().all(|batch| batch.opened_ms() > now));
+            sealed.extend(old.into_iter().map(|batch| (now, batch)));
+            prop_assert!(batcher.next_due().is_none_or(|due| due > now));
+            let held: usize = sealed.iter().map(|(_, batch)| batch.logs()).sum();
+            prop_assert_eq!(held + batcher.logs(), pushed.iter().map(Vec::len).sum::<usize>());
+        }
+        sealed.extend(batcher.seal_all().into_iter().map(|batch| (now, batch)));
+        prop_assert_eq!((batcher.logs(), batcher.bytes(), batcher.next_due()), (0, 0, None));
+        for (to, destination) in destinations.iter().enumerate() {
+            let mine: Vec<&Batch> = sealed.iter().map(|(_, batch)| batch).filter(|batch| batch.destination() == destination).collect();
+            let numbers: Vec<usize> = mine.iter().flat_map(|batch| number(batch)).collect();
+            prop_assert_eq!(&numbers, &pushed[to], "lost, doubled or out of order");
+        }
+        for (at, batch) in &sealed {
+            let raw = batch.body().unpack().unwrap();
+            let (logs, trailer) = parse(&raw);
+            prop_assert_eq!(logs.len(), batch.logs());
+            prop_assert_eq!(trailer.len(), batch.destination().trailer().len());
+            prop_assert!(batch.logs() >= 1 && batch.logs() <= max_logs);
+            prop_assert!(raw.len() <= max_bytes || batch.logs() == 1, "{} bytes", raw.len());
+            prop_assert!(raw.len() <= MAX_RAW_BYTES && raw.len() == batch.body().raw_size());
+            for (seconds, contents) in logs {
+                // Clamped at a time at most all steps away.
+                prop_assert!(seconds * 1_000 + 7 * 86_400_000 > at - 500_000 && seconds * 1_000 < at + 900_000 + 500_000);
+                let mut keys: Vec<&String> = contents.iter().map(|(key, _)| key).collect();
+                keys.sort();
+                prop_assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "a key twice");
+                for (key, value) in &contents {
+                    prop_assert!((1..=MAX_KEY_BYTES).contains(&key.len()) && value.len() <= MAX_VALUE_BYTES);
+                    prop_assert!(key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.'), "{key:?}");
+                    prop_assert!(!key.starts_with(char::is_numeric) && key != "__time__");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dividing_loses_only_what_is_refused_and_costs_a_bounded_number_of_requests(
+        logs in 1_usize..200,
+        poison in prop::collection::btree_set(0_usize..200, 0..6),
+        too_large in prop_oneof![Just(usize::MAX), 20_usize..2_000],
+        compression in compression(),
+    ) {
+        let to = &destinations()[1];
+        let mut batcher = Batcher::new(Limits::new(usize::MAX, usize::MAX, 0), compression);
+        for n in 0..logs {
+            let contents = vec![(Cow::Borrowed("NUMBER"), Cow::Owned(n.to_string()))];
+            batcher.push(to, Log { time_ns: T0 * 1_000_000, contents }, T0).unwrap();
+        }
+        let mut queue = VecDeque::from(batcher.seal_all());
+        let (mut requests, mut delivered, mut dropped, mut spent) = (0, Vec::new(), Vec::new(), false);
+        while let Some(batch) = queue.pop_front() {
+            requests += 1;
+            let numbers = number(&batch);
+            prop_assert_eq!(numbers.len(), batch.logs());
+            if batch.body().raw_size() <= too_large && !numbers.iter().any(|n| poison.contains(n)) {
+                delivered.extend(numbers);
+                continue;
+            }
+            match batch.divide() {
+                Divided::Halves(first, second) => queue.extend([first, second]),
+                Divided::Single(_) => dropped.extend(numbers),
+                Divided::Spent(_) => {
+                    spent = true;
+                    dropped.extend(numbers);
+                }
+            }
+        }
+        prop_assert!(requests <= 1 + usize::from(EXTRA_REQUESTS));
+        let mut all: Vec<usize> = delivered.iter().chain(&dropped).copied().collect();
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..logs).collect::<Vec<_>>());
+        if !spent && too_large == usize::MAX {
+            prop_assert!(dropped.iter().all(|n| poison.contains(n)));
+        }
+    }
+
+    #[test]
+    fn any_answer_can_be_classified(status in any::<u16>(), id in any::<bool>(), value in any::<String>(), body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let header = |name: &str| match name {
+            "x-log-requestid" => id.then(|| "x".to_owned()),
+            _ => Some(value.clone()),
+        };
+        let decision = response::classify(status, header, &body);
+        prop_assert_eq!(decision == response::Decision::Done, status == 200 || (id && (200..300).contains(&status)));
+    }
+
+    #[test]
+    fn any_metadata_service_can_be_borne(
+        answers in prop::collection::vec((any::<u16>(), any::<bool>(), prop::collection::vec(any::<u8>(), 0..40), 0_u64..90_000), 0..40),
+        random in any::<u64>(),
+    ) {
+        let mut role = RamRole::new(None, random);
+        let mut now = T0;
+        let mut rounds: Vec<u64> = Vec::new();
+        for (status, answered, body, wait) in answers {
+            if let Some(request) = role.next_request(now) {
+                if request.method == "PUT" {
+                    rounds.push(now);
+                }
+                match answered {
+                    true => role.on_reply(now, request.id, &Reply { status: if status & 1 == 0 { 200 } else { status }, date: None, received_ms: now, body: &body }),
+                    false => role.on_failure(now, request.id),
+                }
+            }
+            now += wait;
+            role.wake_at();
+        }
+        prop_assert!(role.current(now).is_none());
+        prop_assert!(rounds.windows(2).all(|pair| pair[1] - pair[0] >= 1_000));
+    }
+
+    #[test]
+    fn any_request_can_be_judged(
+        method in prop_oneof![Just("POST".to_owned()), any::<String>()],
+        target in prop_oneof![any::<String>(), "/logstores/app-log(/shards/(lb|route))?(\\?[a-z=&%+0-9]{0,20})?"],
+        headers in prop::collection::vec((prop_oneof![any::<String>(), "(x-log-|X-ACS-|content-)[a-z0-9]{0,6}"], prop::collection::vec(any::<u8>(), 0..10)), 0..8),
+        v4 in any::<bool>(),
+        now in any::<u64>(),
+    ) {
+        let signature = if v4 { Signature::V4 { region: "cn-hangzhou".to_owned() } } else { Signature::V1 };
+        let rules = Rules { logstores: vec!["app-log".to_owned()], max_body_bytes: 10, host: "a.b".to_owned(), signature };
+        let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        let incoming = Incoming { method: &method, target: &target, headers: &headers, body: b"x" };
+        let key = Credential::new("id", "secret", None).unwrap();
+        match write_request::sign(&rules, &incoming, Some(&key), now) {
+            Ok(edits) => {
+                prop_assert!(target.starts_with("/logstores/app-log") && method == "POST");
+                prop_assert!(edits.set.get("authorization").is_some());
+            }
+            Err(denial) => prop_assert!(serde_json::from_str::<serde_json::Value>(&denial.body()).is_ok()),
+        }
+    }
+
+    #[test]
+    fn any_text_can_be_read(text in any::<String>(), ms in any::<u64>()) {
+        let _ = (date::parse_http(&text), date::parse_rfc3339(&text), query::parse(&text), query::split(&text));
+        let whole = ms.min(253_402_300_799_000) / 1_000 * 1_000;
+        prop_assert_eq!(date::parse_http(&date::http(ms)), Some(whole));
+    }
+
+    #[test]
+    fn the_clock_follows_any_server(local in any::<u64>(), server in any::<u64>()) {
+        let mut clock = Clock::default();
+        clock.learn(local, server);
+        let _ = clock.now(local);
+        clock.learn(server, local);
+    }
+}
