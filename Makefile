@@ -71,7 +71,7 @@ e2e-tools:
 
 .PHONY: e2e
 e2e: build e2e-tools ## real Envoy, real SDKs, a real Sentry-compatible server
-	$(PYTHON) -m pytest tests/e2e
+	$(PYTHON) -m pytest --numprocesses 4 --dist loadfile tests/e2e
 
 .PHONY: cost
 cost: build ## the table of costs per request: instructions, host calls, copies, allocations (UPDATE_BASELINE=1 writes it)
