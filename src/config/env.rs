@@ -13,6 +13,16 @@ pub(crate) enum EnvError {
     Name(String),
 }
 
+impl EnvError {
+    /// The variable that is not set.
+    pub(crate) fn unset(self) -> Option<String> {
+        match self {
+            Self::Unset(name) => Some(name),
+            Self::Unclosed | Self::Name(_) => None,
+        }
+    }
+}
+
 /// Replaces every reference in `text` by what `lookup` says of the variable.
 pub(crate) fn expand(
     text: &str,

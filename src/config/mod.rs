@@ -110,9 +110,12 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let node = node::parse(bytes).map_err(|error| {
             let message = format!("expected a JSON object, got a syntax error: {error}");
-            let path = String::new();
             ConfigError {
-                problems: vec![Problem { path, message }],
+                problems: vec![Problem {
+                    path: String::new(),
+                    message,
+                    unset: None,
+                }],
             }
         })?;
         let mut reader = Reader::new(lookup);

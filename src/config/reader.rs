@@ -15,6 +15,8 @@ pub struct Problem {
     pub path: String,
     /// What was expected and what is there instead.
     pub message: String,
+    /// The environment variable that is not set, if that is the problem: the value itself was not judged.
+    pub unset: Option<String>,
 }
 
 impl fmt::Display for Problem {
@@ -101,6 +103,7 @@ impl<'e> Reader<'e> {
         self.problems.push(Problem {
             path: path.to_owned(),
             message: message.into(),
+            unset: None,
         });
     }
 
@@ -156,7 +159,11 @@ impl<'e> Reader<'e> {
                 let what = format!(
                     "environment variable {name} is not set and has no default, got a string"
                 );
-                self.problem(&field.path, what);
+                self.problems.push(Problem {
+                    path: field.path.clone(),
+                    message: what,
+                    unset: Some(name),
+                });
                 None
             }
             Err(_) => {
@@ -203,7 +210,11 @@ impl<'e> Reader<'e> {
         match env::expand(text, self.lookup) {
             Ok(text) => Some(text),
             Err(error) => {
-                self.problem(&field.path, format!("{error}, got {text:?}"));
+                self.problems.push(Problem {
+                    path: field.path.clone(),
+                    message: format!("{error}, got {text:?}"),
+                    unset: error.unset(),
+                });
                 None
             }
         }

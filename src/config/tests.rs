@@ -285,6 +285,20 @@ fn references_work_for_numbers_and_never_print_a_value() {
 }
 
 #[test]
+fn a_problem_names_the_variable_that_is_not_set() {
+    let json = with_rum(r#""authority": "${HOST}", "timeout_ms": "${TIMEOUT}${""#);
+    let error = Config::parse(json.as_bytes(), &|_| None).unwrap_err();
+    let unset: Vec<Option<&str>> = error
+        .problems
+        .iter()
+        .map(|problem| problem.unset.as_deref())
+        .collect();
+    assert_eq!(unset, [Some("HOST"), Some("TIMEOUT")]);
+    let error = Config::parse(with_rum(r#""authority": "${HOST""#).as_bytes(), &|_| None);
+    assert_eq!(error.unwrap_err().problems[0].unset, None);
+}
+
+#[test]
 fn numbers_as_envoys_struct_gives_them() {
     assert_eq!(
         parse(&with_rum(r#""timeout_ms": 250.0"#))
