@@ -38,9 +38,14 @@ build: $(MODULE) ## dist/sentry_edge_mirror.wasm
 $(MODULE): $(SOURCES) | cc
 	@tests/tools/setup.sh binaryen
 	@echo '  build: the module'
-	cargo build --quiet --locked --release --target wasm32-wasip1
+	cargo build --quiet --locked --release --lib --target wasm32-wasip1
 	@tests/tools/finish.sh $(RAW) $@
 	@printf '%s: %s bytes\n' $@ "$$(stat -c %s $@)"
+
+.PHONY: cli
+cli: cc ## dist/sentry-edge-mirror: the command that checks, explains and imports configurations
+	cargo build --quiet --locked --release --bin sentry-edge-mirror
+	@install -D target/release/sentry-edge-mirror dist/sentry-edge-mirror
 
 # The linker of the host, which a fresh machine does not have.
 .PHONY: cc
@@ -51,7 +56,7 @@ cc:
 lint: cc ## format and lints, for the machine and for the module
 	cargo fmt --check
 	cargo clippy --quiet --locked --all-targets -- --deny warnings
-	cargo clippy --quiet --locked --target wasm32-wasip1 -- --deny warnings
+	cargo clippy --quiet --locked --lib --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --quiet --locked --target wasm32-unknown-unknown --test web -- --deny warnings
 
 .PHONY: unit

@@ -1,0 +1,69 @@
+//! The subcommands, and what becomes of their output.
+
+mod args;
+mod check;
+mod document;
+mod environment;
+mod explain;
+mod find;
+mod finding;
+#[cfg(test)]
+mod hostile;
+mod import;
+mod judge;
+mod nginx;
+mod source;
+mod status;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use status::{Failure, Status};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// What a subcommand has to say.
+#[derive(Debug, Default)]
+struct Output {
+    /// The result.
+    out: String,
+    /// What is to be known about it, when the result itself is for a program.
+    remarks: String,
+}
+
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let mut output = Output::default();
+    let status = match &cli.command {
+        Command::Check(args) => check::run(args, &mut output.out),
+        Command::Explain(args) => explain::run(args, &mut output.out),
+        Command::Import(args) => import::run(args, &mut output),
+        Command::Completions(args) => completions(args, &mut output),
+    };
+    let status = status.unwrap_or_else(|failure| {
+        output.remarks.push_str(&format!("error: {failure}\n"));
+        Status::Failed
+    });
+    // Nobody is left to be told when even this cannot be written.
+    let _ = io::stderr().write_all(output.remarks.as_bytes());
+    match io::stdout().write_all(output.out.as_bytes()) {
+        Ok(()) => status.into(),
+        // The reader has seen enough: `| head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status.into(),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: standard output: {error}");
+            Status::Failed.into()
+        }
+    }
+}
+
+fn completions(args: &args::Completions, output: &mut Output) -> Result<Status, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        args.shell,
+        &mut Cli::command(),
+        "sentry-edge-mirror",
+        &mut script,
+    );
+    output.out.push_str(&String::from_utf8_lossy(&script));
+    Ok(Status::Good)
+}

@@ -1,0 +1,217 @@
+//! `explain`: what would become of a request.
+
+mod drive;
+
+use super::args::Explain;
+use super::check::summary;
+use super::environment::Environment;
+use super::find::{Plugin, find};
+use super::judge::judge;
+use super::source::Source;
+use super::status::{Failure, Status};
+use drive::{Request, Sent, Trace, drive};
+use sentry_edge_mirror::config::{Config, CredentialSource, Sls};
+use sentry_edge_mirror::outcome::SkipReason;
+use sentry_edge_mirror::sls::credential::Credential;
+use std::fmt::Write as _;
+
+pub(super) fn run(args: &Explain, out: &mut String) -> Result<Status, Failure> {
+    let request = request(args)?;
+    let source = Source::read(&args.file).map_err(|error| Failure::read(&args.file, &error))?;
+    let found = match find(&source) {
+        Ok(found) => found,
+        Err(problem) => {
+            let _ = writeln!(out, "{problem}");
+            return Ok(Status::Problems);
+        }
+    };
+    let environment = Environment::new(&args.env.set);
+    let mut status = match found.problems.is_empty() && !found.plugins.is_empty() {
+        true => Status::Good,
+        false => Status::Problems,
+    };
+    for problem in &found.problems {
+        let _ = writeln!(out, "{problem}");
+    }
+    if found.plugins.is_empty() {
+        let name = &source.name;
+        let _ = writeln!(
+            out,
+            "{name}: no plugin configuration in it (see `sentry-edge-mirror help check`)"
+        );
+    }
+    for plugin in &found.plugins {
+        let verdict = judge(plugin, &environment, false);
+        for problem in &verdict.problems {
+            let _ = writeln!(out, "{problem}");
+        }
+        if !verdict.problems.is_empty() {
+            status = Status::Problems;
+        } else if let Some(config) = verdict.config {
+            let _ = writeln!(out, "{}", title(plugin, &config));
+            explain(config, &request, out);
+        }
+    }
+    if status == Status::Problems && found.plugins.iter().any(has_references) {
+        let hint = "A variable of the proxy's environment can be given here: --env NAME=VALUE.";
+        let _ = writeln!(out, "{hint}");
+    }
+    Ok(status)
+}
+
+fn has_references(plugin: &Plugin) -> bool {
+    matches!(&plugin.content, super::find::Content::Json { text, .. } if text.contains("${"))
+}
+
+fn request(args: &Explain) -> Result<Request, Failure> {
+    let body = match (&args.data, &args.data_file) {
+        (Some(text), _) => text.clone().into_bytes(),
+        (None, Some(path)) => std::fs::read(path).map_err(|error| Failure::read(path, &error))?,
+        (None, None) => Vec::new(),
+    };
+    Ok(Request {
+        method: args.method.clone(),
+        target: args.target.clone(),
+        headers: args.headers.clone(),
+        body,
+        peer: args.peer.map(|peer| peer.to_string()),
+    })
+}
+
+fn title(plugin: &Plugin, config: &Config) -> String {
+    let name = plugin.name.as_deref().unwrap_or("plugin configuration");
+    let (file, line) = (&plugin.file, plugin.line);
+    format!("{file}:{line}: {name}, {}", summary(config))
+}
+
+fn explain(mut config: Config, request: &Request, out: &mut String) {
+    let reads_bodies = config.sls.is_some();
+    if let Some(upstream) = config.sls.as_mut().and_then(stand_in) {
+        let _ = writeln!(
+            out,
+            "  sls: the key of the ECS instance's RAM role is first asked for at upstream {upstream}; not shown here"
+        );
+    }
+    let trace = drive(config, request);
+    write(&trace, request, out);
+    if reads_bodies && request.body.is_empty() && !trace.calls.is_empty() {
+        let hint =
+            "  sls: logs are made of the body, and none was given: -d TEXT or --data-file FILE";
+        let _ = writeln!(out, "{hint}");
+    }
+}
+
+/// Puts a key in the place of one that only the instance's metadata service has. Tells who reaches that service.
+fn stand_in(sls: &mut Sls) -> Option<String> {
+    let key = Credential::new("role", "role", None).ok()?;
+    match std::mem::replace(&mut sls.credential, CredentialSource::Literal(key)) {
+        CredentialSource::EcsRamRole { upstream, .. } => Some(upstream),
+        literal => {
+            sls.credential = literal;
+            None
+        }
+    }
+}
+
+fn write(trace: &Trace, request: &Request, out: &mut String) {
+    for call in &trace.calls {
+        write_call(call, request, out);
+    }
+    let kept = left_behind(trace, request);
+    if !kept.is_empty() {
+        let _ = writeln!(out, "  stays behind: {}", kept.join(", "));
+    }
+    // What the answers to the calls did is made up: every answer was 200.
+    let told = trace.counters.iter().filter(|(name, amount)| {
+        let (_, what) = name.split_once('.').unwrap_or_default();
+        **amount != 0 && !matches!(what, "attempts" | "retries" | "bytes" | "delivered")
+    });
+    let mut counted = false;
+    for (name, amount) in told {
+        counted = true;
+        let _ = match name.split_once(".skipped.") {
+            Some((leg, reason)) => {
+                let meaning = meaning(leg, reason).unwrap_or("by rule");
+                writeln!(
+                    out,
+                    "  {leg}: skipped, {reason}: {meaning} (counted as {name})"
+                )
+            }
+            None => writeln!(out, "  counted: {name} +{amount}"),
+        };
+    }
+    for line in &trace.log {
+        let _ = writeln!(out, "  log: {line}");
+    }
+    if !counted && trace.calls.is_empty() {
+        let _ = writeln!(
+            out,
+            "  no ingest request: it passes, nothing is copied, nothing is counted"
+        );
+    }
+}
+
+fn write_call(call: &Sent, request: &Request, out: &mut String) {
+    let (upstream, timeout) = (&call.upstream, call.timeout_ms);
+    let scheme = call.scheme.as_ref().map(|scheme| format!(" by {scheme}"));
+    let scheme = scheme.unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "  to upstream {upstream}{scheme}, timeout {timeout} ms:"
+    );
+    for (name, value) in &call.headers {
+        let own = request.headers.iter().any(|(_, given)| given == value);
+        let value = match SECRETS.contains(&name.as_str()) && !own {
+            true => "(hidden)",
+            false => value,
+        };
+        let _ = writeln!(out, "    {name}: {}", value.escape_debug());
+    }
+    let size = call.body.len();
+    let _ = match (call.body == request.body, size) {
+        (true, 0) => writeln!(out, "    body: none was given; it is copied as received"),
+        (true, _) => writeln!(out, "    body: {size} bytes as received"),
+        (false, _) => writeln!(out, "    body: {size} bytes, made of the request's"),
+    };
+}
+
+/// Headers of a call in which a credential of the configuration may stand, unless the request itself has them.
+const SECRETS: [&str; 2] = ["authorization", "x-acs-security-token"];
+
+/// Headers of the request that no call carries.
+fn left_behind<'r>(trace: &Trace, request: &'r Request) -> Vec<&'r str> {
+    if trace.calls.is_empty() {
+        return Vec::new();
+    }
+    // Several lines of a header may have become one.
+    let carried = |name: &str, value: &str| {
+        let mut headers = trace.calls.iter().flat_map(|call| &call.headers);
+        headers.any(|(other, copy)| other.eq_ignore_ascii_case(name) && copy.contains(value))
+    };
+    // The host writes its own.
+    let length = |name: &str| name.eq_ignore_ascii_case("content-length");
+    let headers = request.headers.iter();
+    headers
+        .filter(|(name, value)| !carried(name, value) && !length(name))
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+/// Why the core skips a request.
+fn meaning(leg: &str, reason: &str) -> Option<&'static str> {
+    let reason = SkipReason::ALL
+        .iter()
+        .find(|known| known.name() == reason)?;
+    Some(match reason {
+        SkipReason::Route if leg == "sls" => "not POST /api/<project id>/envelope/",
+        SkipReason::Route => "not POST /api/<project id>/envelope/, and rum.routes is `envelope`",
+        SkipReason::Excluded => "the project stands in rum.exclude",
+        SkipReason::Unmapped => {
+            "rum.projects does not list the project and there is no rum.default"
+        }
+        SkipReason::Loop => "the path begins with /rum/sentry/, so it is a copy already",
+        SkipReason::TooLarge => "the body is larger than limits.max_body_bytes",
+        SkipReason::Aborted => "the request ended before it was complete",
+        SkipReason::Unreadable => "the proxy did not hand out the body",
+    })
+}

@@ -1,0 +1,192 @@
+//! One request through the real core: the host around it is this file. Time is virtual, every call is answered at once with
+//! 200, nothing leaves.
+
+use sentry_edge_mirror::config::{Config, HostKind};
+use sentry_edge_mirror::effect::{Effect, Level};
+use sentry_edge_mirror::metric::{Kind, PREFIX};
+use sentry_edge_mirror::mirror::headers::Head;
+use sentry_edge_mirror::mirror::reply::Reply;
+use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::sls::leg::Answer;
+use sentry_edge_mirror::time::Millis;
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A request as the proxy would see it.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    /// `ip:port`
+    pub(super) peer: Option<String>,
+}
+
+/// A call that would leave.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) upstream: String,
+    /// On nginx; in Envoy the cluster decides.
+    pub(super) scheme: Option<String>,
+    /// Names and values, pseudo headers first.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    pub(super) timeout_ms: u32,
+}
+
+/// Everything that the core did.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    pub(super) calls: Vec<Sent>,
+    /// Counters by name, without the prefix.
+    pub(super) counters: BTreeMap<String, i64>,
+    /// Warnings and errors of the log.
+    pub(super) log: Vec<String>,
+}
+
+/// Longer than anything waits before its first attempt.
+const WATCHED_MS: u64 = 60_000;
+
+/// Lets the core handle a request.
+pub(super) fn drive(config: Config, request: &Request) -> Trace {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ms = since_epoch.map_or(0, |passed| passed.as_millis());
+    let mut host = Host {
+        nginx: config.host == HostKind::Nginx,
+        plugin: Plugin::new(config, 0),
+        now: Millis(u64::try_from(ms).unwrap_or_default()),
+        tick: None,
+        trace: Trace::default(),
+        tokens: 0,
+    };
+    let end = host.now.after(WATCHED_MS);
+    host.plugin.start(env!("EDGE_MIRROR_VERSION"));
+    host.carry_out();
+    host.exchange(request);
+    host.carry_out();
+    while let Some((period, due)) = host.tick.filter(|(_, due)| *due <= end) {
+        host.now = due;
+        host.tick = Some((period, due.after(period)));
+        host.plugin.tick();
+        host.carry_out();
+    }
+    // Counters that nobody is in a hurry for are published now.
+    host.plugin.drain(host.now);
+    host.carry_out();
+    host.trace
+}
+
+struct Host {
+    nginx: bool,
+    plugin: Plugin,
+    now: Millis,
+    /// Period, and when it is over.
+    tick: Option<(u64, Millis)>,
+    trace: Trace,
+    tokens: u32,
+}
+
+impl Host {
+    fn exchange(&mut self, request: &Request) {
+        let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
+        let Some(plan) = self.plugin.decide(method, target) else {
+            return;
+        };
+        let headers = request.headers.iter();
+        let source = || request.peer.as_ref().map(|peer| peer.clone().into_bytes());
+        let head = Head {
+            method,
+            target,
+            headers: headers.map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+            source: &source,
+            scheme: None,
+        };
+        let exchange = self.plugin.begin(plan, &head).and_then(|exchange| {
+            if request.body.is_empty() {
+                return Some(exchange);
+            }
+            self.plugin.chunk(exchange, request.body.len(), |body| {
+                body.extend_from_slice(&request.body);
+                Some(())
+            })
+        });
+        if let Some(exchange) = exchange {
+            self.plugin.end(exchange, self.now);
+        }
+    }
+
+    /// Does what the core asks for, and answers its calls until it asks for nothing more.
+    fn carry_out(&mut self) {
+        let mut unanswered = self.effects();
+        while !unanswered.is_empty() {
+            for token in std::mem::take(&mut unanswered) {
+                self.answer(token);
+                unanswered.append(&mut self.effects());
+            }
+        }
+    }
+
+    fn answer(&mut self, token: u32) {
+        let status = Some(200);
+        if self.plugin.answer_bytes(token, status).is_some() {
+            let answer = Answer {
+                status,
+                header: &|_| None,
+                body: b"",
+            };
+            return self.plugin.answered(token, &answer, self.now);
+        }
+        let reply = Reply {
+            status,
+            ..Reply::default()
+        };
+        self.plugin.call_done(token, &reply, self.now);
+    }
+
+    fn effects(&mut self) -> Vec<u32> {
+        let mut tokens = Vec::new();
+        let trace = &mut self.trace;
+        while let Some(effect) = self.plugin.next_effect(self.now) {
+            match effect {
+                Effect::Dispatch(call) => {
+                    trace.calls.push(Sent {
+                        upstream: call.upstream.to_owned(),
+                        scheme: self.nginx.then(|| call.scheme.to_owned()),
+                        headers: call
+                            .headers
+                            .iter()
+                            .map(|(name, value)| (lossy(name), lossy(value)))
+                            .collect(),
+                        body: call.body.to_vec(),
+                        timeout_ms: call.timeout_ms,
+                    });
+                    self.tokens = self.tokens.saturating_add(1);
+                    self.plugin.call_started(self.tokens, self.now);
+                    tokens.push(self.tokens);
+                }
+                Effect::Add(series, amount) if series.metric.kind() == Kind::Counter => {
+                    let name = series.name();
+                    let name = name.strip_prefix(PREFIX).unwrap_or(&name);
+                    let counter = trace.counters.entry(name.to_owned()).or_default();
+                    *counter = counter.saturating_add(amount);
+                }
+                Effect::Log(Level::Warn | Level::Error, line) => trace.log.push(line),
+                Effect::SetTick(period) => {
+                    let period = u64::from(period);
+                    self.tick = (period > 0).then(|| (period, self.now.after(period)));
+                }
+                Effect::Add(..)
+                | Effect::Set(..)
+                | Effect::Latency(..)
+                | Effect::Log(..)
+                | Effect::Done => {}
+            }
+        }
+        tokens
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
