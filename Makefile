@@ -23,7 +23,7 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: demo
-demo: build e2e-tools ## the main job, shown: SDKs -> Envoy -> Sentry server, and the copy at RUM (KEEP=1 leaves it running)
+demo: build e2e-tools ## the main job, shown: SDKs -> Envoy -> Sentry server, the copy at RUM, the logs at SLS (KEEP=1 leaves it running)
 	@$(PYTHON) tests/e2e/demo.py
 
 .PHONY: test

@@ -23,11 +23,8 @@ def programs() -> None:
 
 @pytest.fixture(scope="session")
 def rum_config() -> dict[str, Any]:
-    """The `rum` part of the sample's plugin configuration, with its ${NAME:-default} resolved."""
-    rum = sample.plugin(sample.load("tee.yaml")["static_resources"]["listeners"][0])["rum"]
-    rum["authority"] = "rum.example.com"
-    rum["default"] = {"workspace": "everything-else", "service_id": "default@cccc3333"}
-    return rum
+    """The mapping that the samples have."""
+    return sample.rum()
 
 
 @pytest.fixture

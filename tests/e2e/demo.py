@@ -1,8 +1,9 @@
-"""`make demo`: the main job, shown. Real SDK programs -> Envoy with envoy/tee.yaml -> Bugsink, and the copy at RUM.
+"""`make demo`: the main job, shown. Real SDK programs -> Envoy with envoy/tee-sls.yaml -> Bugsink, the copy at RUM, and
+the logs at SLS.
 
 Everything runs on loopback, on free ports. With KEEP=1 the sample's own ports are used (edge 10000, admin 9901, primary
-9000, RUM 9100) and everything is left running. Exit code 0 only if every event was stored by the primary and its
-copy arrived, once, at the right path, byte by byte.
+9000, RUM 9100, SLS 9200) and everything is left running. Exit code 0 only if every event was stored by the primary,
+its copy arrived, once, at the right path, byte by byte, and exactly the expected logs came in rightly signed writes.
 """
 
 import os
@@ -12,19 +13,23 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from support import envelope, paths, programs, rules, sample, wait
+from support import envelope, paths, programs, rules, sample, sls_edge, wait
 from support.bugsink import PROJECTS, Bugsink, template
 from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
+from support.fake_sls import FakeSls
 from support.forwarder import Exchange, Forwarder
+from support.sls_checks import arrived
+from support.sls_group import Log
 
 KEEP = os.environ.get("KEEP", "") not in ("", "0")
 # What the file says; see `keep_ports`.
-EDGE, ADMIN, PRIMARY, RUM = 10000, 9901, 9000, 9100
+EDGE, ADMIN, PRIMARY, RUM, SLS = 10000, 9901, 9000, 9100, 9200
 
 EVENTS = [
     ("python", "error", 1),
@@ -36,7 +41,7 @@ EVENTS = [
     ("python", "attachment", 3),
     ("node", "transaction", 3),
 ]
-STEPS = 4 + len(EVENTS)
+STEPS = 6 + len(EVENTS)
 
 
 class Progress:
@@ -60,20 +65,25 @@ def keep_ports(bootstrap: sample.Yaml) -> None:
 
 def check_ports() -> None:
     """Says at once which port is taken, instead of failing in the middle."""
-    for port in (EDGE, ADMIN, PRIMARY, RUM):
+    for port in (EDGE, ADMIN, PRIMARY, RUM, SLS):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                sys.exit(f"KEEP=1 needs the ports of envoy/tee.yaml, and 127.0.0.1:{port} is taken")
+                sys.exit(f"KEEP=1 needs the ports of envoy/{sls_edge.NAME}, and 127.0.0.1:{port} is taken")
 
 
-def rum_config() -> sample.Yaml:
-    """The sample's mapping, as it is without any of its environment variables."""
-    rum = sample.plugin(sample.load("tee.yaml")["static_resources"]["listeners"][0])["rum"]
-    default = {"workspace": "everything-else", "service_id": "default@cccc3333"}
-    return {**rum, "authority": "rum.example.com", "default": default}
+def edit(sls: FakeSls) -> Callable[[sample.Yaml], None]:
+    """What is changed in the sample: the key, the place and the haste of the logs, and with KEEP the ports."""
+    leg = sls_edge.edit(sls, sls_edge.section())
+
+    def change(bootstrap: sample.Yaml) -> None:
+        leg(bootstrap)
+        if KEEP:
+            keep_ports(bootstrap)
+
+    return change
 
 
 def row(
@@ -107,8 +117,22 @@ def row(
     ]
 
 
-def table(rows: list[list[str]]) -> None:
-    head = ["event", "project", "primary", "path at RUM", "identical, bytes", "ms until the copy"]
+HEAD = ["event", "project", "primary", "path at RUM", "identical, bytes", "ms until the copy"]
+LOG_HEAD = ["item type", "logs", "event_type", "fields of one of them"]
+
+
+def log_rows(logs: list[Log]) -> list[list[str]]:
+    """A line for each type of item, with an example."""
+    shown = ("exception.type", "view.name", "sentry.message", "session.id", "sentry.filename", "trace_id", "app.version")
+    rows = []
+    for kind, count in sorted(Counter(log["sentry.item_type"] for log in logs).items()):
+        one = next(log for log in logs if log["sentry.item_type"] == kind)
+        fields = [f"{name}={value[:24]}" for name in shown if (value := one.get(name))]
+        rows.append([kind, str(count), one["event_type"], " ".join(fields)])
+    return rows
+
+
+def table(head: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(line[column]) for line in [head, *rows]) for column in range(len(head))]
     for line in [head, ["-" * width for width in widths], *rows]:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -120,7 +144,7 @@ def main() -> int:
     progress = Progress()
     problems: list[str] = []
     directory = Path(tempfile.mkdtemp(prefix="sentry-edge-mirror-demo-"))
-    config = rum_config()
+    config = sample.rum()
     for name in ("RUM_AUTHORITY", "RUM_WORKSPACE", "RUM_SERVICE_ID"):
         os.environ.pop(name, None)  # the sample would take them
     with ExitStack() as stack:
@@ -139,25 +163,33 @@ def main() -> int:
         rum = FakeRum(config["authority"], RUM if KEEP else 0)
         stack.callback(rum.close)
         done()
-        done = progress.step(f"Envoy with envoy/tee.yaml and {Path(paths.module()).relative_to(paths.ROOT)}")
+        done = progress.step("Fake SLS, which checks signatures with the official SDK's own signer")
+        sls = sls_edge.fake_sls(SLS if KEEP else 0)
+        stack.callback(sls.close)
+        done()
+        done = progress.step(f"Envoy with envoy/{sls_edge.NAME} and {Path(paths.module()).relative_to(paths.ROOT)}")
         envoy = stack.enter_context(
             Envoy(
                 directory / "envoy",
                 forwarder.port,
                 rum.port,
+                name=sls_edge.NAME,
                 concurrency=2,
-                edit=keep_ports if KEEP else None,
+                edit=edit(sls),
                 environment={},
             )
         )
         done()
 
         rows = []
+        requests = []
+        began = time.time()
         for language, what, project in EVENTS:
             done = progress.step(f"{language} program sends: {what} (project {project}, {PROJECTS[project]})")
             mark = forwarder.mark()
             ids = programs.run(language, what, project, envoy.port)
             exchanges = forwarder.since(mark)
+            requests += [exchange.request for exchange in exchanges]
             for exchange in exchanges:
                 rum.expect(rules.Copy.of(config, exchange.request))
             try:
@@ -173,8 +205,19 @@ def main() -> int:
                 if not good:
                     problems.append(" | ".join(line))
 
+        done = progress.step("Logs at SLS")
+        try:
+            arrived(envoy, sls, requests, began, words=False)
+            sls.verify()
+        except AssertionError as error:
+            problems.append(str(error))
+        done()
+        logs = sls.since(0)
+
         print()
-        table(rows)
+        table(HEAD, rows)
+        print(f"\n{len(logs)} logs in {sls.groups} signed writes to /logstores/{sls.logstore}:")
+        table(LOG_HEAD, log_rows(logs))
         print()
         try:
             settled(envoy, captured=len(rows), delivered=len(rows), failed=0, dropped=0, pending=0)
@@ -189,32 +232,38 @@ def main() -> int:
         for problem in problems:
             print(f"WRONG: {problem}")
         if not problems:
-            print(f"All right: {len(rows)} requests answered by the primary, {len(rows)} identical copies at RUM.")
+            print(
+                f"All right: {len(rows)} requests answered by the primary, {len(rows)} identical copies at RUM, "
+                f"{len(logs)} logs at SLS as expected."
+            )
         if KEEP:
-            keep_running(envoy, rum)
+            keep_running(envoy, rum, sls)
     return 1 if problems else 0
 
 
-def keep_running(envoy: Envoy, rum: FakeRum) -> None:
+def keep_running(envoy: Envoy, rum: FakeRum, sls: FakeSls) -> None:
     """Stays until interrupted, and says what arrives."""
     print(
         f"""
 Left running. Edge 127.0.0.1:{envoy.port}, admin 127.0.0.1:{envoy.admin_port}. Try in another terminal:
   SENTRY_DSN={programs.dsn(1, envoy.port)} {os.path.relpath(paths.python())} tests/e2e/programs/python_app.py error
-  curl -s '127.0.0.1:{envoy.admin_port}/stats?filter=sentry_edge_mirror.rum'
+  curl -s '127.0.0.1:{envoy.admin_port}/stats?filter=sentry_edge_mirror'
   Bugsink's pages: http://127.0.0.1:{envoy.port}/ (user demo, password demo)
-Copies that arrive at RUM are listed here. Ctrl-C ends everything.""",
+Copies that arrive at RUM, and logs at SLS, are listed here. Ctrl-C ends everything.""",
         flush=True,
     )
     # make and the shell send the signal to the whole group; the children are stopped in order by the ExitStack.
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, _frame: stopping.append(signum))
-    seen = len(rum.taken)
+    seen, mark = len(rum.taken), sls.mark()
     while not stopping:
         for copy in rum.taken[seen:]:
             print(f"  copy: {copy}", flush=True)
             seen += 1
+        for log in sls.since(mark):
+            print(f"  log: {log}", flush=True)
+            mark += 1
         assert envoy.process.poll() is None or stopping, "Envoy has ended"
         time.sleep(0.2)
     wait.until("copies delivered", lambda: envoy.process.poll() is not None or not envoy.metrics()["rum.pending"], 5)

@@ -35,6 +35,13 @@ def plugin(listener: Yaml) -> Yaml:
     return mirror(listener)["configuration"]["value"]
 
 
+def rum() -> Yaml:
+    """The `rum` part of tee.yaml, as it is without any of its environment variables."""
+    section = plugin(load("tee.yaml")["static_resources"]["listeners"][0])["rum"]
+    default = {"workspace": "everything-else", "service_id": "default@cccc3333"}
+    return section | {"authority": "rum.example.com", "default": default}
+
+
 def cluster(bootstrap: Yaml, name: str) -> Yaml:
     (found,) = [c for c in bootstrap["static_resources"]["clusters"] if c["name"] == name]
     return found

@@ -23,9 +23,9 @@ QUICK = {"initial_backoff_ms": 100, "max_backoff_ms": 1000, "max_attempts": 50}
 NAME = "tee-sls.yaml"
 
 
-def fake_sls() -> FakeSls:
+def fake_sls(port: int = 0) -> FakeSls:
     """The service with our logstore and our key."""
-    server = FakeSls({KEY_ID: Key(SECRET)}, PROJECT, ENDPOINT, STORE)
+    server = FakeSls({KEY_ID: Key(SECRET)}, PROJECT, ENDPOINT, STORE, port)
     server.region = REGION
     return server
 
