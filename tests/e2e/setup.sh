@@ -9,30 +9,10 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 tools=$root/.tools
-log=$tools/setup.log
 mkdir -p "$tools"
 
-say() { printf '  setup: %s\n' "$*"; }
-
-# Runs a step quietly; its output is shown only when it fails.
-step() {
-  local what=$1 from=$SECONDS
-  shift
-  say "$what ..."
-  if ! "$@" >"$log" 2>&1; then
-    say "$what FAILED:"
-    tail -n 40 "$log" >&2
-    exit 1
-  fi
-  say "$what: done in $((SECONDS - from)) s"
-}
-
-apt_install() {
-  local sudo=()
-  [ "$(id -u)" = 0 ] || sudo=(sudo)
-  "${sudo[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "$@"
-}
+# shellcheck source=tests/tools/steps.sh
+. "$root/tests/tools/steps.sh"
 
 # Two runs at once (a test run and the bench, say) must not build the same venv.
 exec 9>"$tools/setup.lock"

@@ -6,19 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# Runs a step quietly; what it said is shown only when it failed.
-step() {
-  local what=$1
-  shift
-  printf '  setup: %s\n' "$what"
-  local log
-  log=$(mktemp)
-  if ! "$@" >"$log" 2>&1; then
-    cat "$log" >&2
-    exit 1
-  fi
-  rm -f "$log"
-}
+# shellcheck source=tests/tools/steps.sh
+. tests/tools/steps.sh
 
 binaryen() {
   local pins=tests/tools/binaryen stamp=.tools/binaryen/stamp
@@ -46,9 +35,7 @@ wasm_bindgen() {
 }
 
 cc() {
-  local sudo=()
-  [ "$(id -u)" = 0 ] || sudo=(sudo)
-  step 'gcc' "${sudo[@]}" sh -c 'apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev'
+  step 'Debian packages: gcc libc6-dev' apt_install gcc libc6-dev
 }
 
 case ${1:-} in
