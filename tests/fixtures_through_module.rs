@@ -18,8 +18,11 @@
     clippy::arithmetic_side_effects
 )]
 
+#[path = "shared/allowed.rs"]
+mod allowed;
 mod host;
 
+use allowed::is_copied;
 use host::{Call, Guest, Host, Options, Profile, Reply, Request};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -28,21 +31,6 @@ use std::path::Path;
 /// What a proxy reads from a socket at once, and the usual size of a DATA frame.
 const PIECE: usize = 16_384;
 const PEER: &[u8] = b"192.0.2.7";
-
-/// Copied as they are; any `sec-ch-ua*` too.
-const COPIED: [&str; 11] = [
-    "content-type",
-    "content-encoding",
-    "user-agent",
-    "origin",
-    "referer",
-    "x-sentry-auth",
-    "x-request-id",
-    "traceparent",
-    "tracestate",
-    "baggage",
-    "sentry-trace",
-];
 
 struct Fixture {
     name: String,
@@ -220,8 +208,7 @@ impl Fixture {
             .headers
             .iter()
             .map(|(name, value)| (name.to_lowercase(), value.clone()));
-        let listed = named
-            .filter(|(name, _)| COPIED.contains(&name.as_str()) || name.starts_with("sec-ch-ua"));
+        let listed = named.filter(|(name, _)| is_copied(name));
         let (copied, odd): (Vec<_>, Vec<_>) =
             listed.partition(|(_, value)| std::str::from_utf8(value).is_ok());
         (copied, odd.len())

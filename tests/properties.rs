@@ -14,12 +14,17 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::unreachable,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 
+#[path = "shared/allowed.rs"]
+mod allowed;
+#[path = "shared/composed.rs"]
+mod composed;
 #[path = "properties/config.rs"]
 mod config;
 #[path = "properties/delivery.rs"]
@@ -30,8 +35,12 @@ mod first_line;
 mod headers;
 #[path = "properties/model.rs"]
 mod model;
+#[path = "properties/records.rs"]
+mod records;
 #[path = "properties/route.rs"]
 mod route;
+#[path = "properties/sls.rs"]
+mod sls;
 #[path = "properties/worker.rs"]
 mod worker;
 

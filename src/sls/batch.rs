@@ -279,7 +279,7 @@ mod tests {
         Batcher::new(Limits::new(max_bytes, max_logs, 2_000), Compression::None)
     }
 
-    // The property (nothing lost, doubled or too large) is in `tests/sls_properties.rs`; these are the reasons.
+    // The property (nothing lost, doubled or too large) is in `tests/properties/sls.rs`; these are the reasons.
 
     #[test]
     fn sealed_by_count() {

@@ -185,7 +185,7 @@ fn push_headers(out: &mut String, headers: &[(Cow<'_, str>, &str)]) {
 mod tests {
     use super::*;
 
-    /// All vectors are in `tests/sls_vectors.rs`; here is what they do not show.
+    /// All vectors are in `tests/conformance/sls`; here is what they do not show.
     const PARTS: Parts<'_> = Parts {
         method: "POST",
         path: "/logstores/a",

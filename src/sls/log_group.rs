@@ -207,7 +207,7 @@ mod tests {
             .map(|(key, value)| (key.as_bytes(), value.as_bytes()))
     }
 
-    /// Every log group of the vectors is checked in `tests/sls_vectors.rs`; this is the order and the boundaries.
+    /// Every log group of the vectors is checked in `tests/conformance/sls`; this is the order and the boundaries.
     #[test]
     fn logs_then_topic_source_and_tags() {
         let mut group = LogGroup::new();

@@ -125,7 +125,7 @@ mod tests {
         headers.iter().map(|(name, _)| name).collect()
     }
 
-    /// Values are checked against all vectors in `tests/sls_vectors.rs`; this is what is added, and when.
+    /// Values are checked against all vectors in `tests/conformance/sls`; this is what is added, and when.
     #[test]
     fn added_headers_and_their_order() {
         let parts = Parts {

@@ -1,32 +1,17 @@
 //! The headers of a copy.
 
-use sentry_edge_mirror::config::{Destination, HostKind};
-use sentry_edge_mirror::mirror::decide::Target;
-use sentry_edge_mirror::mirror::headers::{CopyHeaders, Head, compose};
-use std::rc::Rc;
+use super::composed::composed;
+use sentry_edge_mirror::config::HostKind;
+use sentry_edge_mirror::mirror::headers::CopyHeaders;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn copy(host: HostKind, target: &[u8], headers: &[(&str, &[u8])]) -> CopyHeaders {
-    let destination = Destination {
-        upstream: "rum".to_owned(),
-        authority: "rum.example.com".to_owned(),
-        path_prefix: "/rum/sentry/ws/web@42".to_owned(),
-    };
-    let decided = Target {
-        project: 42,
-        destination: Rc::new(destination),
-    };
-    let head = Head {
-        method: b"POST",
-        target,
-        headers: headers
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), *value)),
-        source: &|| Some(b"192.0.2.7:50000".to_vec()),
-        scheme: (host == HostKind::Nginx).then_some(&b"https"[..]),
-    };
-    compose(host, &decided, &head)
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), *value));
+    let scheme = (host == HostKind::Nginx).then_some(&b"https"[..]);
+    composed(host, target, headers, scheme)
 }
 
 /// `name: value` of everything but the pseudo headers.

@@ -1,6 +1,6 @@
-//! What the core must say to given inputs: tables, and a handful of real requests. No host, no randomness, no files at
-//! run time, so that the same tests run natively and on wasm32-unknown-unknown: `#[test]` is there the attribute of the
-//! runner in Node.
+//! What the core must say to given inputs: tables, a handful of real requests, vectors of an official SDK. No host, no
+//! randomness, no files at run time, so that the same tests run natively and on wasm32-unknown-unknown: `#[test]` is
+//! there the attribute of the runner in Node. Only the corpus, which is a directory of files, is read natively.
 
 // A test says what is wrong by panicking, and its arithmetic is on small numbers that it chose itself.
 #![allow(
@@ -10,13 +10,19 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation
 )]
 
 mod capture;
+#[path = "../shared/composed.rs"]
+mod composed;
 mod config;
+#[cfg(not(target_family = "wasm"))]
+mod corpus;
 mod exchange;
 mod first_line;
 mod headers;
 mod reply;
 mod routes;
+mod sls;

@@ -1,28 +1,14 @@
 //! The headers of a copy, for any headers of a request.
 
+use crate::allowed::{COPIED, is_copied};
+use crate::composed::composed;
 use crate::settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use sentry_edge_mirror::config::{Destination, HostKind};
-use sentry_edge_mirror::mirror::decide::Target;
-use sentry_edge_mirror::mirror::headers::{CopyHeaders, Head, compose};
-use std::rc::Rc;
+use sentry_edge_mirror::config::HostKind;
+use sentry_edge_mirror::mirror::headers::CopyHeaders;
 
-/// Copied as they are; any `sec-ch-ua*` too.
-const COPIED: [&str; 11] = [
-    "content-type",
-    "content-encoding",
-    "user-agent",
-    "origin",
-    "referer",
-    "x-sentry-auth",
-    "x-request-id",
-    "traceparent",
-    "tracestate",
-    "baggage",
-    "sentry-trace",
-];
 /// Copied at most once, and not always.
 const SINGLE: [&str; 3] = ["authorization", "x-forwarded-for", "x-forwarded-proto"];
 /// What must never pass, whatever it holds.
@@ -49,10 +35,6 @@ type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn lower(name: &[u8]) -> String {
     String::from_utf8_lossy(name).to_lowercase()
-}
-
-fn is_copied(name: &str) -> bool {
-    COPIED.contains(&name) || name.starts_with("sec-ch-ua")
 }
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
@@ -104,25 +86,10 @@ fn pairs() -> impl Strategy<Value = Pairs> {
 }
 
 fn copy(host: HostKind, target: &str, headers: &Pairs, scheme: Option<&[u8]>) -> CopyHeaders {
-    let destination = Destination {
-        upstream: "rum".to_owned(),
-        authority: "rum.example.com".to_owned(),
-        path_prefix: "/rum/sentry/ws/web@42".to_owned(),
-    };
-    let decided = Target {
-        project: 42,
-        destination: Rc::new(destination),
-    };
-    let head = Head {
-        method: b"POST",
-        target: target.as_bytes(),
-        headers: headers
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice())),
-        source: &|| Some(b"192.0.2.7:50000".to_vec()),
-        scheme,
-    };
-    compose(host, &decided, &head)
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()));
+    composed(host, target.as_bytes(), headers, scheme)
 }
 
 fn all<'a>(copy: &'a CopyHeaders, name: &str) -> Vec<&'a [u8]> {

@@ -1,14 +1,8 @@
 //! What must hold for any bytes: no panic, no growth past the bounds, nothing sensitive left behind.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    clippy::arithmetic_side_effects
-)]
-
 use std::io::Write;
 
+use crate::settings;
 use proptest::prelude::*;
 use sentry_edge_mirror::sentry::decode::decode;
 use sentry_edge_mirror::sentry::envelope::{Envelope, check};
@@ -269,7 +263,7 @@ fn fragments() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(settings())]
 
     #[test]
     fn decoding_stays_under_the_cap(bytes in prop::collection::vec(any::<u8>(), 0..300), encoding in 0..4_usize) {
@@ -363,11 +357,4 @@ proptest! {
             }
         }
     }
-}
-
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(256)
 }

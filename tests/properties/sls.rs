@@ -1,18 +1,11 @@
 //! Properties of the SLS core: the batcher loses and doubles nothing and never exceeds a limit, whatever comes in, and
 //! no bytes of a client, a target or a metadata service make anything panic.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::unreachable,
-    clippy::indexing_slicing
-)]
-#![allow(clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::settings;
 use proptest::prelude::*;
 use sentry_edge_mirror::sls::batch::{Batch, Batcher, EXTRA_REQUESTS, Limits};
 use sentry_edge_mirror::sls::clock::Clock;
@@ -149,7 +142,7 @@ fn number(batch: &Batch) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(settings())]
 
     #[test]
     fn the_batcher_loses_and_doubles_nothing_and_keeps_its_limits(

@@ -1,0 +1,32 @@
+//! The headers that the core makes for the copy of one request.
+
+use sentry_edge_mirror::config::{Destination, HostKind};
+use sentry_edge_mirror::mirror::decide::Target;
+use sentry_edge_mirror::mirror::headers::{CopyHeaders, Head, Pair, compose};
+use std::rc::Rc;
+
+/// From a peer with the address 192.0.2.7, for project 42 at `/rum/sentry/ws/web@42`.
+pub(crate) fn composed<'a>(
+    host: HostKind,
+    target: &'a [u8],
+    headers: impl Iterator<Item = Pair<'a>> + Clone,
+    scheme: Option<&'a [u8]>,
+) -> CopyHeaders {
+    let destination = Destination {
+        upstream: "rum".to_owned(),
+        authority: "rum.example.com".to_owned(),
+        path_prefix: "/rum/sentry/ws/web@42".to_owned(),
+    };
+    let decided = Target {
+        project: 42,
+        destination: Rc::new(destination),
+    };
+    let head = Head {
+        method: b"POST",
+        target,
+        headers,
+        source: &|| Some(b"192.0.2.7:50000".to_vec()),
+        scheme,
+    };
+    compose(host, &decided, &head)
+}
