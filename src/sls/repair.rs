@@ -40,7 +40,7 @@ const RESERVED: [&str; 6] = [
     "_extract_others_",
     "__extract_others__",
 ];
-/// Up to here looking at every earlier key is cheaper than a set of them.
+/// Up to here comparing keys is cheaper than a set of them.
 const FEW: usize = 64;
 const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_S: u64 = 1_000_000_000;
@@ -140,11 +140,18 @@ pub fn clamp_time(time_ns: u64, now_ms: u64) -> u64 {
 }
 
 fn legal_key(key: &str) -> bool {
-    !key.is_empty()
-        && key.len() <= MAX_KEY_BYTES
-        && !key.starts_with(char::is_numeric)
-        && key.chars().all(legal_char)
-        && !RESERVED.contains(&key)
+    let ours = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
+    match key.as_bytes() {
+        [] => false,
+        bytes if bytes.len() > MAX_KEY_BYTES => false,
+        // Reserved keys begin with `_`. Nearly all keys end here.
+        [first, ..] if first.is_ascii_alphabetic() && key.bytes().all(ours) => true,
+        _ => {
+            !key.starts_with(char::is_numeric)
+                && key.chars().all(legal_char)
+                && !RESERVED.contains(&key)
+        }
+    }
 }
 
 fn legal_char(c: char) -> bool {
@@ -175,38 +182,46 @@ fn cut(value: &str) -> String {
 }
 
 fn remove_duplicates(contents: &mut Vec<(Cow<'_, str>, Cow<'_, str>)>) -> usize {
-    let twice: Vec<usize> = if contents.len() <= FEW {
-        let seen = |index: usize, key: &str| {
-            contents
+    if !may_repeat(contents) {
+        return 0;
+    }
+    let before = contents.len();
+    let mut seen = HashSet::with_capacity(before);
+    contents.retain(|(key, _)| seen.insert(key.to_string()));
+    before.saturating_sub(contents.len())
+}
+
+/// Whether two keys may be equal: compares only those that look alike, because a log is rarely in question.
+fn may_repeat(contents: &[(Cow<'_, str>, Cow<'_, str>)]) -> bool {
+    if contents.len() > FEW {
+        return true;
+    }
+    let mut looks = [0_u64; 4];
+    contents.iter().enumerate().any(|(index, (key, _))| {
+        let (word, bit) = look(key);
+        let Some(looks) = looks.get_mut(word) else {
+            return true;
+        };
+        let alike = *looks & bit != 0;
+        *looks |= bit;
+        alike
+            && contents
                 .iter()
                 .take(index)
                 .any(|(earlier, _)| earlier == key)
-        };
-        contents
-            .iter()
-            .enumerate()
-            .filter(|(index, (key, _))| seen(*index, key))
-            .map(|(index, _)| index)
-            .collect()
-    } else {
-        let mut seen = HashSet::with_capacity(contents.len());
-        let again = contents
-            .iter()
-            .enumerate()
-            .filter(|(_, (key, _))| !seen.insert(key.as_ref()));
-        again.map(|(index, _)| index).collect()
+    })
+}
+
+/// One of 256 bits, by the length and the last bytes of a key.
+fn look(key: &str) -> (usize, u64) {
+    let [.., third, second, last] = key.as_bytes() else {
+        return (0, 1);
     };
-    if twice.is_empty() {
-        return 0;
-    }
-    let mut index = 0_usize;
-    let mut leave_out = twice.iter().peekable();
-    contents.retain(|_| {
-        let keep = leave_out.next_if(|out| **out == index).is_none();
-        index = index.saturating_add(1);
-        keep
+    let length = u32::try_from(key.len()).unwrap_or_default();
+    let mixed = [*third, *second, *last].iter().fold(length, |mixed, byte| {
+        mixed.wrapping_mul(31).wrapping_add(u32::from(*byte))
     });
-    twice.len()
+    ((mixed >> 6 & 3) as usize, 1_u64.rotate_left(mixed))
 }
 
 #[cfg(test)]

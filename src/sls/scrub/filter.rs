@@ -64,13 +64,27 @@ impl Filter {
         }
     }
 
-    /// Whether a key or string, as it is written in JSON or not, may hold something sensitive.
+    /// Whether a string, as it is written in JSON or not, may hold something sensitive.
     pub(super) fn suspects(&self, text: &str) -> bool {
+        let mut digits = 0_usize;
+        let count = |byte: &u8| {
+            digits = digits.saturating_add(usize::from(byte.is_ascii_digit()));
+        };
+        self.begins_in(text.bytes().inspect(count)) || digits >= MIN_DIGITS
+    }
+
+    /// Whether a key may be sensitive. What stands between its letters and digits does not count, as in [`super::key`].
+    pub(super) fn suspects_key(&self, key: &str) -> bool {
+        let counts = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || *byte == b'%';
+        self.begins_in(key.bytes().filter(counts))
+    }
+
+    fn begins_in(&self, bytes: impl Iterator<Item = u8>) -> bool {
         if !self.complete {
             return true;
         }
-        let (mut first, mut second, mut digits) = (0, 0, 0_usize);
-        for byte in text.bytes() {
+        let (mut first, mut second) = (0, 0);
+        for byte in bytes {
             let [one, two, three] = self
                 .masks
                 .get(usize::from(byte))
@@ -81,14 +95,10 @@ impl Filter {
             }
             second = first & two;
             first = one;
-            digits = digits.saturating_add(usize::from(byte.is_ascii_digit()));
         }
         // Beginnings shorter than three bytes, at the end: whatever comes next fits.
         let [_, two, three] = self.masks.first().copied().unwrap_or_default();
-        if second & three != 0 || first & two & three != 0 {
-            return true;
-        }
-        digits >= MIN_DIGITS
+        second & three != 0 || first & two & three != 0
     }
 }
 

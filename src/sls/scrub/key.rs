@@ -91,6 +91,9 @@ impl Keys {
     }
 
     pub(super) fn test(&self, key: &str) -> Sensitive {
+        if !self.filter.suspects_key(key) {
+            return Sensitive::No;
+        }
         let words = Words::of(key);
         if self
             .extra
@@ -281,6 +284,9 @@ mod tests {
             "otp",
             "two-factor",
             "two_factor",
+            "pa_ssword",
+            "A-P-I-K-E-Y",
+            "t.o.k.e.n",
             "OAuth",
             "oauth2",
             "user%5Bpassword%5D",

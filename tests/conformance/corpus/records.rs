@@ -1,6 +1,6 @@
 //! What becomes of it.
 
-use super::{CAP, Case, cases, encoding, read, text};
+use super::{CAP, Case, cases, encoding, read};
 use sentry_edge_mirror::sentry::decode::decode;
 use sentry_edge_mirror::sentry::envelope::EventId;
 use sentry_edge_mirror::sentry::timestamp::Timestamp;

@@ -1,14 +1,14 @@
 //! Whole requests: our own writes, and those of others that are signed in passing.
 
 use super::{
-    borrow, cases, credential, hex, list, lower_sorted, now, pairs, signature, text, vectors, wire,
+    borrow, cases, credential, hex, list, lower_sorted, now, pairs, signature, text, vectors,
 };
 use sentry_edge_mirror::sls::batch::{Batcher, Limits};
 use sentry_edge_mirror::sls::compress::Compression;
 use sentry_edge_mirror::sls::put_logs::Destination;
 use sentry_edge_mirror::sls::repair::Log;
 use sentry_edge_mirror::sls::write_request::{Incoming, Rules};
-use sentry_edge_mirror::sls::{canonical, date, put_logs, sign, write_request};
+use sentry_edge_mirror::sls::{canonical, put_logs, write_request};
 use std::borrow::Cow;
 use std::rc::Rc;
 #[cfg(target_family = "wasm")]
