@@ -162,8 +162,15 @@ fn delimited_len(bytes: usize) -> usize {
 }
 
 fn varint_len(value: usize) -> usize {
-    let bits = usize::BITS.saturating_sub(value.leading_zeros()).max(1);
-    usize::try_from(bits.div_ceil(7)).unwrap_or(usize::MAX)
+    match value {
+        // Keys and most values: asked for several times per field.
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        _ => {
+            let bits = usize::BITS.saturating_sub(value.leading_zeros());
+            usize::try_from(bits.div_ceil(7)).unwrap_or(usize::MAX)
+        }
+    }
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: usize) {
