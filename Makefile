@@ -83,9 +83,23 @@ cost: build ## the table of costs per request: instructions, host calls, copies,
 	cargo test --quiet --locked --test cost -- --nocapture
 
 .PHONY: bench
-bench: cost ## cost, then side by side with the alternatives (about 5 minutes; QUICK=1 about one)
+bench: cost bench-sls ## cost, then side by side with the alternatives, each leg (about 7 minutes; QUICK=1 about two)
 	@tests/e2e/setup.sh nginx wrk
 	$(PYTHON) benches/side_by_side/run.py $(if $(QUICK),--quick)
+
+# Not --locked: its lock file follows the module's own dependencies.
+SLS_BENCH := cargo build --quiet --release --manifest-path benches/sls/Cargo.toml
+
+.PHONY: bench-sls
+bench-sls: cc ## the SLS leg: instructions by stage, and speed beside the official SDKs (2 minutes; the first time it builds wasmtime)
+	@tests/e2e/setup.sh
+	@tests/tools/setup.sh binaryen
+	@echo '  build: the SLS bench'
+	$(SLS_BENCH) --lib --target wasm32-unknown-unknown
+	$(SLS_BENCH) --bin sls-bench
+	PATH="$(CURDIR)/.tools/venv/bin:$$PATH" .tools/binaryen/node_modules/.bin/wasm-opt -O3 \
+		target/wasm32-unknown-unknown/release/sls_bench.wasm --output target/sls_bench.wasm
+	$(PYTHON) benches/sls/run.py target/release/sls-bench target/sls_bench.wasm $(if $(QUICK),--quick)
 
 .PHONY: fuzz
 fuzz: ## the property tests with 100 times the cases
