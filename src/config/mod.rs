@@ -28,6 +28,17 @@ pub enum HostKind {
     Nginx,
 }
 
+impl HostKind {
+    /// As the configuration says it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Envoy => "envoy",
+            Self::Nginx => "nginx",
+        }
+    }
+}
+
 /// What the filter does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -127,14 +138,32 @@ impl Config {
         }
     }
 
+    /// Checks that `host` is the proxy that runs the module: with the other one's rules every request would trap.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn running_in(self, proxy: HostKind) -> Result<Self, ConfigError> {
+        if self.host == proxy {
+            return Ok(self);
+        }
+        let (proxy, host) = (proxy.name(), self.host.name());
+        Err(ConfigError {
+            problems: vec![Problem {
+                path: "host".to_owned(),
+                message: format!("expected {proxy}, which is the proxy here, got {host}"),
+                unset: None,
+            }],
+        })
+    }
+
     fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Self> {
         let path = String::new();
         let mut root = reader.object(&Field { path, node })?;
         let host = match root.take("host") {
-            Some(field) => reader.choice(
-                &field,
-                &[("envoy", HostKind::Envoy), ("nginx", HostKind::Nginx)],
-            ),
+            Some(field) => {
+                let hosts = [HostKind::Envoy, HostKind::Nginx].map(|host| (host.name(), host));
+                reader.choice(&field, &hosts)
+            }
             None => Some(HostKind::Envoy),
         };
         let mode = match root.take("mode") {

@@ -269,6 +269,17 @@ fn on_nginx_an_upstream_is_a_host_and_a_port() {
 }
 
 #[test]
+fn the_proxy_is_the_one_that_runs_the_module() {
+    let config = parse(GOOD).unwrap();
+    let found = config.clone().running_in(HostKind::Nginx).unwrap_err();
+    assert_eq!(
+        found.to_string(),
+        "bad plugin configuration, 1 problem; host: expected nginx, which is the proxy here, got envoy"
+    );
+    assert!(config.running_in(HostKind::Envoy).is_ok());
+}
+
+#[test]
 fn references_work_for_numbers_and_never_print_a_value() {
     let config = parse(&with_rum(r#""timeout_ms": "${TIMEOUT}""#)).unwrap();
     assert_eq!(config.rum.unwrap().timeout_ms, 250);

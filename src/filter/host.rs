@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::pairs;
+use crate::config::HostKind;
 use crate::effect::{Call, Level};
 use crate::metric::Kind;
 use crate::time::Millis;
@@ -195,6 +196,14 @@ pub(super) fn property(path: &str) -> Option<Vec<u8>> {
     let status =
         unsafe { proxy_get_property(path.as_ptr(), path.len(), &raw mut data, &raw mut size) };
     take(status, data, size)
+}
+
+/// The proxy that runs the module. Only ngx_wasm_module has this property, and neither logs that it was asked for.
+pub(super) fn kind() -> HostKind {
+    match property("worker_id") {
+        Some(_) => HostKind::Nginx,
+        None => HostKind::Envoy,
+    }
 }
 
 /// Sends a call. `scratch` is reused for the headers.

@@ -27,9 +27,12 @@ impl Stream {
 
 pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) {
     let Some(plugin) = root.plugin() else { return };
-    let Some(target) = host::header(Map::Request, ":path") else {
-        return;
+    let target = match plugin.config().host {
+        HostKind::Envoy => host::header(Map::Request, ":path"),
+        // `:path` is decoded there, so not what was received: `%0D%0A` in it would end the copy's request line.
+        HostKind::Nginx => host::property("ngx\0request_uri"),
     };
+    let Some(target) = target else { return };
     let Some(method) = host::header(Map::Request, ":method") else {
         return;
     };

@@ -28,12 +28,15 @@ impl Root {
     /// Puts a configuration in force. `false` makes Envoy refuse the update and keep the old one.
     pub(super) fn configure(&mut self, size: usize) -> bool {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
-        let config = match Config::parse(&json, &|name| std::env::var(name).ok()) {
+        let running = host::kind();
+        let config = Config::parse(&json, &|name| std::env::var(name).ok())
+            .and_then(|config| config.running_in(running));
+        let config = match config {
             Ok(config) => config,
             Err(error) => {
                 host::log(Level::Error, &error.to_string());
-                // HOSTS.md: on nginx `false` kills the worker for good. Only Envoy knows this property.
-                return host::property("plugin_vm_id").is_none();
+                // HOSTS.md: on nginx `false` kills the worker for good.
+                return running == HostKind::Nginx;
             }
         };
         // No host configures a context twice; should one do so, nothing goes uncounted.
@@ -73,7 +76,9 @@ impl Root {
             return;
         };
         let text = |name: &str| host::header(Map::CallReply, name);
-        let status = (headers > 0)
+        let nginx = plugin.config().host == HostKind::Nginx;
+        // nginx does not count the status: an answer with nothing else, as a 204 may be, has 0 headers there.
+        let status = (headers > 0 || nginx)
             .then(|| text(":status"))
             .flatten()
             .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
@@ -102,7 +107,6 @@ impl Root {
             true => host::buffer(Buffer::CallReplyBody, body_size.min(BODY_BYTES)),
             false => None,
         };
-        let nginx = plugin.config().host == HostKind::Nginx;
         let dispatch_status = (nginx && status.is_none())
             .then(|| text(":dispatch_status"))
             .flatten();

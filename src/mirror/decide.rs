@@ -37,6 +37,10 @@ pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
         }
         Some(Route::Envelope(id) | Route::Other(id)) => id,
     };
+    // No request line can hold it: the copy's would end there. No proxy should hand it over.
+    if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+        return Decision::Skip(SkipReason::Route, Some(id));
+    }
     if rum.exclude.contains(&id) {
         return Decision::Skip(SkipReason::Excluded, Some(id));
     }
@@ -98,6 +102,22 @@ mod tests {
             skip(SkipReason::Loop, "")
         );
         assert_eq!(decide("/"), Decision::Ignore);
+    }
+
+    #[test]
+    fn what_no_request_line_holds_is_not_sent() {
+        let config = config("");
+        for byte in [0, b'\t', b'\r', b'\n', b' ', 0x7f] {
+            let target = [b"/api/42/envelope/?a=", &[byte][..], b"b"].concat();
+            let decision = decide(config.rum.as_ref().unwrap(), b"POST", &target);
+            assert_eq!(decision, skip(SkipReason::Route, "42"), "{byte:#x}");
+        }
+        let decision = decide(
+            config.rum.as_ref().unwrap(),
+            b"POST",
+            b"/api/42/envelope/?a=\xffb",
+        );
+        assert_eq!(prefix(&decision), "/rum/sentry/w/s");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! X-Forwarded-For of a copy: the client's chain and the peer, exactly once.
 //!
 //! What the filter can know depends on the host (HOSTS.md, and measurements with Envoy 1.40):
-//! * `source.address` is `ip:port`, IPv6 in brackets. Port 0 means that Envoy took the address out of the header
-//!   itself (`use_remote_address: false`): then the peer cannot be known, and the primary does not get it either.
+//! * Envoy's `source.address` is `ip:port`, IPv6 in brackets. Port 0 means that Envoy took the address out of the
+//!   header itself (`use_remote_address: false`): then the peer cannot be known, and the primary does not get it either.
 //! * With `use_remote_address: true` Envoy has appended the peer before any filter runs; for 127.0.0.1 and ::1 it
 //!   appends the machine's own address in its place. So a chain that is there is complete.
-//! * nginx appends nothing before `proxy_set_header`.
+//! * nginx's `source.address` is `$remote_addr`: the bare address. Nothing is appended before `proxy_set_header`.
 
 use crate::config::HostKind;
 
@@ -27,6 +27,9 @@ pub fn missing_peer(
 
 /// The address without port and brackets; nothing for a port of 0 or for a socket that has no address.
 fn peer(source: &[u8]) -> Option<&[u8]> {
+    if is_address(source) {
+        return Some(source);
+    }
     let colon = source.iter().rposition(|byte| *byte == b':')?;
     let (host, port) = source.split_at_checked(colon)?;
     if port == b":0" {
@@ -36,9 +39,12 @@ fn peer(source: &[u8]) -> Option<&[u8]> {
         [b'[', inner @ .., b']'] => inner,
         _ => host,
     };
-    // A unix socket's path or an unexpected form is no address.
-    let address = std::str::from_utf8(host).ok()?;
-    address.parse::<std::net::IpAddr>().is_ok().then_some(host)
+    is_address(host).then_some(host)
+}
+
+/// A unix socket's path or an unexpected form is no address.
+fn is_address(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<std::net::IpAddr>().is_ok())
 }
 
 #[cfg(test)]
@@ -76,12 +82,15 @@ mod tests {
     #[test]
     fn nginx_leaves_it_to_us() {
         for (chain, source, peer) in [
-            (None, "127.0.0.7:49029", Some("127.0.0.7")),
-            (Some("1.2.3.4"), "127.0.0.7:49029", Some("127.0.0.7")),
-            (Some("1.2.3.4, 127.0.0.7"), "127.0.0.7:49029", None),
+            (None, "127.0.0.7", Some("127.0.0.7")),
+            (None, "2001:db8::1", Some("2001:db8::1")),
+            // It could be read as an address and a port.
+            (None, "2001:db8::1:8080", Some("2001:db8::1:8080")),
+            (Some("1.2.3.4"), "127.0.0.7", Some("127.0.0.7")),
+            (Some("1.2.3.4, 127.0.0.7"), "127.0.0.7", None),
             // The client put the peer's address somewhere else: it is not the last hop.
-            (Some("127.0.0.7, 1.2.3.4"), "127.0.0.7:1", Some("127.0.0.7")),
-            (Some("fe80::1, ::1"), "[::1]:50000", None),
+            (Some("127.0.0.7, 1.2.3.4"), "127.0.0.7", Some("127.0.0.7")),
+            (Some("fe80::1, ::1"), "::1", None),
         ] {
             assert_eq!(
                 added(Nginx, chain, source).as_deref(),
@@ -93,7 +102,15 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_not_added() {
-        for source in ["/run/edge.sock", "@:17", "", ":", "1.2.3.4"] {
+        for source in [
+            "/run/edge.sock",
+            "unix:",
+            "@:17",
+            "",
+            ":",
+            "1.2.3",
+            "1.2.3.4:0",
+        ] {
             assert_eq!(added(Nginx, Some("1.2.3.4"), source), None, "{source}");
         }
         assert_eq!(missing_peer(Nginx, None, &|| None), None);

@@ -7,8 +7,9 @@
 //! * ended after the request had been sent: 503 `... connection termination`, 502 `... protocol error`;
 //! * no answer in time: 504 `upstream request timeout`; ended inside the answer: no headers at all.
 //!
-//! Envoy marks answers of the target itself with `x-envoy-upstream-service-time`. nginx says
-//! `:dispatch_status` and no headers.
+//! Envoy marks answers of the target itself with `x-envoy-upstream-service-time`. nginx (measured with 1.28) says
+//! `:dispatch_status`: `broken connection` for a connect that was refused and for a reset after sending alike, so there
+//! neither is tried again; `ok` also when the connection just ends.
 
 use crate::delivery::verdict::Verdict;
 use crate::time::Millis;
@@ -51,8 +52,9 @@ impl Reply<'_> {
                 retry_after_ms: self.retry_after.and_then(|value| retry_after(value, now)),
             },
             Some(502 | 503) => self.unavailable(now),
-            // The others may have been taken before something went wrong behind the receiver.
-            Some(status @ 500..=599) => Verdict::Ambiguous(status),
+            // The others may have been taken before something went wrong behind the receiver. An interim answer is
+            // no answer yet: ngx_wasm_module hands over the first one that comes.
+            Some(status @ (100..=199 | 500..=599)) => Verdict::Ambiguous(status),
             Some(status) => Verdict::Refused(status),
             None => self.unanswered(),
         }
@@ -154,7 +156,7 @@ mod tests {
             (502, not_taken(502)),
             (503, not_taken(503)),
             (504, Verdict::Ambiguous(504)),
-            (101, Verdict::Refused(101)),
+            (103, Verdict::Ambiguous(103)),
         ] {
             assert_eq!(from_target(status), verdict, "{status}");
         }
@@ -198,6 +200,7 @@ mod tests {
             ("tls handshake failure", not_taken(0)),
             ("timeout", Verdict::Ambiguous(0)),
             ("broken connection", Verdict::Ambiguous(0)),
+            ("ok", Verdict::Ambiguous(0)),
             ("reader failure", Verdict::Ambiguous(0)),
         ] {
             let reply = Reply {

@@ -13,7 +13,8 @@ pub(super) type Gauges = [usize; GAUGES.len()];
 pub(super) struct Book {
     leg: Leg,
     pub(super) ledger: Ledger,
-    published: Gauges,
+    /// Nothing before the first publication: on nginx an instance takes over the gauges of the one before it.
+    published: Option<Gauges>,
 }
 
 impl Book {
@@ -21,13 +22,13 @@ impl Book {
         Self {
             leg,
             ledger: Ledger::default(),
-            published: Gauges::default(),
+            published: None,
         }
     }
 
     /// Whether the host knows other gauges than these.
     pub(super) fn is_stale(&self, gauges: Gauges) -> bool {
-        self.published != gauges
+        self.published != Some(gauges)
     }
 
     /// Gauges, counters and samples in one go, so that they add up for whoever reads them.
@@ -38,9 +39,11 @@ impl Book {
         effects: &mut VecDeque<Effect<'static>>,
     ) {
         let leg = self.leg;
-        let known = std::mem::replace(&mut self.published, gauges);
+        let before = self.published.replace(gauges);
+        let known = before.unwrap_or_default();
         for ((metric, value), known) in GAUGES.into_iter().zip(gauges).zip(known) {
-            if value == known {
+            let inherited = before.is_none() && host == HostKind::Nginx;
+            if value == known && !inherited {
                 continue;
             }
             let series = Series { leg, metric };

@@ -40,7 +40,7 @@ const RETRY_AFTER: &[(&str, Option<u64>)] = &[
 fn answers_of_the_target() {
     for (statuses, verdict) in [
         (200..=299, (|_| Verdict::Delivered) as fn(u16) -> Verdict),
-        (100..=199, Verdict::Refused),
+        (100..=199, Verdict::Ambiguous),
         (300..=428, Verdict::Refused),
         (429..=429, |_| Verdict::Throttled {
             retry_after_ms: None,

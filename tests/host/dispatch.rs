@@ -177,12 +177,16 @@ impl Host {
         token: u32,
         reply: &Reply,
     ) -> Result<(), Trap> {
+        let profile = self.profile();
         let state = self.state_mut();
         state.in_flight.remove(&token);
         state.reply = Some(reply.clone());
         let size = reply.body.len() as u32 + u32::from(reply.cut_short);
+        // nginx counts the lines that were received: without the status.
+        let counted =
+            |(name, _): &(&[u8], &[u8])| profile == Profile::Envoy || !name.starts_with(b":");
         let sizes = [
-            reply.headers.len() as u32,
+            reply.headers.iter().filter(counted).count() as u32,
             size,
             reply.trailers.len() as u32,
         ];

@@ -47,6 +47,7 @@ mod leg;
 mod lifecycle;
 mod memory;
 mod metrics;
+mod nginx_uri;
 mod options;
 mod property;
 mod request;

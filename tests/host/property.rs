@@ -2,7 +2,8 @@
 //!
 //! Envoy resolves a property from the request, the connection and the plugin; what it does not know is NotFound. nginx
 //! knows `ngx.<variable>` and a few Envoy names in an http context; in a root context every dotted path is an error
-//! (`ngx_proxy_wasm_properties_get`: "cannot get scoped properties outside of a request").
+//! (`ngx_proxy_wasm_properties_get`: "cannot get scoped properties outside of a request"). What it knows of, but does
+//! not have, it also writes to the log. `worker_id` is its own.
 
 use super::options::Profile;
 use super::state::{State, Stream};
@@ -13,7 +14,22 @@ pub(super) enum Found {
     Missing,
     /// A dotted path in a root context of nginx.
     Refused,
+    /// A property of Envoy that nginx knows by name only.
+    Unsupported,
 }
+
+/// `nyi` and `not_supported` in `pw2ngx`, as far as they have no dot.
+const UNSUPPORTED: [&str; 9] = [
+    "plugin_vm_id",
+    "node",
+    "cluster_name",
+    "cluster_metadata",
+    "listener_direction",
+    "listener_metadata",
+    "route_name",
+    "route_metadata",
+    "upstream_host_metadata",
+];
 
 /// `path` as the ABI sends it: segments separated by NUL.
 pub(super) fn look_up(state: &State, path: &[u8]) -> Found {
@@ -23,9 +39,12 @@ pub(super) fn look_up(state: &State, path: &[u8]) -> Found {
     match path.as_str() {
         "plugin_name" => return Found::Value(state.options.plugin_name.clone().into_bytes()),
         "plugin_root_id" => return Found::Value(state.options.plugin_root_id.clone().into_bytes()),
-        // Envoy's own; ngx_wasm_module does not know it.
         "plugin_vm_id" if state.profile == Profile::Envoy => {
             return Found::Value(state.options.plugin_name.clone().into_bytes());
+        }
+        "worker_id" if state.profile == Profile::Nginx => return Found::Value(b"0".to_vec()),
+        path if state.profile == Profile::Nginx && UNSUPPORTED.contains(&path) => {
+            return Found::Unsupported;
         }
         _ => {}
     }
@@ -43,7 +62,7 @@ fn of_stream(profile: Profile, stream: &Stream, path: &str) -> Option<Vec<u8>> {
     }
     let header = |name: &str| stream.request.map.get(name).map(<[u8]>::to_vec);
     match (profile, path) {
-        (_, "request.path") | (Profile::Nginx, "ngx.request_uri") => header(":path"),
+        (Profile::Envoy, "request.path") => header(":path"),
         (_, "request.url_path") => {
             header(":path").map(|path| path.split(|b| *b == b'?').next().unwrap_or(&[]).to_vec())
         }

@@ -1,6 +1,8 @@
 //! Scripted requests and responses: what arrives at the proxy, piece by piece.
 
 use super::headers::Headers;
+use super::options::Profile;
+use std::net::SocketAddr;
 
 /// A request as the client sends it. Pseudo headers stand first, as both hosts show them.
 #[derive(Clone, PartialEq, Eq)]
@@ -100,6 +102,22 @@ impl Request {
     pub fn mirrored_to(mut self, location: &str) -> Self {
         self.mirrored_to = Some(location.into());
         self
+    }
+
+    /// Property `source.address`: in Envoy `ip:port`, IPv6 in brackets, as the test says it; in nginx the bare address.
+    pub fn peer(&self, profile: Profile) -> Option<Vec<u8>> {
+        let said = self
+            .properties
+            .iter()
+            .find(|(path, _)| path == "source.address");
+        let (_, said) = said?;
+        let socket = str::from_utf8(said)
+            .ok()
+            .and_then(|said| said.parse::<SocketAddr>().ok());
+        match (profile, socket) {
+            (Profile::Nginx, Some(socket)) => Some(socket.ip().to_string().into_bytes()),
+            _ => Some(said.clone()),
+        }
     }
 
     /// The whole body.

@@ -4,6 +4,7 @@ use super::exchange::Exchange;
 use super::headers::Headers;
 use super::instance::Host;
 use super::leg::{Leg, Way};
+use super::nginx_uri::decoded;
 use super::options::Profile;
 use super::request::{Piece, Request, Response};
 use super::state::{ContextId, Stream};
@@ -72,6 +73,10 @@ impl Host {
         if self.profile() == Profile::Envoy {
             return (map.lowercased(), properties);
         }
+        if let Some(peer) = request.peer(Profile::Nginx) {
+            properties.retain(|(known, _)| known != "source.address");
+            properties.push(("source.address".into(), peer));
+        }
         // nginx: `host` is the client's, `:authority` the server's own name.
         if let Some(authority) = map.get(":authority").map(<[u8]>::to_vec) {
             map.replace(":authority", self.state().options.server_name.as_bytes());
@@ -79,16 +84,16 @@ impl Host {
                 map.add("host", authority);
             }
         }
-        // A mirror subrequest shows the internal location with the original arguments.
-        if let (Some(location), Some(path)) =
-            (&request.mirrored_to, map.get(":path").map(<[u8]>::to_vec))
-        {
-            let query = path
-                .iter()
-                .position(|byte| *byte == b'?')
-                .map_or(&[][..], |at| &path[at..]);
-            map.replace(":path", [location.as_bytes(), query].concat());
-            properties.push(("ngx.request_uri".into(), path));
+        if let Some(target) = map.get(":path").map(<[u8]>::to_vec) {
+            let mut path = decoded(&target);
+            // A mirror subrequest shows the internal location with the original arguments.
+            if let Some(location) = &request.mirrored_to {
+                let query = path.iter().position(|byte| *byte == b'?');
+                path = [location.as_bytes(), &path[query.unwrap_or(path.len())..]].concat();
+            }
+            map.replace(":path", path);
+            properties.push(("ngx.request_uri".into(), target.clone()));
+            properties.push(("request.path".into(), target));
         }
         (map, properties)
     }

@@ -122,8 +122,11 @@ fn config(routes: &str) -> Config {
     Config::parse(json.as_bytes(), &|_| None).unwrap()
 }
 
-/// Prefix + target, when the request is to be mirrored.
+/// Prefix + target, when the request is to be mirrored and a request line can hold it.
 fn path_of_copy(method: &[u8], target: &[u8], all: bool) -> Option<Vec<u8>> {
+    if target.iter().any(|byte| matches!(byte, 0..=32 | 127)) {
+        return None;
+    }
     let id = match reference(method, target) {
         Kind::Envelope(id) => id,
         Kind::Other(id) if all => id,

@@ -28,6 +28,7 @@ mod drain;
 mod hostile;
 mod limits;
 mod module_only;
+mod nginx;
 mod routing;
 mod sls;
 mod sls_answers;

@@ -149,13 +149,7 @@ impl Edge for Native {
     fn open(&mut self, request: &Request) -> u32 {
         let text = |name: &str| request.headers.get(name).unwrap_or_default().to_vec();
         let (method, target) = (text(":method"), text(":path"));
-        let source = || {
-            let properties = request.properties.iter();
-            let (_, value) = properties
-                .clone()
-                .find(|(path, _)| path == "source.address")?;
-            Some(value.clone())
-        };
+        let source = || request.peer(self.profile);
         let exchange = self.plugin.decide(&method, &target).and_then(|plan| {
             let pairs: Vec<(&[u8], &[u8])> = request.headers.iter().collect();
             self.plugin.begin(

@@ -21,11 +21,16 @@ pub(crate) fn composed<'a>(
         project: 42,
         destination: Rc::new(destination),
     };
+    // `source.address`: nginx has no port in it.
+    let source: &dyn Fn() -> Option<Vec<u8>> = match host {
+        HostKind::Envoy => &|| Some(b"192.0.2.7:50000".to_vec()),
+        HostKind::Nginx => &|| Some(b"192.0.2.7".to_vec()),
+    };
     let head = Head {
         method: b"POST",
         target,
         headers,
-        source: &|| Some(b"192.0.2.7:50000".to_vec()),
+        source,
         scheme,
     };
     compose(host, &decided, &head)

@@ -72,6 +72,13 @@ pub(super) fn get_property(
         Found::Missing => Err(Status::NOT_FOUND),
         Found::Refused if c.data().tolerates(Rule::RootProperty) => Err(Status::INTERNAL_FAILURE),
         Found::Refused => return Err(c.data_mut().broken(Rule::RootProperty, path.escape_ascii())),
+        Found::Unsupported if c.data().tolerates(Rule::PropertyUnsupported) => {
+            Err(Status::NOT_FOUND)
+        }
+        Found::Unsupported => {
+            let rule = Rule::PropertyUnsupported;
+            return Err(c.data_mut().broken(rule, path.escape_ascii()));
+        }
     };
     give(c, value, out, size)
 }

@@ -180,7 +180,7 @@ fn headers_are_changed_before_the_response() {
 }
 
 #[test]
-fn a_root_context_has_two_properties() {
+fn a_root_context_has_three_properties() {
     let get = |len: u32| {
         format!(
             "(call $say (call $proxy_get_property (i32.const 96) (i32.const {len}) (i32.const 4) (i32.const 8)))"
@@ -190,6 +190,17 @@ fn a_root_context_has_two_properties() {
     let mut host = run(NGINX, &plain);
     host.try_tick(1).unwrap();
     assert_eq!(said(&host), ["0"]);
+
+    let envoys = on_tick(&get(12)) + r#"(data (i32.const 96) "plugin_vm_id")"#;
+    breaks(Rule::PropertyUnsupported, || {
+        run(NGINX, &envoys).try_tick(1).unwrap()
+    });
+    let own = on_tick(&get(9)) + r#"(data (i32.const 96) "worker_id")"#;
+    for (profile, status) in [(NGINX, "0"), (Profile::Envoy, "1")] {
+        let mut host = run(profile, &own);
+        host.try_tick(1).unwrap();
+        assert_eq!(said(&host), [status]);
+    }
 
     let dotted = on_tick(&get(14)) + r#"(data (i32.const 96) "source\00address")"#;
     breaks(Rule::RootProperty, || {
@@ -277,8 +288,31 @@ fn authority_is_the_server_and_host_the_client() {
     assert_eq!(said(&host), ["edge.test:80", "client.test"]);
 }
 
+/// Reads `:path`, then properties `ngx.request_uri` and `source.address`.
 #[test]
-fn a_failed_call_has_no_headers_but_a_dispatch_status() {
+fn the_path_is_decoded_and_the_peer_has_no_port() {
+    let mut host = run(
+        NGINX,
+        r#"(data (i32.const 64) ":pathngx\00request_urisource\00address")
+           (func $show (param i32)
+               (drop (call $proxy_log (i32.const 2) (i32.load (i32.const 4)) (i32.load (i32.const 8)))))
+           (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+               (call $show (call $proxy_get_header_map_value
+                   (i32.const 0) (i32.const 64) (i32.const 5) (i32.const 4) (i32.const 8)))
+               (call $show (call $proxy_get_property (i32.const 69) (i32.const 15) (i32.const 4) (i32.const 8)))
+               (call $show (call $proxy_get_property (i32.const 84) (i32.const 14) (i32.const 4) (i32.const 8)))
+               (call $zero))"#,
+    );
+    host.send(&Request::get("//a/%0d%0a?q=%20").property("source.address", "[2001:db8::1]:50000"))
+        .assert_untouched();
+    assert_eq!(
+        said(&host),
+        ["/a/\r\n?q=%20", "//a/%0d%0a?q=%20", "2001:db8::1"]
+    );
+}
+
+#[test]
+fn a_failed_call_has_no_headers_but_a_dispatch_status_and_the_status_is_not_counted() {
     let mut host = run(
         NGINX,
         r#"(data (i32.const 64) ":dispatch_status")
@@ -290,7 +324,8 @@ fn a_failed_call_has_no_headers_but_a_dispatch_status() {
     );
     host.time_out(1).unwrap();
     host.reply(2, &Reply::status(200));
-    assert_eq!(said(&host), ["0", "timeout", "1", "ok"]);
+    host.reply(3, &Reply::status(200).header("content-length", "0"));
+    assert_eq!(said(&host), ["0", "timeout", "0", "ok", "1", "ok"]);
 }
 
 /// Ticks every 3 ms in every lane and says which.

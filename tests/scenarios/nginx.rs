@@ -1,0 +1,101 @@
+//! What only the module in nginx shows: each of these was wrong on the real host once.
+
+use crate::edge::{Edge, config, config_with_rum, envelope, for_host};
+use crate::host::{Guest, Host, Options, Profile, Reply, Request, StartError};
+use crate::module::Module;
+
+const NGINX: Profile = Profile::Nginx;
+
+/// The path that a filter is shown has its escapes decoded: a line break there would split the copy's request.
+#[test]
+fn the_target_is_what_was_received_not_what_nginx_made_of_it() {
+    let mut edge = Module::start(NGINX, &config_with_rum(r#", "routes": "all""#, ""));
+    for target in [
+        "/api/42/envelope/%3Fx%20HTTP/1.1%0d%0aX-Injected:%20yes",
+        "/api/42/envelope/..%2f",
+        "//api/42/./envelope/?",
+    ] {
+        edge.send(&Request::post(target).chunk(b"{}"));
+        edge.advance(5);
+        let call = edge.call();
+        assert_eq!(call.path(), format!("/rum/sentry/ws/web@42{target}"));
+        edge.reply(call.token, &Reply::status(200));
+    }
+    // nginx reads an envelope of project 42 in these; Envoy, Relay and the primary's log do not.
+    for target in ["/api/%34%32/envelope/", "/x/../api/42/envelope/"] {
+        edge.send(&Request::post(target).chunk(b"{}"));
+    }
+    edge.advance(5);
+    assert!(edge.calls().is_empty());
+    edge.check_books();
+}
+
+#[test]
+fn the_client_has_no_port_and_is_added_to_the_chain() {
+    let mut edge = Module::start(NGINX, &config(""));
+    for (source, chain, expected) in [
+        ("192.0.2.7:50000", None, "192.0.2.7"),
+        ("[2001:db8::1]:50000", None, "2001:db8::1"),
+        (
+            "192.0.2.7:50000",
+            Some("203.0.113.5"),
+            "203.0.113.5, 192.0.2.7",
+        ),
+    ] {
+        let mut request = envelope(42).property("source.address", source);
+        if let Some(chain) = chain {
+            request = request.header("X-Forwarded-For", chain);
+        }
+        edge.send(&request);
+        edge.advance(5);
+        let call = edge.call();
+        assert_eq!(call.header("x-forwarded-for").as_deref(), Some(expected));
+        edge.reply(call.token, &Reply::status(200));
+    }
+}
+
+/// A 204 may have no header at all, and nginx does not count the status.
+#[test]
+fn an_answer_without_headers_is_an_answer() {
+    let mut edge = Module::start(NGINX, &config(""));
+    for status in [204, 200] {
+        let call = edge.envelope();
+        edge.reply(call.token, &Reply::status(status));
+    }
+    let call = edge.envelope();
+    // The connection ended without an answer.
+    edge.reply(call.token, &Reply::failed("ok"));
+    assert_eq!(edge.books(), [3, 2, 1, 0, 0]);
+}
+
+/// With the rules of Envoy every request would end in a trap, and every client get 500.
+#[test]
+fn the_other_proxys_configuration_is_a_bad_one() {
+    let options = Options::new(for_host(Profile::Envoy, &config("")));
+    let mut host = Host::new(NGINX, Guest::sentry_edge_mirror(), options);
+    let said = |text: &str| host.logs().iter().any(|log| log.text.contains(text));
+    assert!(said(
+        "host: expected nginx, which is the proxy here, got envoy"
+    ));
+    host.send(&envelope(42)).assert_untouched();
+    host.advance(1_000);
+    assert!(host.calls().is_empty());
+
+    let options = Options::new(for_host(NGINX, &config("")));
+    let refused = Host::try_new(Profile::Envoy, Guest::sentry_edge_mirror(), options);
+    assert!(matches!(refused, Err(StartError::Rejected { .. })));
+}
+
+/// Gauges outlive the instance that set them: what it had pending is not pending any more.
+#[test]
+fn a_new_worker_takes_over_the_gauges() {
+    let mut edge = Module::start(NGINX, &config(""));
+    edge.envelope();
+    assert_eq!((edge.rum("pending"), edge.rum("in_flight")), (1, 1));
+    edge.host.stop();
+    let mut next = edge.host.beside(for_host(NGINX, &config(""))).unwrap();
+    next.advance(200);
+    for gauge in ["pending", "pending_bytes", "in_flight"] {
+        assert_eq!(next.metric(&format!("sentry_edge_mirror.rum.{gauge}")), 0);
+    }
+}
