@@ -4,6 +4,7 @@
 //! Nothing a client sent is ever in a line but a project id.
 
 use crate::effect::Level;
+use crate::outcome::DenyReason;
 use crate::sls::response::Reason;
 use crate::time::Millis;
 use std::collections::BTreeMap;
@@ -51,6 +52,16 @@ pub enum Topic {
     SlsDivided,
     /// SLS: logs that could not be made acceptable.
     SlsRejected,
+    /// Mode `sign`: a request that is answered here.
+    SignDenied(DenyReason),
+    /// Mode `sign`: the proxy answered before the request was complete.
+    SignUnasked,
+    /// Mode `sign`: no body came.
+    SignNeverFed,
+    /// Mode `sign`: the clock was wrong.
+    SignClock,
+    /// Mode `sign`: the target refuses our key.
+    SignKey,
 }
 
 /// Between two lines of a topic.

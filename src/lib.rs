@@ -13,9 +13,11 @@
 //! ```
 //! The SLS leg shares the body and nothing else: plugin ─▶ sls::intake ─▶ (ticks) sls::leg: sentry::{decode, envelope} ─▶
 //! sls::{record, scrub, batch} ─▶ delivery::outbox of its own ─▶ signed when dispatched ─▶ SLS.
+//! Mode `sign`: filter::sign holds a request ─▶ plugin::signing ─▶ sls::{wire_digest, write_request} ─▶ new headers, and on, or
+//! an answer from here. Never the one without the other: a request never goes on as it came.
 //!
 //! The core (everything but [`filter`]) knows no host: bytes and time in, effects out. Invariants:
-//! 1. The primary exchange is never paused, changed, delayed or failed.
+//! 1. In mode `tee` the primary exchange is never paused, changed, delayed or failed.
 //! 2. Every captured copy, and every log, ends as delivered, failed or dropped: `captured = delivered + failed + dropped + pending`.
 //! 3. Memory stays within `limits.max_pending_bytes` per worker, and the host's copy of what is in flight within a
 //!    quarter of it.

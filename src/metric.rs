@@ -3,7 +3,7 @@
 //! Every change inside one callback is summed first: one host call per metric that changed, and none at all
 //! in the callbacks of a request. Gauges are not kept here, they are read off the outbox when they are published.
 
-use crate::outcome::SkipReason;
+use crate::outcome::{AnswerClass, DenyReason, SkipReason};
 
 /// Prefix of every metric name.
 pub const PREFIX: &str = "sentry_edge_mirror.";
@@ -19,28 +19,39 @@ pub enum Kind {
     Histogram,
 }
 
-/// What a copy or a log is on its way to.
+/// Whose metrics: what a copy or a log is on its way to, or the mode that signs in passing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leg {
     /// RUM; the unit is one copied request.
     Rum,
     /// SLS; the unit is one log.
     Sls,
+    /// Mode `sign`; the unit is one request.
+    Sign,
 }
 
 impl Leg {
-    /// Both, in the order of their series.
-    pub const ALL: [Self; 2] = [Self::Rum, Self::Sls];
+    /// All, in the order of their series.
+    pub const ALL: [Self; 3] = [Self::Rum, Self::Sls, Self::Sign];
 
     fn name(self) -> &'static str {
         match self {
             Self::Rum => "rum",
             Self::Sls => "sls",
+            Self::Sign => "sign",
         }
     }
 
     fn counts(self, metric: Metric) -> bool {
         match metric {
+            Metric::Received
+            | Metric::Signed
+            | Metric::Aborted
+            | Metric::Unanswered
+            | Metric::Denied(_)
+            | Metric::Answered(_) => self == Self::Sign,
+            Metric::Bytes | Metric::Pending | Metric::PendingBytes | Metric::InFlight => true,
+            _ if self == Self::Sign => false,
             Metric::HeadersOmitted => self == Self::Rum,
             Metric::Malformed
             | Metric::Undecodable
@@ -77,6 +88,8 @@ impl Series {
         let leg = self.leg.name();
         match self.metric {
             Metric::Skipped(reason) => format!("{PREFIX}{leg}.skipped.{}", reason.name()),
+            Metric::Denied(reason) => format!("{PREFIX}{leg}.denied.{}", reason.name()),
+            Metric::Answered(class) => format!("{PREFIX}{leg}.answered.{}", class.name()),
             metric => format!("{PREFIX}{leg}.{}", metric.word()),
         }
     }
@@ -87,12 +100,13 @@ impl Series {
         let before = match self.leg {
             Leg::Rum => 0,
             Leg::Sls => COUNT,
+            Leg::Sign => 2 * COUNT,
         };
         self.metric.index().saturating_add(before)
     }
 
     /// How many numbers there are.
-    pub const COUNT: usize = 2 * COUNT;
+    pub const COUNT: usize = Leg::ALL.len() * COUNT;
 }
 
 /// What is counted for a leg.
@@ -110,15 +124,15 @@ pub enum Metric {
     Attempts,
     /// Attempts after the first one.
     Retries,
-    /// Body bytes handed to the host, every attempt counted.
+    /// Body bytes handed to the host, every attempt counted. Sign: of the signed requests.
     Bytes,
     /// Header lines that the copy went without because they are not UTF-8.
     HeadersOmitted,
     /// Replies to calls that we had given up, or never made.
     UnexpectedReplies,
-    /// Copies that wait or are in flight.
+    /// Copies that wait or are in flight. Sign: requests that are held.
     Pending,
-    /// Their bytes, as charged to the budget.
+    /// Their bytes, as charged to the budget. Sign: with those of the requests in flight.
     PendingBytes,
     /// Calls without an answer yet.
     InFlight,
@@ -136,11 +150,23 @@ pub enum Metric {
     Unread,
     /// SLS: envelopes that wait to be read.
     Queued,
+    /// Sign: requests that came; each ends as signed, denied or aborted.
+    Received,
+    /// Sign: requests that went on with a signature; each ends as answered or unanswered.
+    Signed,
+    /// Sign: requests that ended before they were complete.
+    Aborted,
+    /// Sign: signed requests that ended without an answer.
+    Unanswered,
     /// Exchanges that were not captured, by rule.
     Skipped(SkipReason),
+    /// Sign: requests that we answered ourselves.
+    Denied(DenyReason),
+    /// Sign: signed requests by the class of their answer.
+    Answered(AnswerClass),
 }
 
-const PLAIN: [Metric; 19] = [
+const PLAIN: [Metric; 23] = [
     Metric::Captured,
     Metric::Delivered,
     Metric::Failed,
@@ -160,6 +186,10 @@ const PLAIN: [Metric; 19] = [
     Metric::Divided,
     Metric::Unread,
     Metric::Queued,
+    Metric::Received,
+    Metric::Signed,
+    Metric::Aborted,
+    Metric::Unanswered,
 ];
 
 /// The gauges: read off what waits when they are published.
@@ -173,7 +203,9 @@ pub const GAUGES: [Metric; 4] = [
 /// So many quiet counts wait at most.
 const QUIETLY: i64 = 64;
 
-const COUNT: usize = PLAIN.len() + SkipReason::ALL.len();
+const DENIED: usize = PLAIN.len() + SkipReason::ALL.len();
+const ANSWERED: usize = DENIED + DenyReason::ALL.len();
+const COUNT: usize = ANSWERED + AnswerClass::ALL.len();
 
 impl Metric {
     /// Every metric of a leg, in the order of [`Metric::index`].
@@ -181,6 +213,8 @@ impl Metric {
         PLAIN
             .into_iter()
             .chain(SkipReason::ALL.into_iter().map(Self::Skipped))
+            .chain(DenyReason::ALL.into_iter().map(Self::Denied))
+            .chain(AnswerClass::ALL.into_iter().map(Self::Answered))
     }
 
     /// How the host stores it.
@@ -214,7 +248,13 @@ impl Metric {
             Self::Divided => "divided",
             Self::Unread => "unread",
             Self::Queued => "queued",
+            Self::Received => "received",
+            Self::Signed => "signed",
+            Self::Aborted => "aborted",
+            Self::Unanswered => "unanswered",
             Self::Skipped(reason) => reason.name(),
+            Self::Denied(reason) => reason.name(),
+            Self::Answered(class) => class.name(),
         }
     }
 
@@ -241,7 +281,13 @@ impl Metric {
             Self::Divided => 16,
             Self::Unread => 17,
             Self::Queued => 18,
+            Self::Received => 19,
+            Self::Signed => 20,
+            Self::Aborted => 21,
+            Self::Unanswered => 22,
             Self::Skipped(reason) => PLAIN.len().saturating_add(reason.index()),
+            Self::Denied(reason) => DENIED.saturating_add(reason.index()),
+            Self::Answered(class) => ANSWERED.saturating_add(class.index()),
         }
     }
 }

@@ -60,14 +60,126 @@ impl SkipReason {
     }
 }
 
+/// Why a request in mode `sign` was answered by us instead of being signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DenyReason {
+    /// 403: not a write, not one of `sign.logstores`, or a parameter that a write does not have.
+    Forbidden,
+    /// 400: a write that could not be signed for sure.
+    Malformed,
+    /// 413: the body is larger than `limits.max_body_bytes`.
+    TooLarge,
+    /// 503: `limits.max_pending_bytes` is used up.
+    NoRoom,
+    /// 503: there is no credential to sign with.
+    NoCredential,
+    /// 503: the proxy did not hand out the request, or did not take its new headers.
+    Host,
+}
+
+impl DenyReason {
+    /// Every reason, in the order of [`DenyReason::index`].
+    pub const ALL: [Self; 6] = [
+        Self::Forbidden,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::NoRoom,
+        Self::NoCredential,
+        Self::Host,
+    ];
+
+    /// The reason as it stands in the metric `sign.denied.<reason>`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::NoRoom => "no_room",
+            Self::NoCredential => "no_credential",
+            Self::Host => "host",
+        }
+    }
+
+    /// Position in [`DenyReason::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Forbidden => 0,
+            Self::Malformed => 1,
+            Self::TooLarge => 2,
+            Self::NoRoom => 3,
+            Self::NoCredential => 4,
+            Self::Host => 5,
+        }
+    }
+}
+
+/// What a signed request was answered with, by the target or by the proxy in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerClass {
+    /// 200 to 299.
+    Success,
+    /// 400 to 499.
+    Client,
+    /// 500 to 599.
+    Server,
+    /// Anything else.
+    Other,
+}
+
+impl AnswerClass {
+    /// Every class, in the order of [`AnswerClass::index`].
+    pub const ALL: [Self; 4] = [Self::Success, Self::Client, Self::Server, Self::Other];
+
+    /// The class of a status.
+    #[must_use]
+    pub fn of(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Success,
+            400..=499 => Self::Client,
+            500..=599 => Self::Server,
+            _ => Self::Other,
+        }
+    }
+
+    /// The class as it stands in the metric `sign.answered.<class>`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "2xx",
+            Self::Client => "4xx",
+            Self::Server => "5xx",
+            Self::Other => "other",
+        }
+    }
+
+    /// Position in [`AnswerClass::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Success => 0,
+            Self::Client => 1,
+            Self::Server => 2,
+            Self::Other => 3,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::SkipReason;
+    use super::{AnswerClass, DenyReason, SkipReason};
 
     #[test]
     fn the_index_is_the_position() {
         for (position, reason) in SkipReason::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), position);
+        }
+        for (position, reason) in DenyReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), position);
+        }
+        for (position, class) in AnswerClass::ALL.into_iter().enumerate() {
+            assert_eq!(class.index(), position);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The composition root of the core: one plugin instance in one worker.
 //!
 //! Request callbacks: [`decide`](Plugin::decide), [`begin`](Plugin::begin), [`chunk`](Plugin::chunk), then
-//! [`end`](Plugin::end) or [`abort`](Plugin::abort). Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick),
+//! [`end`](Plugin::end) or [`abort`](Plugin::abort); in mode `sign` those of [`signing`]. Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick),
 //! [`call_done`](Plugin::call_done), [`answered`](Plugin::answered) or [`drain`](Plugin::drain). After each, [`next_effect`](Plugin::next_effect) until
 //! there is none.
 //!
@@ -21,6 +21,7 @@ mod calls;
 mod report;
 mod requests;
 mod settling;
+pub mod signing;
 mod sls;
 
 use crate::config::{Config, HostKind};
@@ -95,6 +96,8 @@ enum Callback {
 enum Leaving {
     Rum(Id),
     Sls(leg::Leaving),
+    /// Mode `sign`: for a key.
+    Keys(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +115,8 @@ pub struct Plugin {
     outbox: Outbox<Copy>,
     book: Book,
     sls: Option<Box<Side>>,
+    /// Mode `sign`.
+    sign: Option<Box<signing::Side>>,
     /// The RUM leg's share of the budget.
     max_pending_bytes: usize,
     journal: Journal,
@@ -160,6 +165,10 @@ impl Plugin {
             let leg = leg::Leg::new(sls, max_pending_bytes, max_in_flight, decoded, seed);
             Box::new(Side::new(leg))
         });
+        let sign = config.sign.clone().map(|sign| {
+            let side = signing::Side::new(sign, config.limits.max_pending_bytes, seed);
+            Box::new(side)
+        });
         let policy = Policy {
             max_bytes: max_pending_bytes,
             max_in_flight,
@@ -172,6 +181,7 @@ impl Plugin {
             outbox: Outbox::new(policy),
             book: Book::new(Leg::Rum),
             sls,
+            sign,
             max_pending_bytes,
             journal: Journal::default(),
             ticker: Ticker::new(config.host),
@@ -222,11 +232,12 @@ impl Plugin {
         self.life_cycle();
     }
 
-    /// The legs that there are.
+    /// The legs that there are, or the mode that stands in their place.
     pub fn legs(&self) -> impl Iterator<Item = Leg> {
         let rum = self.config.rum.as_ref().map(|_| Leg::Rum);
         let sls = self.config.sls.as_ref().map(|_| Leg::Sls);
-        rum.into_iter().chain(sls)
+        let sign = self.config.sign.as_ref().map(|_| Leg::Sign);
+        rum.into_iter().chain(sls).chain(sign)
     }
 
     /// The host refused the last [`Effect::SetTick`]: it will be asked again.

@@ -1,6 +1,6 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
-//! `node` parses, `env` expands, `reader` reads and collects problems, `rum` and `sls` read the legs, `retry` the retries;
+//! `node` parses, `env` expands, `reader` reads and collects problems, `rum` and `sls` read the legs, `sign` its mode, `retry` the retries;
 //! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
@@ -8,11 +8,13 @@ mod node;
 mod reader;
 mod retry;
 mod rum;
+mod sign;
 mod sls;
 
 pub use reader::Problem;
 pub use retry::Retry;
 pub use rum::{Destination, Routes, Rum};
+pub use sign::Sign;
 pub use sls::{CredentialSource, Sls};
 
 use node::Node;
@@ -44,6 +46,8 @@ impl HostKind {
 pub enum Mode {
     /// The request goes on untouched, a copy is sent.
     Tee,
+    /// The request is an unsigned SLS write: it is signed in place.
+    Sign,
 }
 
 /// Budgets, per worker.
@@ -66,10 +70,12 @@ pub struct Config {
     pub host: HostKind,
     /// What the filter does.
     pub mode: Mode,
-    /// The RUM leg, if there is one. At least one of the legs is there.
+    /// The RUM leg, if there is one. In mode `tee` at least one of the legs is there.
     pub rum: Option<Rum>,
     /// The SLS leg, if there is one.
     pub sls: Option<Sls>,
+    /// Mode `sign`, if it is that.
+    pub sign: Option<Sign>,
     /// Budgets.
     pub limits: Limits,
     /// Retries.
@@ -167,9 +173,34 @@ impl Config {
             None => Some(HostKind::Envoy),
         };
         let mode = match root.take("mode") {
-            Some(field) => reader.choice(&field, &[("tee", Mode::Tee)]),
+            Some(field) => reader.choice(&field, &[("tee", Mode::Tee), ("sign", Mode::Sign)]),
             None => Some(Mode::Tee),
         };
+        if mode == Some(Mode::Sign) {
+            let limits = section(reader, &mut root, "limits", |reader, object| {
+                sign::check_limits(reader, object);
+                limits(reader, object)
+            });
+            let sign = sign::read(reader, &mut root, host, limits);
+            let retry = section(reader, &mut root, "retry", retry::read);
+            reader.finish(root);
+            return Some(Self {
+                host: host?,
+                mode: Mode::Sign,
+                rum: None,
+                sls: None,
+                sign: Some(sign?),
+                limits: limits?,
+                retry: retry?,
+            });
+        }
+        if let Some(field) = root.take_foreign("sign") {
+            let what = format!(
+                "belongs to mode sign, the mode is tee, got {}",
+                field.node.kind()
+            );
+            reader.problem(&field.path, what);
+        }
         let rum = root
             .take("rum")
             .map(|field| rum::read(reader, &field, host));
@@ -187,6 +218,7 @@ impl Config {
             mode: mode?,
             rum: optional(rum)?,
             sls: optional(sls)?,
+            sign: None,
             limits: limits?,
             retry: retry?,
         })
@@ -232,6 +264,8 @@ fn integer(
     }
 }
 
+// Of two callers, once a configuration: not twice in the module.
+#[inline(never)]
 fn limits(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Limits> {
     let body = integer(reader, object, "max_body_bytes", BODY_BYTES, MAX_BYTES);
     let decoded = integer(

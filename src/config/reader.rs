@@ -64,6 +64,13 @@ impl<'n> Object<'n> {
         })
     }
 
+    /// Takes a key that does not belong here, to say so: it is not offered to whoever misspells another one.
+    pub(crate) fn take_foreign(&mut self, key: &'static str) -> Option<Field<'n>> {
+        let field = self.take(key);
+        self.known.pop();
+        field
+    }
+
     /// Every key that is left, for objects whose keys are data.
     pub(crate) fn take_all(&mut self) -> Vec<(&'n str, Field<'n>)> {
         let path = &self.path;

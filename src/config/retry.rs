@@ -20,6 +20,8 @@ pub struct Retry {
 const INITIAL_MS: u64 = 500;
 
 /// The section `retry`.
+// Of two callers, once a configuration: not twice in the module.
+#[inline(never)]
 pub(super) fn read(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Retry> {
     let ambiguous = match object.take("ambiguous") {
         Some(field) => reader.boolean(&field),

@@ -141,7 +141,7 @@ fn destination(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Desti
     Destination::new(&project?, &endpoint?, &logstore?, &topic?, &source?, &[]).ok()
 }
 
-fn signature(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Signature> {
+pub(super) fn signature(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Signature> {
     let v4 = match object.take("signature") {
         Some(field) => reader.choice(&field, &[("v1", false), ("v4", true)]),
         None => Some(false),
@@ -166,7 +166,7 @@ fn signature(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Signatu
     }
 }
 
-fn credential(
+pub(super) fn credential(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
     host: Option<HostKind>,
@@ -260,7 +260,7 @@ fn boolean(
     }
 }
 
-fn name(
+pub(super) fn name(
     reader: &mut Reader<'_>,
     object: &mut Object<'_>,
     key: &'static str,
@@ -274,7 +274,7 @@ fn name(
     }
 }
 
-fn checked(
+pub(super) fn checked(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
     check: fn(&str) -> Result<(), NameError>,
@@ -289,7 +289,7 @@ fn checked(
     }
 }
 
-fn required<T>(reader: &mut Reader<'_>, object: &Object<'_>, key: &str) -> Option<T> {
+pub(super) fn required<T>(reader: &mut Reader<'_>, object: &Object<'_>, key: &str) -> Option<T> {
     let path = format!("{}.{key}", object.path());
     reader.problem(&path, "required, got nothing");
     None

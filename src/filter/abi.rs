@@ -37,6 +37,15 @@ fn with<T: Default>(callback: impl FnOnce(&mut Instance) -> T) -> T {
     })
 }
 
+/// Runs a callback of a stream. One that is told nothing goes on.
+fn on_stream(id: u32, callback: impl FnOnce(&mut Root, &mut Stream) -> Action) -> Action {
+    let action = with(|instance| {
+        let (root, stream) = instance.stream(id)?;
+        Some(callback(root, stream))
+    });
+    action.unwrap_or(Action::Continue)
+}
+
 proxy_wasm::main!({});
 
 /// Memory for the host's results.
@@ -79,49 +88,37 @@ pub extern "C" fn proxy_on_tick(root: u32) {
 /// Request headers.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_request_headers(id: u32, _count: usize, end: bool) -> Action {
-    with(|instance| {
-        if let Some((root, stream)) = instance.stream(id) {
-            http::headers(root, stream, end);
-        }
-    });
-    Action::Continue
+    on_stream(id, |root, stream| http::headers(root, stream, end))
 }
 
 /// A piece of the request body.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_request_body(id: u32, size: usize, end: bool) -> Action {
-    with(|instance| {
-        if let Some((root, stream)) = instance.stream(id) {
-            http::body(root, stream, size, end);
-        }
-    });
-    Action::Continue
+    on_stream(id, |root, stream| http::body(root, stream, size, end))
 }
 
 /// Request trailers: the end of a request that has them.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> Action {
-    with(|instance| {
-        if let Some((root, stream)) = instance.stream(id) {
-            http::end(root, stream);
-        }
-    });
-    Action::Continue
+    on_stream(id, http::trailers)
 }
 
-/// The answer is none of our business. ngx_wasm_module calls these three without looking whether they are there.
+/// The headers of the answer, which is never changed.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_response_headers(_id: u32, _count: usize, _end: bool) -> Action {
-    Action::Continue
+pub extern "C" fn proxy_on_response_headers(id: u32, _count: usize, _end: bool) -> Action {
+    on_stream(id, |root, stream| {
+        http::response(root, stream);
+        Action::Continue
+    })
 }
 
-/// See [`proxy_on_response_headers`].
+/// Of no interest. ngx_wasm_module calls this and the next one without looking whether they are there.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_response_body(_id: u32, _size: usize, _end: bool) -> Action {
     Action::Continue
 }
 
-/// See [`proxy_on_response_headers`].
+/// See [`proxy_on_response_body`].
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_log(_id: u32) {}
 

@@ -8,6 +8,7 @@ use super::pairs;
 use crate::config::HostKind;
 use crate::effect::{Call, Level};
 use crate::metric::Kind;
+use crate::mirror::header_list::HeaderList;
 use crate::time::Millis;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 use std::cell::Cell;
@@ -37,6 +38,17 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> Status;
+    fn proxy_set_header_map_pairs(map: u32, data: *const u8, size: usize) -> Status;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> Status;
     fn proxy_get_property(
         path: *const u8,
         path_size: usize,
@@ -65,6 +77,7 @@ unsafe extern "C" {
 #[derive(Clone, Copy)]
 pub(super) enum Map {
     Request,
+    Response,
     CallReply,
 }
 
@@ -80,6 +93,7 @@ impl Map {
     fn code(self) -> u32 {
         match self {
             Self::Request => MapType::HttpRequestHeaders as u32,
+            Self::Response => MapType::HttpResponseHeaders as u32,
             Self::CallReply => MapType::HttpCallResponseHeaders as u32,
         }
     }
@@ -162,9 +176,15 @@ pub(super) fn append_buffer(buffer: Buffer, size: usize, bytes: &mut Vec<u8>) ->
 
 /// `size` bytes of a buffer from its beginning.
 pub(super) fn buffer(buffer: Buffer, size: usize) -> Option<Vec<u8>> {
+    slice(buffer, 0, size)
+}
+
+/// `size` bytes of a buffer from `start`, which nginx ignores.
+pub(super) fn slice(buffer: Buffer, start: usize, size: usize) -> Option<Vec<u8>> {
     let (mut data, mut length) = (null_mut(), 0);
-    let status =
-        unsafe { proxy_get_buffer_bytes(buffer.code(), 0, size, &raw mut data, &raw mut length) };
+    let status = unsafe {
+        proxy_get_buffer_bytes(buffer.code(), start, size, &raw mut data, &raw mut length)
+    };
     take(status, data, length)
 }
 
@@ -188,6 +208,35 @@ pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
         )
     };
     take(status, data, size).filter(|value| !value.is_empty())
+}
+
+/// Replaces a whole header map. All or nothing.
+pub(super) fn set_map(map: Map, headers: &HeaderList) -> Option<()> {
+    let mut pairs = Vec::new();
+    pairs::write(&mut pairs, None, headers);
+    let status = unsafe { proxy_set_header_map_pairs(map.code(), pairs.as_ptr(), pairs.len()) };
+    (status == OK).then_some(())
+}
+
+/// Answers the request of the current context instead of a target. `false` if the host refuses.
+pub(super) fn send_local_response(status: u32, headers: &HeaderList, body: &[u8]) -> bool {
+    let mut pairs = Vec::new();
+    pairs::write(&mut pairs, None, headers);
+    /// No gRPC status.
+    const NO_GRPC: i32 = -1;
+    let status = unsafe {
+        proxy_send_local_response(
+            status,
+            null_mut::<u8>().cast_const(),
+            0,
+            body.as_ptr(),
+            body.len(),
+            pairs.as_ptr(),
+            pairs.len(),
+            NO_GRPC,
+        )
+    };
+    status == OK
 }
 
 /// A property; its path's parts are separated by NUL.

@@ -1,12 +1,14 @@
-//! A request in the proxy: headers, pieces of the body, the end. It always goes on at once.
+//! A request in the proxy: headers, pieces of the body, the end, by mode. In mode `tee` it always goes on at once.
 
 use super::host::{self, Buffer, Map};
 use super::pairs::Pairs;
 use super::root::Root;
-use crate::config::HostKind;
+use super::sign::{self, Turn};
+use crate::config::{HostKind, Mode};
 use crate::exchange::Exchange;
 use crate::mirror::headers::Head;
 use crate::plugin::Plugin;
+use proxy_wasm::types::Action;
 
 /// A stream context.
 pub(super) struct Stream {
@@ -14,6 +16,8 @@ pub(super) struct Stream {
     pub(super) root: u32,
     /// The exchange, while it is being copied.
     exchange: Option<Box<Exchange>>,
+    /// Mode `sign`: where it is.
+    pub(super) turn: Turn,
 }
 
 impl Stream {
@@ -21,11 +25,51 @@ impl Stream {
         Self {
             root,
             exchange: None,
+            turn: Turn::default(),
         }
     }
 }
 
-pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) {
+fn mode(root: &mut Root) -> Option<Mode> {
+    root.plugin().map(|plugin| plugin.config().mode)
+}
+
+pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action {
+    match mode(root) {
+        Some(Mode::Sign) => return sign::headers(root, stream, end),
+        Some(Mode::Tee) => copy_headers(root, stream, end),
+        None => {}
+    }
+    Action::Continue
+}
+
+pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) -> Action {
+    match mode(root) {
+        Some(Mode::Sign) => return sign::body(root, stream, size, end),
+        Some(Mode::Tee) => copy_body(root, stream, size, end),
+        None => {}
+    }
+    Action::Continue
+}
+
+/// Trailers are the end of a request that has them.
+pub(super) fn trailers(root: &mut Root, stream: &mut Stream) -> Action {
+    match mode(root) {
+        Some(Mode::Sign) => return sign::end(root, stream),
+        Some(Mode::Tee) => finish(root, stream, true),
+        None => {}
+    }
+    Action::Continue
+}
+
+/// The answer's headers: of interest only where the request is ours.
+pub(super) fn response(root: &mut Root, stream: &mut Stream) {
+    if mode(root) == Some(Mode::Sign) {
+        sign::answered(root, stream);
+    }
+}
+
+fn copy_headers(root: &mut Root, stream: &mut Stream, end: bool) {
     let Some(plugin) = root.plugin() else { return };
     let target = match plugin.config().host {
         HostKind::Envoy => host::header(Map::Request, ":path"),
@@ -58,7 +102,7 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) {
     finish(root, stream, end);
 }
 
-pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) {
+fn copy_body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) {
     let Some(plugin) = root.plugin() else { return };
     let Some(exchange) = stream.exchange.take() else {
         return;
@@ -72,12 +116,9 @@ pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool)
     finish(root, stream, end);
 }
 
-pub(super) fn end(root: &mut Root, stream: &mut Stream) {
-    finish(root, stream, true);
-}
-
 /// The stream is over, whether the request was complete or not.
 pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
+    sign::gone(root, stream);
     let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) else {
         return;
     };

@@ -6,7 +6,7 @@ use crate::effect::{Effect, Level};
 use crate::metric::{Metric, Series};
 use crate::mirror::reply::{BODY_BYTES, Reply};
 use crate::plugin::Plugin;
-use crate::sls::leg::Answer;
+use crate::sls::keys::Answer;
 use crate::time::Millis;
 use std::hash::{BuildHasher, RandomState};
 

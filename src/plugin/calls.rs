@@ -54,6 +54,11 @@ impl Plugin {
                     side.leg.started(leaving, token, now);
                 }
             }
+            Some(Leaving::Keys(id)) => {
+                if let Some(side) = &mut self.sign {
+                    side.started(id, token, now);
+                }
+            }
             None => {}
         }
     }
@@ -67,6 +72,12 @@ impl Plugin {
                 if let Some(side) = &mut self.sls {
                     let (leg, mut books) = side.with(&mut self.journal);
                     leg.refused(leaving, now, &mut self.jitter, &mut books);
+                }
+                return;
+            }
+            Some(Leaving::Keys(id)) => {
+                if let Some(side) = &mut self.sign {
+                    side.refused(id, now);
                 }
                 return;
             }
@@ -85,6 +96,13 @@ impl Plugin {
     /// What is to be done next. In Envoy the copies come first, because only they may leave at once; on nginx, which
     /// bears one call at a time, the legs take turns.
     pub(super) fn step(&mut self, now: Moment) -> Step {
+        if let Some(side) = self
+            .sign
+            .as_mut()
+            .filter(|_| self.callback == Callback::Tick)
+        {
+            return side.step(now.steady);
+        }
         let first = match (self.config.host, &self.sls) {
             (HostKind::Nginx, Some(_)) => self.turn,
             _ => Leg::Rum,
@@ -97,7 +115,7 @@ impl Plugin {
         };
         let second = match first {
             Leg::Rum => Leg::Sls,
-            Leg::Sls => Leg::Rum,
+            Leg::Sls | Leg::Sign => Leg::Rum,
         };
         for (leg, other) in [(first, second), (second, first)] {
             match self.step_of(leg, now, open) {
@@ -116,6 +134,7 @@ impl Plugin {
         match leg {
             Leg::Rum => self.step_of_rum(now.steady, open),
             Leg::Sls => self.step_of_sls(now, open),
+            Leg::Sign => Step::Idle,
         }
     }
 
@@ -137,6 +156,7 @@ impl Plugin {
                 let leg: &leg::Leg = leg;
                 return leg.call(leaving, &mut books).map(Effect::Dispatch);
             }
+            Leaving::Keys(_) => return Some(Effect::Dispatch(self.sign.as_ref()?.call())),
         };
         let entry = self.outbox.get(id)?;
         let rum = self.config.rum.as_ref()?;

@@ -8,7 +8,8 @@ use crate::delivery::verdict::Verdict;
 use crate::effect::Level;
 use crate::exchange::Copy;
 use crate::journal::{Journal, Topic};
-use crate::outcome::SkipReason;
+use crate::outcome::{DenyReason, SkipReason};
+use crate::sls::write_request::Denial;
 
 pub(super) fn skipped(journal: &mut Journal, reason: SkipReason, project: Option<u64>) {
     let (topic, text) = match reason {
@@ -70,6 +71,50 @@ pub(super) fn expired(journal: &mut Journal, entry: &Entry<Copy>, max_age_ms: u6
     journal.note(Topic::Expired, Level::Error, || {
         let (project, attempts) = (entry.group, entry.attempts);
         format!("a copy of project {project} is older than retry.max_age_ms ({max_age_ms}), given up after {attempts} attempts")
+    });
+}
+
+/// Mode `sign`: answered by us. The denial's text holds nothing of the client's.
+pub(super) fn denied(journal: &mut Journal, denial: &Denial) {
+    let level = match denial.reason {
+        DenyReason::Forbidden | DenyReason::Malformed | DenyReason::TooLarge => Level::Warn,
+        DenyReason::NoRoom | DenyReason::NoCredential | DenyReason::Host => Level::Error,
+    };
+    journal.note(Topic::SignDenied(denial.reason), level, || {
+        let (status, code, message) = (denial.status, denial.code, &denial.message);
+        let hint = match denial.reason {
+            DenyReason::NoRoom => " (limits.max_pending_bytes)",
+            DenyReason::NoCredential => {
+                " (sls.credential.ecs_ram_role: the metadata service has not given one)"
+            }
+            _ => "",
+        };
+        format!("sign: a request is answered with {status} {code}: {message}{hint}")
+    });
+}
+
+pub(super) fn answered_unasked(journal: &mut Journal, status: u16) {
+    journal.note(Topic::SignUnasked, Level::Warn, || {
+        format!("sign: the proxy answered {status} while a body was still being collected (413: per_connection_buffer_limit_bytes is below limits.max_body_bytes)")
+    });
+}
+
+pub(super) fn never_fed(journal: &mut Journal) {
+    journal.note(Topic::SignNeverFed, Level::Warn, || {
+        "sign: a request ended before any of its body was seen; if all do, the filter lacks allow_on_headers_stop_iteration: true".to_owned()
+    });
+}
+
+pub(super) fn clock_corrected(journal: &mut Journal, offset_ms: i64) {
+    journal.note(Topic::SignClock, Level::Warn, || {
+        let seconds = offset_ms / 1_000;
+        format!("sign: SLS says that this machine's clock is off by {seconds} s: from now on requests are signed with its time")
+    });
+}
+
+pub(super) fn key_refused(journal: &mut Journal) {
+    journal.note(Topic::SignKey, Level::Error, || {
+        "sign: SLS does not accept the credential or the signature (status 401): sls.credential, sls.region, or a proxy that rewrites headers".to_owned()
     });
 }
 

@@ -194,7 +194,7 @@ impl Plugin {
     }
 
     /// Something was counted in a request callback: a tick must come, unless one is on its way.
-    fn publish_soon(&mut self) {
+    pub(super) fn publish_soon(&mut self) {
         let missing = self.is_pressing() && !self.publishing_soon;
         if missing && self.config.host == HostKind::Envoy {
             self.stage = Stage::Settling;

@@ -1,7 +1,7 @@
 //! The end of a callback: whether the drain is over, what is published, and when the next tick is due.
 
 use super::books::Gauges;
-use super::{Callback, Life, PUBLISH_MS, Plugin, Stage};
+use super::{Callback, Life, PUBLISH_MS, Plugin, Stage, signing};
 use crate::effect::{Effect, Level};
 use crate::metric::Metric;
 use crate::time::{Millis, Moment};
@@ -17,8 +17,10 @@ impl Plugin {
             self.publish(now);
         }
         let side = self.sls.as_deref();
+        let sign = self.sign.as_deref();
         let stale = self.book.is_stale(self.gauges())
-            || side.is_some_and(|side| side.book.is_stale(side.gauges()));
+            || side.is_some_and(|side| side.book.is_stale(side.gauges()))
+            || sign.is_some_and(|sign| sign.book.is_stale(sign.gauges()));
         let unpublished = (stale || self.is_pressing()).then(|| self.publish_due(now));
         self.publishing_soon = unpublished.is_some();
         let drained = match self.life {
@@ -28,7 +30,8 @@ impl Plugin {
         let (steady, wall) = (now, self.wall);
         let moment = Moment { steady, wall };
         let logs = self.sls.as_deref().and_then(|side| side.leg.due(moment));
-        let due = [self.outbox.due(now), logs, drained, unpublished];
+        let keys = self.sign.as_deref().and_then(signing::Side::due);
+        let due = [self.outbox.due(now), logs, keys, drained, unpublished];
         let due = due.into_iter().flatten().min();
         let period = match callback {
             Callback::Request => due.and_then(|due| self.ticker.hurry(now, due)),
@@ -94,6 +97,10 @@ impl Plugin {
             let gauges = side.gauges();
             side.book.publish(host, gauges, &mut self.effects);
         }
+        if let Some(side) = &mut self.sign {
+            let gauges = side.gauges();
+            side.book.publish(host, gauges, &mut self.effects);
+        }
         let effects = &mut self.effects;
         let last = self.life == Life::Over;
         self.journal.flush(now, last, |level, line| {
@@ -108,11 +115,17 @@ impl Plugin {
 
     pub(super) fn is_pressing(&self) -> bool {
         let side = self.sls.as_deref();
-        self.book.ledger.is_pressing() || side.is_some_and(|side| side.book.ledger.is_pressing())
+        let sign = self.sign.as_deref();
+        self.book.ledger.is_pressing()
+            || side.is_some_and(|side| side.book.ledger.is_pressing())
+            || sign.is_some_and(|sign| sign.book.ledger.is_pressing())
     }
 
     fn is_idle(&self) -> bool {
         let side = self.sls.as_deref();
-        self.outbox.is_empty() && side.is_none_or(|side| side.leg.is_idle())
+        let sign = self.sign.as_deref();
+        self.outbox.is_empty()
+            && side.is_none_or(|side| side.leg.is_idle())
+            && sign.is_none_or(signing::Side::is_idle)
     }
 }

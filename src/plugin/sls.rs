@@ -5,7 +5,8 @@ use super::{Callback, Leaving, Plugin, Stage, Step};
 use crate::config::HostKind;
 use crate::journal::Journal;
 use crate::metric::Leg;
-use crate::sls::leg::{self, Answer, Books};
+use crate::sls::keys::Answer;
+use crate::sls::leg::{self, Books};
 use crate::time::{Millis, Moment};
 
 /// The leg with its books.
@@ -39,17 +40,23 @@ impl Side {
 }
 
 impl Plugin {
-    /// Root callback: how much of the body of this answer is to be read, if it is one for the SLS leg, whose answers go
-    /// to [`answered`](Self::answered).
+    /// Root callback: how much of the body of this answer is to be read, if it is one for the SLS leg or for a key, whose
+    /// answers go to [`answered`](Self::answered).
     #[must_use]
     pub fn answer_bytes(&self, token: u32, status: Option<u16>) -> Option<usize> {
+        if let Some(side) = &self.sign {
+            return side.answer_bytes(token);
+        }
         let leg = &self.sls.as_ref()?.leg;
         leg.waits_for(token).then(|| leg.body_bytes(token, status))
     }
 
-    /// Root callback: a call of the SLS leg has ended.
+    /// Root callback: a call of the SLS leg, or for a key, has ended.
     pub fn answered(&mut self, token: u32, answer: &Answer<'_>, now: Millis) {
         let now = self.moment(now);
+        if let Some(side) = &mut self.sign {
+            side.answered(token, answer, now);
+        }
         if let Some(side) = &mut self.sls {
             let (leg, mut books) = side.with(&mut self.journal);
             leg.answered(token, answer, now, &mut self.jitter, &mut books);

@@ -46,6 +46,11 @@ pub fn hex_lower(bytes: &[u8]) -> String {
     hex(bytes, LOWER)
 }
 
+/// Upper-case hex.
+pub(super) fn hex_upper(bytes: &[u8]) -> String {
+    hex(bytes, UPPER)
+}
+
 /// Appends `%XX` with upper-case digits.
 pub(super) fn push_percent(out: &mut String, byte: u8) {
     out.push('%');

@@ -20,14 +20,13 @@ mod outlet;
 
 use super::batch::{Batch, Batcher};
 use super::clock::Clock;
-use super::credential::Credentials;
 use super::intake::{Envelope, Intake};
-use super::metadata::RamRole;
+use super::keys::{GRACE_MS, Keys};
 use super::reader::{self, Outcome, Rules};
 use super::record::Options;
 use super::report;
 use super::scrub::Scrubber;
-use crate::config::{CredentialSource, Sls};
+use crate::config::Sls;
 use crate::delivery::outbox::{Id, Outbox, Policy};
 use crate::journal::Journal;
 use crate::metric::{Ledger, Metric};
@@ -42,8 +41,6 @@ const WORK_BYTES: usize = 262_144;
 const OVERHEAD: usize = 512;
 /// Every batch goes to the one destination, so a hold is for all of them.
 const GROUP: u64 = 0;
-/// After a call's timeout, how long the host may take to say so.
-const GRACE_MS: u64 = 2_000;
 
 /// Where the leg counts and writes.
 #[derive(Debug)]
@@ -74,24 +71,6 @@ pub enum Step {
     Idle,
 }
 
-/// A request for a credential that is out.
-#[derive(Clone, Copy, Debug)]
-struct Lookup {
-    token: u32,
-    id: u32,
-    deadline: Millis,
-}
-
-/// What an answer says, for the calls of this leg.
-pub struct Answer<'a> {
-    /// `:status`; without it there was no answer.
-    pub status: Option<u16>,
-    /// Looks a header up by its lower-case name.
-    pub header: &'a dyn Fn(&str) -> Option<String>,
-    /// The body, or its beginning.
-    pub body: &'a [u8],
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Leg {
@@ -104,12 +83,10 @@ pub struct Leg {
     outbox: Outbox<Batch>,
     /// By how much the clock was corrected when a call was signed.
     signed: BTreeMap<Id, i64>,
-    credentials: Credentials,
-    metadata_upstream: String,
-    lookup: Option<Lookup>,
+    keys: Keys,
     clock: Clock,
     scrubber: Option<Scrubber>,
-    /// Of the call that is leaving.
+    /// Of the write that is leaving.
     headers: HeaderList,
     draining: bool,
     /// The last answer told to hold back: one write at a time, until one is taken.
@@ -126,15 +103,6 @@ impl Leg {
         max_decoded_bytes: usize,
         random: u64,
     ) -> Self {
-        let (credentials, metadata_upstream) = match config.credential.clone() {
-            CredentialSource::Literal(credential) => {
-                (Credentials::Literal(credential), String::new())
-            }
-            CredentialSource::EcsRamRole { role, upstream } => (
-                Credentials::RamRole(Box::new(RamRole::new(role, random))),
-                upstream,
-            ),
-        };
         let policy = Policy {
             max_bytes,
             max_in_flight,
@@ -153,9 +121,7 @@ impl Leg {
             batcher: Batcher::new(config.batch.within(max_bytes / 4), config.compression),
             outbox: Outbox::new(policy),
             signed: BTreeMap::new(),
-            credentials,
-            metadata_upstream,
-            lookup: None,
+            keys: Keys::new(config.credential.clone(), random),
             clock: Clock::default(),
             scrubber: config.scrub.then(|| Scrubber::new(&config.scrub_keys)),
             headers: HeaderList::default(),
@@ -208,7 +174,7 @@ impl Leg {
     /// Whether a call of either kind is out: nginx bears only one.
     #[must_use]
     pub fn has_call(&self, now: Millis) -> bool {
-        self.outbox.in_flight() > 0 || self.lookup.is_some_and(|lookup| now < lookup.deadline)
+        self.outbox.in_flight() > 0 || self.keys.has_call(now)
     }
 
     /// An envelope is complete. `reserved` are bytes of the budget that the caller needs.
@@ -325,7 +291,7 @@ impl Leg {
             true => self.outbox.due(now),
             false => self.outbox.due_closed(),
         };
-        let lookup = self.credentials.wake_at().map(Millis);
+        let lookup = self.keys.wake_at();
         let due = [unread, batch, outbox, lookup].into_iter().flatten().min();
         due.map(|due| due.max(soon))
     }

@@ -2,8 +2,8 @@
 //!
 //! The path of a log: [`record`] (with [`scrub`]) makes it from an item -> [`batch::Batcher::push`] ([`repair`] makes it acceptable, [`log_group`] lays it out) ->
 //! [`batch::Batch`] (sealed and compressed, see [`compress`]) -> [`put_logs::build`] ([`canonical`], [`sign`]) ->
-//! the target -> [`response::classify`] -> done, retry, [`divide`], refresh ([`credential`], [`metadata`]) or drop.
-//! Mode `sign` is a path of its own: [`write_request`].
+//! the target -> [`response::classify`] -> done, retry, [`divide`], refresh ([`keys`], [`credential`], [`metadata`]) or drop.
+//! Mode `sign` is a path of its own: [`wire_digest`] while the body comes, [`write_request`] when it is complete.
 //!
 //! [`leg`] drives all of it: from an envelope in the [`intake`] to an outcome for each log.
 //!
@@ -21,6 +21,7 @@ pub mod divide;
 pub mod headers;
 pub mod intake;
 mod json_string;
+pub mod keys;
 pub mod leg;
 pub mod log_group;
 pub mod metadata;
@@ -34,4 +35,5 @@ mod report;
 pub mod response;
 pub mod scrub;
 pub mod sign;
+pub mod wire_digest;
 pub mod write_request;

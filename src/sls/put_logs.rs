@@ -12,6 +12,7 @@ use super::headers::Headers;
 use super::log_group::Trailer;
 use super::names::{self, NameError};
 use super::sign::{self, Signature};
+use super::wire_digest::WireDigest;
 
 /// The version of the API, for `x-log-apiversion`.
 pub const API_VERSION: &str = "0.6.0";
@@ -121,7 +122,8 @@ pub fn build<'a>(
         params: &[],
         headers: &signed,
     };
-    let added = sign::sign(signature, credential, now_ms, &parts, body.wire());
+    let digest = WireDigest::of(signature, body.wire());
+    let added = sign::sign(signature, credential, now_ms, &parts, &digest);
     headers.append(added);
     Request {
         method: "POST",

@@ -12,6 +12,7 @@
 use super::canonical::{self, Parts};
 use super::credential::Credential;
 use super::headers::Headers;
+use super::wire_digest::WireDigest;
 use super::{date, digest};
 
 /// The headers that signing adds or replaces, of both versions.
@@ -38,13 +39,13 @@ pub enum Signature {
 }
 
 /// Signs a request at `now_ms` (corrected time, see [`super::clock`]) and returns the headers to add to it.
-/// `parts.headers` holds none of those yet. `wire` is the body as sent.
+/// `parts.headers` holds none of those yet. `body` is the digest of the body as sent, made for this `signature`.
 pub fn sign(
     signature: &Signature,
     credential: &Credential,
     now_ms: u64,
     parts: &Parts<'_>,
-    wire: &[u8],
+    body: &WireDigest,
 ) -> Headers {
     let mut added = Headers::new();
     if *signature == Signature::V1 {
@@ -56,8 +57,8 @@ pub fn sign(
     let authorization = match signature {
         Signature::V1 => {
             let date = date::http(now_ms);
-            if !wire.is_empty() {
-                added.push("content-md5", digest::content_md5(wire));
+            if !body.is_empty() {
+                added.push("content-md5", body.hex());
             }
             added.push("date", date.as_str());
             added.push("x-log-date", date);
@@ -66,7 +67,7 @@ pub fn sign(
         }
         Signature::V4 { region } => {
             let date = date::basic(now_ms);
-            added.push("x-log-content-sha256", digest::sha256_hex(wire));
+            added.push("x-log-content-sha256", body.hex());
             added.push("x-log-date", date.as_str());
             let request = with_added(parts, &added, canonical::v4_canonical_request);
             let scope = canonical::v4_scope(&date, region);
@@ -140,7 +141,13 @@ mod tests {
             region: "cn-hangzhou".to_owned(),
         };
 
-        let signed = sign(&Signature::V1, &sts, NOW, &parts, b"body");
+        let signed = sign(
+            &Signature::V1,
+            &sts,
+            NOW,
+            &parts,
+            &WireDigest::of(&Signature::V1, b"body"),
+        );
         let expected = [
             "x-log-signaturemethod",
             "x-acs-security-token",
@@ -151,7 +158,13 @@ mod tests {
         ];
         assert_eq!(names(&signed), expected);
         assert_eq!(signed.get("date"), signed.get("x-log-date"));
-        let signed = sign(&Signature::V1, &plain, NOW, &parts, b"");
+        let signed = sign(
+            &Signature::V1,
+            &plain,
+            NOW,
+            &parts,
+            &WireDigest::of(&Signature::V1, b""),
+        );
         assert_eq!(
             names(&signed),
             [
@@ -161,7 +174,7 @@ mod tests {
                 "authorization"
             ]
         );
-        let signed = sign(&v4, &sts, NOW, &parts, b"");
+        let signed = sign(&v4, &sts, NOW, &parts, &WireDigest::of(&v4, b""));
         assert_eq!(
             names(&signed),
             [
@@ -195,8 +208,9 @@ mod tests {
                 region: "cn-hangzhou".to_owned(),
             },
         ] {
-            let first = sign(&signature, &key, NOW, &parts, b"x");
-            let later = sign(&signature, &key, NOW + 1_000, &parts, b"x");
+            let body = WireDigest::of(&signature, b"x");
+            let first = sign(&signature, &key, NOW, &parts, &body);
+            let later = sign(&signature, &key, NOW + 1_000, &parts, &body);
             assert_ne!(first.get("authorization"), later.get("authorization"));
             assert_ne!(first.get("x-log-date"), later.get("x-log-date"));
         }

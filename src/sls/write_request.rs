@@ -5,17 +5,22 @@
 //! replaced. The answer to anything else has the shape of SLS's own errors: JSON, and `x-log-requestid`
 //! (protocols/SLS.md, sections 1, 3, 4, 7).
 //!
-//! [`admit`] judges what is known before the body, [`sign`] everything (it repeats the first judgement). The body
-//! itself is not touched; nor is any header that is neither signed nor named here.
+//! [`admit`] judges what is known before the body, [`sign`] everything (it repeats the first judgement) and gives the
+//! headers as they are to go on: all of them at once, so that a request is never half changed. The body itself is not
+//! touched; nor is any header that is neither signed nor named here.
 
 use std::borrow::Cow;
 
 use super::canonical::Parts;
 use super::credential::Credential;
 use super::headers::Headers;
+use super::json_string::escape;
 use super::put_logs::API_VERSION;
 use super::sign::{OWN_HEADERS, Signature};
-use super::{date, digest, query, sign as signer};
+use super::wire_digest::WireDigest;
+use super::{query, sign as signer};
+use crate::mirror::header_list::HeaderList;
+use crate::outcome::DenyReason;
 
 /// The parameters of a write: route's hash key, ingest processor, sequence id.
 const PARAMS: [&str; 3] = ["key", "processor", "seqid"];
@@ -40,26 +45,17 @@ pub struct Incoming<'a> {
     pub method: &'a str,
     /// Path and query as received.
     pub target: &'a str,
-    /// All headers; pseudo headers (`:path`) are ignored.
+    /// All headers, pseudo headers (`:path`) first.
     pub headers: &'a [(&'a str, &'a [u8])],
-    /// The whole body.
-    pub body: &'a [u8],
-}
-
-/// What to change in the headers of an allowed request. Its path, query and body stay.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edits {
-    /// The new `Host` (`:authority`).
-    pub host: String,
-    /// Names to remove, as they were received.
-    pub remove: Vec<String>,
-    /// Headers to set, replacing what is there under these names.
-    pub set: Headers,
+    /// Of the whole body, made for [`Rules::signature`].
+    pub body: &'a WireDigest,
 }
 
 /// The answer to a request that does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
+    /// What it is counted as.
+    pub reason: DenyReason,
     /// The status.
     pub status: u16,
     /// `errorCode`.
@@ -69,8 +65,20 @@ pub struct Denial {
 }
 
 impl Denial {
-    fn new(status: u16, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    /// A denial; the status goes with the reason.
+    pub fn new(
+        reason: DenyReason,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let status = match reason {
+            DenyReason::Forbidden => 403,
+            DenyReason::Malformed => 400,
+            DenyReason::TooLarge => 413,
+            DenyReason::NoRoom | DenyReason::NoCredential | DenyReason::Host => 503,
+        };
         Self {
+            reason,
             status,
             code,
             message: message.into(),
@@ -78,7 +86,23 @@ impl Denial {
     }
 
     fn forbidden(message: &'static str) -> Self {
-        Self::new(403, "Forbidden", message)
+        Self::new(DenyReason::Forbidden, "Forbidden", message)
+    }
+
+    /// A request that cannot be signed for sure.
+    pub fn malformed(code: &'static str, message: &'static str) -> Self {
+        Self::new(DenyReason::Malformed, code, message)
+    }
+
+    /// 503 with the code at which SLS's own SDKs try again.
+    pub fn busy(reason: DenyReason, message: &'static str) -> Self {
+        Self::new(reason, "ServerBusy", message)
+    }
+
+    /// There is no credential.
+    pub fn no_credential() -> Self {
+        let message = "there is no credential to sign with yet, retry later";
+        Self::busy(DenyReason::NoCredential, message)
     }
 
     /// The headers of the answer. For `request_id` see [`request_id`].
@@ -91,7 +115,8 @@ impl Denial {
 
     /// The body of the answer.
     pub fn body(&self) -> String {
-        serde_json::json!({ "errorCode": self.code, "errorMessage": self.message }).to_string()
+        let (code, message) = (escape(self.code), escape(&self.message));
+        format!(r#"{{"errorCode":{code},"errorMessage":{message}}}"#)
     }
 }
 
@@ -128,8 +153,7 @@ pub fn admit(
         ));
     }
     let Some(params) = query::parse(query.unwrap_or_default()) else {
-        return Err(Denial::new(
-            400,
+        return Err(Denial::malformed(
             "ParameterInvalid",
             "the query is not percent-encoded UTF-8",
         ));
@@ -148,8 +172,7 @@ pub fn admit(
             .iter()
             .any(|(key, value)| key == "key" && !value.is_empty())
     {
-        return Err(Denial::new(
-            400,
+        return Err(Denial::malformed(
             "MissingParameter",
             "shards/route needs the parameter key",
         ));
@@ -165,32 +188,27 @@ pub fn admit(
 /// The answer to a body of more than `rules.max_body_bytes`.
 pub fn too_large(rules: &Rules) -> Denial {
     Denial::new(
-        413,
+        DenyReason::TooLarge,
         "PostBodyTooLarge",
         format!("body must not exceed {} bytes", rules.max_body_bytes),
     )
 }
 
-/// Judges the whole request and signs it at `now_ms` (corrected time). `credential` is `None` while there is none.
+/// Judges the whole request and signs it at `now_ms` (corrected time): gives its headers as they are to go on.
+/// `credential` is `None` while there is none.
 pub fn sign(
     rules: &Rules,
     incoming: &Incoming<'_>,
     credential: Option<&Credential>,
     now_ms: u64,
-) -> Result<Edits, Denial> {
+) -> Result<HeaderList, Denial> {
     admit(
         rules,
         incoming.method,
         incoming.target,
-        u64::try_from(incoming.body.len()).ok(),
+        Some(incoming.body.len()),
     )?;
-    let Some(credential) = credential else {
-        return Err(Denial::new(
-            503,
-            "ServerBusy",
-            "there is no credential to sign with yet, retry later",
-        ));
-    };
+    let credential = credential.ok_or_else(Denial::no_credential)?;
     let read = Read::new(incoming.headers)?;
     let mut set = Headers::new();
     if !read.has("x-log-apiversion") {
@@ -198,29 +216,18 @@ pub fn sign(
     }
     if !read.has("x-log-bodyrawsize") {
         if read.has("x-log-compresstype") {
-            return Err(Denial::new(
-                400,
+            return Err(Denial::malformed(
                 "MissingBodyRawSize",
                 "a compressed body needs x-log-bodyrawsize",
             ));
         }
         set.push("x-log-bodyrawsize", incoming.body.len().to_string());
     }
-    // What the other version signs with must not stay as it was: SLS would find it wrong, or unsigned.
-    match rules.signature {
-        Signature::V1 if read.has("x-log-content-sha256") => {
-            set.push("x-log-content-sha256", digest::sha256_hex(incoming.body));
-        }
-        Signature::V4 { .. } if read.has("x-log-signaturemethod") => {
-            set.push("x-log-signaturemethod", "hmac-sha256")
-        }
-        _ => {}
-    }
     let (path, query) = query::split(incoming.target);
     let params = query::parse(query.unwrap_or_default()).unwrap_or_default();
     let headers = [("host", rules.host.as_str())]
         .into_iter()
-        .chain(read.kept.iter().copied())
+        .chain(read.signed.iter().copied())
         .chain(set.iter());
     let headers: Vec<(&str, &str)> = headers.collect();
     let parts = Parts {
@@ -231,80 +238,78 @@ pub fn sign(
     };
     let added = signer::sign(&rules.signature, credential, now_ms, &parts, incoming.body);
     set.append(added);
-    // Neither is signed by v4; a stale one would still contradict the rest.
-    if rules.signature != Signature::V1 {
-        if read.has("date") {
-            set.push("date", date::http(now_ms));
-        }
-        if read.has("content-md5") {
-            set.push("content-md5", digest::content_md5(incoming.body));
-        }
-    }
     if !read.has("content-length") {
+        // The body is complete: no need to send it in chunks.
         set.push("content-length", incoming.body.len().to_string());
     }
-    let replaced = |name: &&str| set.get(&name.to_ascii_lowercase()).is_some();
-    let remove = read
-        .stale
-        .iter()
-        .filter(|name| !replaced(name))
-        .map(|name| (*name).to_owned())
-        .collect();
-    Ok(Edits {
-        host: rules.host.clone(),
-        remove,
-        set,
-    })
+    let count = incoming.headers.len().saturating_add(set.len());
+    let mut list = HeaderList::with_capacity(count, 2_048);
+    list.push(b":authority", &[rules.host.as_bytes()]);
+    for (name, value) in read.kept {
+        list.push(name.as_bytes(), &[value]);
+    }
+    for (name, value) in set.iter() {
+        list.push(name.as_bytes(), &[value.as_bytes()]);
+    }
+    Ok(list)
 }
 
-/// The incoming headers, sorted into those that stay and are signed, and those that do not stay.
+/// The incoming headers without those that do not stay.
 struct Read<'a> {
-    kept: Vec<(&'a str, &'a str)>,
-    stale: Vec<&'a str>,
-    names: Vec<String>,
+    kept: Vec<(&'a str, &'a [u8])>,
+    /// Those of them that are signed.
+    signed: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Read<'a> {
     fn new(headers: &[(&'a str, &'a [u8])]) -> Result<Self, Denial> {
         let mut read = Self {
-            kept: Vec::new(),
-            stale: Vec::new(),
-            names: Vec::new(),
+            kept: Vec::with_capacity(headers.len()),
+            signed: Vec::with_capacity(8),
         };
-        for (name, value) in headers {
-            let lower = name.to_ascii_lowercase();
-            let stale = OWN_HEADERS.contains(&lower.as_str())
-                || lower.starts_with("x-acs-")
-                // SDKs disagree whether these are signed.
-                || lower.starts_with("x-log-meta-")
-                || lower == "transfer-encoding";
-            if stale {
-                read.stale.push(name);
-            } else if lower == "content-type" || lower.starts_with("x-log-") {
-                if read.has(&lower) {
-                    return Err(Denial::new(
-                        400,
-                        "ParameterInvalid",
-                        "a signed header is there twice",
-                    ));
+        for (name, value) in headers.iter().filter(|(name, _)| !is_stale(name)) {
+            if is(name, "content-type") || has_prefix(name, "x-log-") {
+                if read.has(name) {
+                    let message = "a signed header is there twice";
+                    return Err(Denial::malformed("ParameterInvalid", message));
                 }
                 let Ok(value) = std::str::from_utf8(value) else {
-                    return Err(Denial::new(
-                        400,
-                        "ParameterInvalid",
-                        "a signed header is not UTF-8",
-                    ));
+                    let message = "a signed header is not UTF-8";
+                    return Err(Denial::malformed("ParameterInvalid", message));
                 };
-                read.kept.push((name, value));
+                read.signed.push((name, value));
             }
-            read.names.push(lower);
+            read.kept.push((name, value));
         }
         Ok(read)
     }
 
-    fn has(&self, lower: &str) -> bool {
-        self.names.iter().any(|name| name == lower)
+    fn has(&self, name: &str) -> bool {
+        self.kept.iter().any(|(own, _)| is(own, name))
     }
+}
+
+/// What the client believed to know, of whichever version: we know it better, or it must not be there.
+fn is_stale(name: &str) -> bool {
+    let named = |names: &[&str]| names.iter().any(|own| is(name, own));
+    named(&OWN_HEADERS)
+        || named(&["host", ":authority", "transfer-encoding"])
+        || has_prefix(name, "x-acs-")
+        // SDKs disagree whether these are signed.
+        || has_prefix(name, "x-log-meta-")
+}
+
+// Short names, compared often: the unrolled comparison in each place would cost the module kilobytes and gain nothing.
+#[inline(never)]
+fn is(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
+}
+
+#[inline(never)]
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.as_bytes()
+        .get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 #[cfg(test)]

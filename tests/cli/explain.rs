@@ -236,3 +236,43 @@ fn the_key_of_a_ram_role_is_not_asked_for() {
     );
     assert!(ran.out.contains("none was given"), "{ran:?}");
 }
+
+#[test]
+fn a_write_in_mode_sign_is_shown_signed_or_answered() {
+    let explain = |target: &str, more: &[&str]| {
+        let mut args = vec!["explain", "--env", "SLS_ACCESS_KEY_ID=LTAIhidden"];
+        args.extend([
+            "--env",
+            "SLS_ACCESS_KEY_SECRET=hunter2",
+            "envoy/sign.yaml",
+            "POST",
+            target,
+        ]);
+        args.extend(more);
+        let ran = run(&args);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(
+            !ran.out.contains("LTAIhidden") && !ran.out.contains("hunter2"),
+            "{ran:?}"
+        );
+        ran.out
+    };
+    let out = explain(
+        "/logstores/app-log",
+        &["-d", "body", "-H", "Authorization: LOG theirs"],
+    );
+    for line in [
+        "goes on to the proxy's route, signed:",
+        ":authority: my-log-project.cn-hangzhou.log.aliyuncs.com",
+        ":path: /logstores/app-log",
+        "x-log-bodyrawsize: 4",
+        "authorization: (hidden)",
+        "body: 4 bytes as received",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert!(!out.contains("theirs"), "{out}");
+    let out = explain("/logstores/other", &[]);
+    assert!(out.contains("answered here: 403 Forbidden: "), "{out}");
+    assert!(out.contains("(counted as sign.denied.forbidden)"), "{out}");
+}

@@ -181,6 +181,19 @@ impl Host {
         Ok(())
     }
 
+    /// The exchange of an open stream, as far as it has come.
+    pub fn so_far(&self, id: ContextId) -> Exchange {
+        let streams = &self.state().streams;
+        let stream = streams
+            .get(&id)
+            .unwrap_or_else(|| panic!("stream {id} is not open"));
+        Exchange {
+            upstream: stream.request.passed.clone(),
+            downstream: stream.response.passed.clone(),
+            ..stream.exchange.clone()
+        }
+    }
+
     /// The stream ends.
     pub fn close(&mut self, id: ContextId) -> Exchange {
         self.try_close(id).unwrap_or_else(|trap| trap.raise())

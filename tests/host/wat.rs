@@ -39,7 +39,7 @@ const CALLBACKS: [(&str, usize, Option<u32>); 18] = [
 ];
 
 /// Imports by their short names.
-const IMPORTS: [(&str, &str); 22] = [
+const IMPORTS: [(&str, &str); 23] = [
     ("proxy_log", "i32 i32 i32"),
     ("proxy_get_log_level", "i32"),
     ("proxy_set_tick_period_milliseconds", "i32"),
@@ -47,6 +47,7 @@ const IMPORTS: [(&str, &str); 22] = [
     ("proxy_get_buffer_bytes", "i32 i32 i32 i32 i32"),
     ("proxy_set_buffer_bytes", "i32 i32 i32 i32 i32"),
     ("proxy_get_header_map_pairs", "i32 i32 i32"),
+    ("proxy_set_header_map_pairs", "i32 i32 i32"),
     ("proxy_get_header_map_value", "i32 i32 i32 i32 i32"),
     ("proxy_add_header_map_value", "i32 i32 i32 i32 i32"),
     ("proxy_replace_header_map_value", "i32 i32 i32 i32 i32"),

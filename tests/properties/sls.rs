@@ -17,6 +17,7 @@ use sentry_edge_mirror::sls::metadata::{RamRole, Reply};
 use sentry_edge_mirror::sls::put_logs::Destination;
 use sentry_edge_mirror::sls::repair::{Log, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write_request::{self, Incoming, Rules};
 use sentry_edge_mirror::sls::{date, query, response};
 
@@ -296,12 +297,12 @@ proptest! {
         let signature = if v4 { Signature::V4 { region: "cn-hangzhou".to_owned() } } else { Signature::V1 };
         let rules = Rules { logstores: vec!["app-log".to_owned()], max_body_bytes: 10, host: "a.b".to_owned(), signature };
         let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-        let incoming = Incoming { method: &method, target: &target, headers: &headers, body: b"x" };
+        let incoming = Incoming { method: &method, target: &target, headers: &headers, body: &WireDigest::of(&rules.signature, b"x") };
         let key = Credential::new("id", "secret", None).unwrap();
         match write_request::sign(&rules, &incoming, Some(&key), now) {
-            Ok(edits) => {
+            Ok(sent) => {
                 prop_assert!(target.starts_with("/logstores/app-log") && method == "POST");
-                prop_assert!(edits.set.get("authorization").is_some());
+                prop_assert!(sent.get(b"authorization").is_some());
             }
             Err(denial) => prop_assert!(serde_json::from_str::<serde_json::Value>(&denial.body()).is_ok()),
         }

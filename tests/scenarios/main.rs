@@ -1,7 +1,7 @@
 //! What becomes of traffic: scenarios that run on the core natively and on the compiled module, as Envoy and as nginx
 //! would run it.
 //!
-//! `edge` is what a scenario may do, `native` and `module` do it; the other files are the scenarios, by subject. They
+//! `edge` is what a scenario may do, `native` and `module` do it, `gate` is the same for mode `sign`; the other files are the scenarios, by subject. They
 //! assert what was sent and what was counted, never log text. Every scenario ends with the books being checked.
 
 // A test says what is wrong by panicking, and its arithmetic is on small numbers that it chose itself.
@@ -19,6 +19,7 @@
 mod host;
 
 mod edge;
+mod gate;
 mod module;
 mod native;
 
@@ -30,6 +31,7 @@ mod limits;
 mod module_only;
 mod nginx;
 mod routing;
+mod sign;
 mod sls;
 mod sls_answers;
 mod sls_credential;

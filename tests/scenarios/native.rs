@@ -8,14 +8,15 @@ use sentry_edge_mirror::exchange::Exchange;
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply as Answer;
 use sentry_edge_mirror::plugin::Plugin;
-use sentry_edge_mirror::sls::leg::Answer as LogAnswer;
+use sentry_edge_mirror::sls::keys::Answer as LogAnswer;
 use sentry_edge_mirror::time::Millis;
 use std::collections::BTreeMap;
 
 pub struct Native {
     profile: Profile,
-    plugin: Plugin,
-    now: Millis,
+    pub plugin: Plugin,
+    pub now: Millis,
+    pub logs: Vec<String>,
     /// Period and next tick.
     tick: Option<(u64, Millis)>,
     streams: BTreeMap<u32, Option<Box<Exchange>>>,
@@ -34,7 +35,7 @@ impl Native {
     }
 
     /// The end of a request callback.
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         if self.plugin.has_effects() {
             self.carry_out();
         }
@@ -74,7 +75,8 @@ impl Native {
                     self.metrics
                         .insert(metric.name(), i64::try_from(value).unwrap());
                 }
-                Effect::Latency(..) | Effect::Log(..) => {}
+                Effect::Latency(..) => {}
+                Effect::Log(_, line) => self.logs.push(line),
                 Effect::SetTick(ms) => period = Some(ms),
                 Effect::Done => self.gone = true,
             }
@@ -115,6 +117,7 @@ impl Edge for Native {
             profile,
             plugin,
             now: Millis(1_767_225_600_000),
+            logs: Vec::new(),
             tick: None,
             streams: BTreeMap::new(),
             next_stream: 0,

@@ -1,7 +1,7 @@
 //! What answers mean: every decision of [`response`] ends here in a verdict, and every log in an outcome.
 
 use super::outlet::Outlet;
-use super::{Answer, Books, Leg};
+use super::{Books, Leg};
 use crate::delivery::backoff::Jitter;
 use crate::delivery::outbox::{Id, Settled};
 use crate::delivery::verdict::Verdict;
@@ -9,6 +9,7 @@ use crate::metric::Metric;
 use crate::sls::batch::Batch;
 use crate::sls::clock::Learned;
 use crate::sls::divide::Divided;
+use crate::sls::keys::Answer;
 use crate::sls::response::{self, Decision, Pace, Reason};
 use crate::sls::{metadata, report};
 use crate::time::{Millis, Moment};
@@ -17,7 +18,7 @@ impl Leg {
     /// Whether the leg waits for this answer.
     #[must_use]
     pub fn waits_for(&self, token: u32) -> bool {
-        self.outbox.call(token).is_some() || self.lookup.is_some_and(|lookup| lookup.token == token)
+        self.outbox.call(token).is_some() || self.keys.waits_for(token)
     }
 
     /// How much of an answer's body is worth reading: nothing of an ordinary success.
@@ -46,22 +47,7 @@ impl Leg {
             let status = answer.status.unwrap_or_default();
             return self.settle(id, decision, status, now, jitter, books);
         }
-        let Some(lookup) = self.lookup.take_if(|lookup| lookup.token == token) else {
-            return;
-        };
-        match answer.status {
-            Some(status) => {
-                let date = (answer.header)("date");
-                let reply = metadata::Reply {
-                    status,
-                    date: date.as_deref(),
-                    received_ms: now.wall.0,
-                    body: answer.body,
-                };
-                self.credentials.on_reply(now.steady.0, lookup.id, &reply);
-            }
-            None => self.credentials.on_failure(now.steady.0, lookup.id),
-        }
+        self.keys.answered(token, answer, now);
     }
 
     pub(super) fn settle(
@@ -110,7 +96,7 @@ impl Leg {
                 }
             }
             Decision::RefreshCredential => {
-                self.credentials.ask_refresh();
+                self.keys.ask_refresh();
                 hold(Reason::Credential)
             }
             Decision::Split => return self.divide(id, Reason::TooLarge, status, books),

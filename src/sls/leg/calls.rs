@@ -1,20 +1,20 @@
 //! What leaves, and when: the next call, signed at that moment, and whether the host took it.
 
-use super::{Books, GRACE_MS, Leaving, Leg, Lookup, Step};
+use super::{Books, GRACE_MS, Leaving, Leg, Step};
 use crate::delivery::backoff::Jitter;
 use crate::delivery::outbox::{Id, Next};
 use crate::effect::Call;
 use crate::metric::Metric;
 use crate::mirror::header_list::HeaderList;
 use crate::sls::response::{self, Reason};
-use crate::sls::{metadata, put_logs, report};
+use crate::sls::{put_logs, report};
 use crate::time::{Millis, Moment};
 
 impl Leg {
     /// Whether there is a key to sign with, and the target is not being probed already.
     pub(super) fn may_write(&self, now: Millis) -> bool {
         let probed = self.probing && self.outbox.in_flight() > 0;
-        !probed && self.credentials.current(now.0).is_some()
+        !probed && self.keys.current(now).is_some()
     }
 
     /// What is to be done next; a call only if the host has a slot (`open`). To be called until there is nothing.
@@ -26,18 +26,10 @@ impl Leg {
         books: &mut Books<'_>,
     ) -> Step {
         let now = moment.steady;
-        if open && let Some(request) = self.credentials.next_request(now.0) {
-            self.headers = HeaderList::with_capacity(8, 512);
-            self.headers.push(b":method", &[request.method.as_bytes()]);
-            self.headers.push(b":path", &[request.path.as_bytes()]);
-            self.headers
-                .push(b":authority", &[metadata::HOST.as_bytes()]);
-            for (name, value) in request.headers.iter() {
-                self.headers.push(name.as_bytes(), &[value.as_bytes()]);
-            }
-            return Step::Call(Leaving::Metadata(request.id));
+        if open && let Some(id) = self.keys.next_call(now) {
+            return Step::Call(Leaving::Metadata(id));
         }
-        if self.credentials.current(now.0).is_none() && !self.outbox.is_empty() {
+        if self.keys.current(now).is_none() && !self.outbox.is_empty() {
             report::no_credential(books.journal);
         }
         let open = open && self.may_write(now);
@@ -60,7 +52,7 @@ impl Leg {
     /// Signs a write, at every attempt anew.
     fn sign(&mut self, id: Id, now: Moment) {
         let entry = self.outbox.get(id);
-        let credential = self.credentials.current(now.steady.0);
+        let credential = self.keys.current(now.steady);
         let (Some(entry), Some(credential)) = (entry, credential) else {
             return;
         };
@@ -87,15 +79,7 @@ impl Leg {
     pub fn call(&self, leaving: Leaving, books: &mut Books<'_>) -> Option<Call<'_>> {
         let id = match leaving {
             Leaving::Write(id) => id,
-            Leaving::Metadata(_) => {
-                return Some(Call {
-                    upstream: &self.metadata_upstream,
-                    scheme: "http",
-                    headers: &self.headers,
-                    body: &[],
-                    timeout_ms: u32::try_from(metadata::TIMEOUT_MS).unwrap_or(u32::MAX),
-                });
-            }
+            Leaving::Metadata(_) => return Some(self.keys.call()),
         };
         let entry = self.outbox.get(id)?;
         let body = entry.payload.body().wire();
@@ -115,21 +99,14 @@ impl Leg {
 
     /// The host took the call.
     pub fn started(&mut self, leaving: Leaving, token: u32, now: Millis) {
-        self.headers = HeaderList::default();
         match leaving {
             Leaving::Write(id) => {
+                self.headers = HeaderList::default();
                 let timeout = u64::from(self.config.timeout_ms);
                 let deadline = now.after(timeout.saturating_add(GRACE_MS));
                 self.outbox.started(id, token, deadline);
             }
-            Leaving::Metadata(id) => {
-                let deadline = now.after(metadata::TIMEOUT_MS.saturating_add(GRACE_MS));
-                self.lookup = Some(Lookup {
-                    token,
-                    id,
-                    deadline,
-                });
-            }
+            Leaving::Metadata(id) => self.keys.started(id, token, now),
         }
     }
 
@@ -141,14 +118,14 @@ impl Leg {
         jitter: &mut Jitter,
         books: &mut Books<'_>,
     ) {
-        self.headers = HeaderList::default();
         match leaving {
             Leaving::Write(id) => {
+                self.headers = HeaderList::default();
                 self.signed.remove(&id);
                 let settled = self.outbox.refused(id, now, jitter);
                 self.settled(id, settled, Reason::Transport, 0, now, books);
             }
-            Leaving::Metadata(id) => self.credentials.on_failure(now.0, id),
+            Leaving::Metadata(id) => self.keys.refused(id, now),
         }
     }
 }

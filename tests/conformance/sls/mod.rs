@@ -8,6 +8,7 @@ mod signatures;
 use sentry_edge_mirror::sls::canonical::Parts;
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::{date, digest, sign};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -161,7 +162,7 @@ impl Case<'_> {
             &credential(self.case),
             now,
             &self.parts(&headers),
-            &self.wire,
+            &WireDigest::of(&signature(self.case), &self.wire),
         );
         let got = lower_sorted(
             self.headers_in

@@ -7,6 +7,7 @@ use sentry_edge_mirror::sls::batch::{Batcher, Limits};
 use sentry_edge_mirror::sls::compress::Compression;
 use sentry_edge_mirror::sls::put_logs::Destination;
 use sentry_edge_mirror::sls::repair::Log;
+use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write_request::{Incoming, Rules};
 use sentry_edge_mirror::sls::{canonical, put_logs, write_request};
 use std::borrow::Cow;
@@ -180,15 +181,15 @@ fn unsigned_writes_come_out_as_the_sdk_signs_them() {
                 method: "POST",
                 target: &target,
                 headers: &headers,
-                body: &case.wire,
+                body: &WireDigest::of(&rules.signature, &case.wire),
             };
-            let edits =
+            let sent =
                 write_request::sign(&rules, &incoming, Some(&credential(case.case)), now).unwrap();
             // v4-35 carries an x-acs header of its own, which mode sign removes: its signature is another one.
             if case.id != "v4-35-header-trim-and-case" {
                 assert_eq!(
-                    edits.set.get("authorization"),
-                    Some(text(case.expected, "authorization")),
+                    sent.get(b"authorization"),
+                    Some(text(case.expected, "authorization").as_bytes()),
                     "{}",
                     case.id
                 );

@@ -352,3 +352,90 @@ fn costs_are_exact_and_the_same_every_time() {
     );
     assert!(body.fuel > 0 && body.fuel < exchange.fuel && exchange.fuel == total.fuel);
 }
+
+/// Holds a request until it is complete, then gives it a whole new header map; says the call's status.
+const HOLDS_AND_REPLACES: &str = r#"
+    (data (i32.const 64) "\02\00\00\00\05\00\00\00\02\00\00\00\05\00\00\00\01\00\00\00:path\00/n\00added\001\00")
+    (func $replace (result i32)
+        (call $say (call $proxy_set_header_map_pairs (i32.const 0) (i32.const 64) (i32.const 37)))
+        (call $zero))
+    (func (export "proxy_on_request_headers") (param $id i32) (param $count i32) (param $end i32) (result i32)
+        (if (result i32) (local.get $end) (then (call $replace)) (else (call $one))))
+    (func (export "proxy_on_request_body") (param $id i32) (param $size i32) (param $end i32) (result i32)
+        (if (result i32) (local.get $end) (then (call $replace)) (else (call $one))))
+    (func (export "proxy_on_request_trailers") (param i32 i32) (result i32) (call $replace))"#;
+
+fn holding(functions: &str) -> Host {
+    let options = Options {
+        allow_on_headers_stop_iteration: true,
+        ..Options::new("")
+    };
+    Host::new(Profile::Envoy, &Guest::wat(functions), options)
+}
+
+#[test]
+fn a_held_request_takes_a_new_header_map_at_its_end() {
+    let expected = Headers::from_iter([(":path", "/n"), ("added", "1")]);
+    for request in [
+        Request::post("/"),
+        three_chunks(),
+        three_chunks().ends_apart(),
+        three_chunks().trailer("x", "y"),
+    ] {
+        let mut host = holding(HOLDS_AND_REPLACES);
+        let exchange = host.send(&request);
+        assert_eq!(exchange.upstream.headers, Some(expected.clone()));
+        assert_eq!(exchange.upstream.body(), request.body());
+        assert!(exchange.upstream.ended);
+        assert_eq!(said(&host), ["0"]);
+    }
+}
+
+#[test]
+fn a_held_body_is_read_from_where_the_last_read_ended() {
+    let mut host = holding(
+        r#"(global $known (mut i32) (i32.const 0))
+           (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $one))
+           (func (export "proxy_on_request_body") (param $id i32) (param $size i32) (param $end i32) (result i32)
+               (drop (call $proxy_get_buffer_bytes (i32.const 0) (global.get $known)
+                   (i32.sub (local.get $size) (global.get $known)) (i32.const 4) (i32.const 8)))
+               (global.set $known (local.get $size))
+               (call $say (i32.load (i32.const 8)))
+               (call $say (i32.load8_u (i32.load (i32.const 4))))
+               (i32.eqz (local.get $end)))"#,
+    );
+    assert_eq!(host.send(&three_chunks()).upstream.chunks, [b"abcdef"]);
+    assert_eq!(said(&host), ["3", "97", "2", "100", "1", "102"]);
+}
+
+#[test]
+fn a_held_request_that_is_answered_never_goes_on() {
+    let mut host = holding(
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $one))
+           (func (export "proxy_on_request_body") (param $id i32) (param $size i32) (param $end i32) (result i32)
+               (call $say (local.get $size))
+               (drop (call $proxy_send_local_response (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0)
+                   (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)))
+               (call $zero))"#,
+    );
+    let stream = host.open(&Request::post("/").streamed());
+    for (chunk, end) in [(b"ab", false), (b"cd", false), (b"ef", true)] {
+        host.body(stream, chunk, end);
+    }
+    let seen = host.so_far(stream);
+    assert_eq!(
+        seen.local_response.as_ref().map(|local| local.status),
+        Some(403)
+    );
+    assert_eq!((seen.upstream.headers, seen.upstream.ended), (None, false));
+    assert_eq!(said(&host), ["2"], "no callback comes after the answer");
+    assert_eq!(
+        host.close(stream)
+            .downstream
+            .headers
+            .unwrap()
+            .text(":status")
+            .unwrap(),
+        "403"
+    );
+}

@@ -1,6 +1,7 @@
 //! `explain`: what would become of a request.
 
 mod drive;
+mod sign;
 
 use super::args::Explain;
 use super::check::summary;
@@ -85,6 +86,9 @@ fn title(plugin: &Plugin, config: &Config) -> String {
 }
 
 fn explain(mut config: Config, request: &Request, out: &mut String) {
+    if let Some(sign) = &config.sign {
+        return sign::explain(sign, request, drive::now_ms(), out);
+    }
     let reads_bodies = config.sls.is_some();
     if let Some(upstream) = config.sls.as_mut().and_then(stand_in) {
         let _ = writeln!(

@@ -7,7 +7,7 @@ use sentry_edge_mirror::metric::{Kind, PREFIX};
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply;
 use sentry_edge_mirror::plugin::Plugin;
-use sentry_edge_mirror::sls::leg::Answer;
+use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,14 +48,19 @@ pub(super) struct Trace {
 /// Longer than anything waits before its first attempt.
 const WATCHED_MS: u64 = 60_000;
 
-/// Lets the core handle a request.
-pub(super) fn drive(config: Config, request: &Request) -> Trace {
+/// The clock, since the Unix epoch.
+pub(super) fn now_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let ms = since_epoch.map_or(0, |passed| passed.as_millis());
+    u64::try_from(ms).unwrap_or_default()
+}
+
+/// Lets the core handle a request.
+pub(super) fn drive(config: Config, request: &Request) -> Trace {
     let mut host = Host {
         nginx: config.host == HostKind::Nginx,
         plugin: Plugin::new(config, 0),
-        now: Millis(u64::try_from(ms).unwrap_or_default()),
+        now: Millis(now_ms()),
         tick: None,
         trace: Trace::default(),
         tokens: 0,

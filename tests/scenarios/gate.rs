@@ -1,0 +1,436 @@
+//! Mode `sign` as a scenario sees it: requests that wait, go on, or are answered; on the core and in the module.
+//!
+//! Envoy only: the mode is refused on nginx.
+
+use crate::edge::{Edge, PUBLISH_MS};
+use crate::host::{
+    Call, Guest, Headers, Host, Options, Profile, Reply, Request, Response, What, When,
+};
+use crate::native::Native;
+use sentry_edge_mirror::plugin::signing::{LocalAnswer, Write};
+use std::collections::BTreeMap;
+
+/// What has become of a request so far; nothing at all while it waits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// What went on to the target.
+    pub upstream: Option<(Headers, Vec<u8>)>,
+    /// What the client was answered by the filter: status, headers, body.
+    pub local: Option<(u16, Headers, String)>,
+}
+
+impl Seen {
+    pub fn is_waiting(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn upstream(&self) -> &(Headers, Vec<u8>) {
+        assert_eq!(self.local, None);
+        self.upstream.as_ref().expect("the request went on")
+    }
+
+    pub fn local(&self) -> &(u16, Headers, String) {
+        let sent = self.upstream.as_ref().map(|(headers, _)| headers);
+        assert_eq!(sent, None, "nothing may go on");
+        self.local.as_ref().expect("the request was answered")
+    }
+}
+
+/// A host that does not do what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It does not take the new headers.
+    Headers,
+    /// It does not hand out the body.
+    Body,
+    /// It does not hand out the headers.
+    Map,
+}
+
+pub trait Gate: Sized {
+    fn start(config: &str) -> Self;
+    /// The headers arrive. Chunks and trailers of the request are not looked at.
+    fn open(&mut self, request: &Request) -> u32;
+    fn body(&mut self, id: u32, chunk: &[u8], end: bool);
+    fn trailers(&mut self, id: u32);
+    /// The target's answer.
+    fn respond(&mut self, id: u32, response: &Response);
+    /// The stream ends; a client that goes away looks the same.
+    fn close(&mut self, id: u32);
+    fn seen(&self, id: u32) -> Seen;
+    /// From now on.
+    fn fault(&mut self, fault: Fault);
+
+    fn advance(&mut self, ms: u64);
+    fn calls(&mut self) -> Vec<Call>;
+    fn reply(&mut self, token: u32, reply: &Reply);
+    fn metric(&self, name: &str) -> i64;
+    fn logs(&self) -> String;
+    fn is_ticking(&self) -> bool;
+    fn wall_clock_ms(&self) -> u64;
+
+    /// The whole request; it is left open.
+    fn upload(&mut self, request: &Request) -> u32 {
+        let id = self.open(request);
+        let last = request.chunks.len().wrapping_sub(1);
+        for (index, chunk) in request.chunks.iter().enumerate() {
+            self.body(
+                id,
+                chunk,
+                index == last && !request.ends_apart && request.trailers.is_none(),
+            );
+        }
+        if request.ends_apart {
+            self.body(id, b"", true);
+        }
+        if request.trailers.is_some() {
+            self.trailers(id);
+        }
+        id
+    }
+
+    /// A whole exchange with this answer, if the request gets as far.
+    fn exchange(&mut self, request: &Request, response: &Response) -> Seen {
+        let id = self.upload(request);
+        if self.seen(id).upstream.is_some() {
+            self.respond(id, response);
+        }
+        let seen = self.seen(id);
+        self.close(id);
+        seen
+    }
+
+    fn count(&mut self, what: &str) -> i64 {
+        self.advance(PUBLISH_MS);
+        self.metric(&format!("sentry_edge_mirror.sign.{what}"))
+    }
+
+    /// Received, signed, denied and aborted; they add up, and so does what became of the signed ones.
+    fn books(&mut self) -> [i64; 4] {
+        let [received, signed, aborted, pending, unanswered, in_flight] = [
+            "received",
+            "signed",
+            "aborted",
+            "pending",
+            "unanswered",
+            "in_flight",
+        ]
+        .map(|what| self.count(what));
+        let denied: i64 = [
+            "forbidden",
+            "malformed",
+            "too_large",
+            "no_room",
+            "no_credential",
+            "host",
+        ]
+        .map(|reason| self.count(&format!("denied.{reason}")))
+        .iter()
+        .sum();
+        let answered: i64 = ["2xx", "4xx", "5xx", "other"]
+            .map(|class| self.count(&format!("answered.{class}")))
+            .iter()
+            .sum();
+        assert_eq!(received, signed + denied + aborted + pending);
+        assert_eq!(signed, answered + unanswered + in_flight);
+        assert_eq!(self.count("pending_bytes") > 0, pending + in_flight > 0);
+        [received, signed, denied, aborted]
+    }
+}
+
+// ---- the module
+
+pub struct ModuleGate {
+    host: Host,
+}
+
+impl ModuleGate {
+    pub fn with(options: Options) -> Self {
+        let options = Options {
+            allow_on_headers_stop_iteration: true,
+            ..options
+        };
+        let host = Host::new(Profile::Envoy, Guest::sentry_edge_mirror(), options);
+        Self { host }
+    }
+
+    pub fn host(&mut self) -> &mut Host {
+        &mut self.host
+    }
+}
+
+impl Gate for ModuleGate {
+    fn start(config: &str) -> Self {
+        Self::with(Options {
+            buffer_limit: 64 << 20,
+            ..Options::new(config)
+        })
+    }
+
+    fn open(&mut self, request: &Request) -> u32 {
+        let head = Request {
+            chunks: Vec::new(),
+            trailers: None,
+            streamed: !request.chunks.is_empty() || request.trailers.is_some() || request.streamed,
+            ..request.clone()
+        };
+        self.host.open(&head)
+    }
+
+    fn body(&mut self, id: u32, chunk: &[u8], end: bool) {
+        self.host.body(id, chunk, end);
+    }
+
+    fn trailers(&mut self, id: u32) {
+        self.host
+            .trailers(id, &Headers::from_iter([("x-trailer", "1")]));
+    }
+
+    fn respond(&mut self, id: u32, response: &Response) {
+        self.host.respond(id, response);
+        let (down, sent) = (self.host.so_far(id).downstream, response);
+        assert_eq!(
+            down.headers,
+            Some(sent.headers.clone()),
+            "the answer is untouched"
+        );
+        assert_eq!(down.body(), sent.chunks.concat());
+    }
+
+    fn close(&mut self, id: u32) {
+        self.host.close(id);
+    }
+
+    fn seen(&self, id: u32) -> Seen {
+        let exchange = self.host.so_far(id);
+        let upstream = exchange.upstream;
+        if let (Some(_), Some(local)) = (&upstream.headers, &exchange.local_response) {
+            panic!("went on and was answered: {local:?}");
+        }
+        Seen {
+            upstream: upstream.headers.clone().map(|headers| {
+                assert!(upstream.ended);
+                (headers, upstream.body())
+            }),
+            local: exchange.local_response.map(|local| {
+                let body = String::from_utf8(local.body).unwrap();
+                (u16::try_from(local.status).unwrap(), local.headers, body)
+            }),
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        const INTERNAL_FAILURE: u32 = 10;
+        let call = match fault {
+            Fault::Headers => "proxy_set_header_map_pairs",
+            Fault::Body => "proxy_get_buffer_bytes",
+            Fault::Map => "proxy_get_header_map_pairs",
+        };
+        self.host
+            .fault(call, When::Always, What::Status(INTERNAL_FAILURE));
+    }
+
+    fn advance(&mut self, ms: u64) {
+        self.host.advance(ms);
+    }
+
+    fn calls(&mut self) -> Vec<Call> {
+        self.host.take_calls()
+    }
+
+    fn reply(&mut self, token: u32, reply: &Reply) {
+        self.host.reply(token, reply);
+    }
+
+    fn metric(&self, name: &str) -> i64 {
+        self.host.metric(name)
+    }
+
+    fn logs(&self) -> String {
+        let lines: Vec<&str> = self
+            .host
+            .logs()
+            .iter()
+            .map(|log| log.text.as_str())
+            .collect();
+        lines.join("\n")
+    }
+
+    fn is_ticking(&self) -> bool {
+        self.host.is_ticking()
+    }
+
+    fn wall_clock_ms(&self) -> u64 {
+        Options::new("").wall_clock_ms + self.host.now_ms()
+    }
+}
+
+// ---- the core
+
+#[derive(Default)]
+struct Open {
+    head: Headers,
+    body: Vec<u8>,
+    write: Option<Box<Write>>,
+    seen: Seen,
+}
+
+pub struct NativeGate {
+    edge: Native,
+    streams: BTreeMap<u32, Open>,
+    faults: Vec<Fault>,
+}
+
+impl NativeGate {
+    fn end(&mut self, id: u32) {
+        let refused = self.faults.contains(&Fault::Headers);
+        let (open, plugin) = (self.streams.get_mut(&id).unwrap(), &mut self.edge.plugin);
+        let Some(write) = &mut open.write else { return };
+        match plugin.write_ends(write, open.head.iter(), self.edge.now) {
+            Ok(_) if refused => {
+                let answer = plugin.write_stuck(write);
+                open.answer(&answer);
+            }
+            Ok(headers) => {
+                plugin.write_left(write);
+                let headers = Headers::from_iter(headers.iter());
+                open.seen.upstream = Some((headers, open.body.clone()));
+            }
+            Err(answer) => open.answer(&answer),
+        }
+    }
+}
+
+impl Open {
+    fn answer(&mut self, answer: &LocalAnswer) {
+        let headers = Headers::from_iter(answer.headers.iter());
+        self.seen.local = Some((answer.status, headers, answer.body.clone()));
+        self.write = None;
+    }
+}
+
+impl Gate for NativeGate {
+    fn start(config: &str) -> Self {
+        Self {
+            edge: Native::start(Profile::Envoy, config),
+            streams: BTreeMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    fn open(&mut self, request: &Request) -> u32 {
+        let id = u32::try_from(self.streams.len()).unwrap();
+        let mut open = Open {
+            head: request.headers.clone(),
+            ..Open::default()
+        };
+        let head = match self.faults.contains(&Fault::Map) {
+            true => Headers::new(),
+            false => request.headers.clone(),
+        };
+        let pairs: Vec<_> = head.iter().collect();
+        match self.edge.plugin.write_begins(pairs.iter().copied(), 1_000) {
+            Ok(write) => open.write = Some(write),
+            Err(answer) => open.answer(&answer),
+        }
+        self.streams.insert(id, open);
+        let more = !request.chunks.is_empty() || request.streamed;
+        if !more && !request.ends_apart && request.trailers.is_none() {
+            self.end(id);
+        }
+        self.edge.finish();
+        id
+    }
+
+    fn body(&mut self, id: u32, chunk: &[u8], end: bool) {
+        let (open, plugin) = (self.streams.get_mut(&id).unwrap(), &mut self.edge.plugin);
+        let Some(write) = &mut open.write else { return };
+        open.body.extend_from_slice(chunk);
+        let (body, unreadable) = (&open.body, self.faults.contains(&Fault::Body));
+        let read =
+            |start: usize, size: usize| (!unreadable).then(|| body[start..start + size].to_vec());
+        if let Err(answer) = plugin.write_grows(write, body.len(), read) {
+            open.answer(&answer);
+        } else if end {
+            self.end(id);
+        }
+        self.edge.finish();
+    }
+
+    fn trailers(&mut self, id: u32) {
+        self.end(id);
+        self.edge.finish();
+    }
+
+    fn respond(&mut self, id: u32, response: &Response) {
+        let now = self.edge.now;
+        let open = self.streams.get_mut(&id).unwrap();
+        let status = response
+            .headers
+            .text(":status")
+            .and_then(|status| status.parse().ok());
+        if let Some(write) = &mut open.write {
+            let header = |name: &str| response.headers.text(name);
+            self.edge
+                .plugin
+                .write_answered(write, status, &header, || now);
+        }
+        self.edge.finish();
+    }
+
+    fn close(&mut self, id: u32) {
+        if let Some(mut write) = self.streams.get_mut(&id).unwrap().write.take() {
+            self.edge.plugin.write_gone(&mut write);
+        }
+        self.edge.finish();
+    }
+
+    fn seen(&self, id: u32) -> Seen {
+        self.streams[&id].seen.clone()
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    fn advance(&mut self, ms: u64) {
+        self.edge.advance(ms);
+    }
+
+    fn calls(&mut self) -> Vec<Call> {
+        Edge::calls(&mut self.edge)
+    }
+
+    fn reply(&mut self, token: u32, reply: &Reply) {
+        Edge::reply(&mut self.edge, token, reply);
+    }
+
+    fn metric(&self, name: &str) -> i64 {
+        Edge::metric(&self.edge, name)
+    }
+
+    fn logs(&self) -> String {
+        self.edge.logs.join("\n")
+    }
+
+    fn is_ticking(&self) -> bool {
+        Edge::is_ticking(&self.edge)
+    }
+
+    fn wall_clock_ms(&self) -> u64 {
+        self.edge.now.0
+    }
+}
+
+/// Runs scenarios, functions over any [`Gate`], on the core and in the module.
+#[macro_export]
+macro_rules! at_the_gate {
+    ($($scenario:ident),+ $(,)?) => {
+        mod core {
+            $(#[test] fn $scenario() { super::$scenario::<$crate::gate::NativeGate>(); })+
+        }
+        mod module_in_envoy {
+            $(#[test] fn $scenario() { super::$scenario::<$crate::gate::ModuleGate>(); })+
+        }
+    };
+}
