@@ -104,6 +104,7 @@ def test_every_sample_is_tested() -> None:
     found = {str(path.relative_to(sample.SAMPLES)) for path in sample.SAMPLES.rglob("*.yaml")}
     assert found == {
         "tee.yaml",
+        "sign.yaml",
         "tee-sls.yaml",
         "tee-tls.yaml",
         "tee-lds/bootstrap.yaml",

@@ -93,8 +93,11 @@ def adapt(
     resources["listeners"] = [
         adapt_listener(listener, configuration, with_mirror) for listener in resources.get("listeners", [])
     ]
-    address(cluster(bootstrap, "primary"))["port_value"] = primary
-    address(cluster(bootstrap, "rum"))["port_value"] = rum
+    # A sample has the targets that its mode has.
+    ports = {"primary": primary, "rum": rum}
+    for target in resources["clusters"]:
+        if target["name"] in ports:
+            address(target)["port_value"] = ports[target["name"]]
     if edit is not None:
         edit(bootstrap)
     return bootstrap
