@@ -247,11 +247,13 @@ pub(super) fn property(path: &str) -> Option<Vec<u8>> {
     take(status, data, size)
 }
 
-/// The proxy that runs the module. Only ngx_wasm_module has this property, and neither logs that it was asked for.
+/// The proxy that runs the module. In Envoy `root_id` is the operator's, mostly empty; ngx_wasm_module numbers its root
+/// contexts, or fails: it looks for a dot beyond the end of the name. (Nothing else will do: Envoy's other properties make
+/// nginx write an [alert], and `worker_id` is there in nginx's debug builds only.)
 pub(super) fn kind() -> HostKind {
-    match property("worker_id") {
-        Some(_) => HostKind::Nginx,
-        None => HostKind::Envoy,
+    match property("plugin_root_id") {
+        Some(id) if id.is_empty() || !id.iter().all(u8::is_ascii_digit) => HostKind::Envoy,
+        _ => HostKind::Nginx,
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Options {
     pub config: Vec<u8>,
     /// `vm_config.configuration` in Envoy, the module's configuration in nginx.
     pub vm_config: Vec<u8>,
-    /// Properties `plugin_name` and `plugin_root_id`.
+    /// Properties `plugin_name` and `plugin_root_id` (nginx has a number for the latter).
     pub plugin_name: String,
     pub plugin_root_id: String,
     /// What WASI's `environ_get` gives: Envoy shows only the keys listed in its configuration.

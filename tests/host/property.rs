@@ -3,7 +3,7 @@
 //! Envoy resolves a property from the request, the connection and the plugin; what it does not know is NotFound. nginx
 //! knows `ngx.<variable>` and a few Envoy names in an http context; in a root context every dotted path is an error
 //! (`ngx_proxy_wasm_properties_get`: "cannot get scoped properties outside of a request"). What it knows of, but does
-//! not have, it also writes to the log. `worker_id` is its own.
+//! not have, it also writes to the log. It numbers its root contexts.
 
 use super::options::Profile;
 use super::state::{State, Stream};
@@ -38,11 +38,13 @@ pub(super) fn look_up(state: &State, path: &[u8]) -> Found {
         .replace('\0', ".");
     match path.as_str() {
         "plugin_name" => return Found::Value(state.options.plugin_name.clone().into_bytes()),
+        "plugin_root_id" if state.profile == Profile::Nginx => {
+            return Found::Value(b"0".to_vec());
+        }
         "plugin_root_id" => return Found::Value(state.options.plugin_root_id.clone().into_bytes()),
         "plugin_vm_id" if state.profile == Profile::Envoy => {
             return Found::Value(state.options.plugin_name.clone().into_bytes());
         }
-        "worker_id" if state.profile == Profile::Nginx => return Found::Value(b"0".to_vec()),
         path if state.profile == Profile::Nginx && UNSUPPORTED.contains(&path) => {
             return Found::Unsupported;
         }

@@ -79,7 +79,7 @@ impl Rule {
                 "request headers can be changed before the response only, response headers before its body: else it traps"
             }
             Self::RootProperty => {
-                "a root context has the properties plugin_name, plugin_root_id and worker_id only"
+                "a root context has the properties plugin_name and plugin_root_id only"
             }
             Self::PropertyUnsupported => {
                 "ngx_wasm_module knows this property by name only: each look-up writes an [alert] or [error] to the log"
