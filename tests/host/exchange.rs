@@ -56,6 +56,16 @@ impl LocalResponse {
         }
     }
 
+    /// nginx: `return 204`.
+    pub(super) fn of_location() -> Self {
+        Self {
+            status: 204,
+            details: "location".into(),
+            headers: Headers::new(),
+            body: Vec::new(),
+        }
+    }
+
     pub(super) fn into_response(self) -> Response {
         let mut headers = Headers::from_iter([(":status", self.status.to_string())]);
         self.headers

@@ -81,6 +81,18 @@ impl Headers {
         }
     }
 
+    /// The first entry takes the value, the others stay.
+    pub(super) fn replace_first(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let name = name.as_ref();
+        let entry = self
+            .0
+            .iter_mut()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
+        if let Some((_, old)) = entry {
+            *old = value.as_ref().to_vec();
+        }
+    }
+
     pub fn remove(&mut self, name: impl AsRef<[u8]>) {
         self.0
             .retain(|(key, _)| !key.eq_ignore_ascii_case(name.as_ref()));

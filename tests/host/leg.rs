@@ -206,6 +206,9 @@ impl Host {
         )?;
         let body_callbacks =
             self.state().options.allow_on_headers_stop_iteration && profile == Profile::Envoy;
+        if way == Way::Request && action == Action::Continue && self.location_answers(id) {
+            return Ok(());
+        }
         let leg = self.leg(id, way);
         match action {
             Action::Continue => {
@@ -216,6 +219,34 @@ impl Host {
             Action::Pause => leg.stop = Stop::All,
         }
         Ok(())
+    }
+
+    /// nginx: `if ($variable = "") { return 204; } proxy_pass http://target$variable;` in a location that is mirrored to,
+    /// after the filter's turn.
+    fn location_answers(&mut self, id: ContextId) -> bool {
+        let state = self.state_mut();
+        let variable = state
+            .options
+            .target_variable
+            .as_ref()
+            .map(|name| format!("ngx.{name}"));
+        let (Some(variable), Some(stream)) = (variable, state.streams.get_mut(&id)) else {
+            return false;
+        };
+        if !stream.request.mirror || state.profile != Profile::Nginx {
+            return false;
+        }
+        let set = stream
+            .properties
+            .iter()
+            .find(|(name, value)| *name == variable && !value.is_empty());
+        if let Some((_, target)) = set {
+            stream.request.wire.replace(":path", target);
+            return false;
+        }
+        stream.exchange.local_response = Some(LocalResponse::of_location());
+        state.later.push(Later::LocalResponse(id));
+        true
     }
 
     pub(super) fn feed(&mut self, id: ContextId, way: Way, piece: Piece) -> Result<(), Trap> {

@@ -47,6 +47,9 @@ pub struct Options {
     pub shm_zone: bool,
     /// nginx: the most headers a dispatched call may have; each call's headers are leaked in host memory.
     pub max_dispatch_headers: usize,
+    /// nginx: the variable that is set to nothing in `server`. A location that is mirrored to answers 204 while it is
+    /// empty, and else proxies by it. It is the only one that a filter can set.
+    pub target_variable: Option<String>,
     /// nginx: rules that do not fail the test. The host then does what nginx does: it traps, refuses or ignores.
     pub tolerate: Vec<Rule>,
 }
@@ -71,6 +74,7 @@ impl Options {
             client_body_buffer_size: usize::MAX,
             shm_zone: false,
             max_dispatch_headers: 32,
+            target_variable: None,
             tolerate: Vec::new(),
         }
     }

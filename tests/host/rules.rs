@@ -24,6 +24,7 @@ pub enum Rule {
     BodyStart,
     BodyOutsideRequest,
     HeadersAfterResponse,
+    LocalResponseInMirror,
     RootProperty,
     PropertyUnsupported,
     ForeignFunction,
@@ -77,6 +78,9 @@ impl Rule {
             }
             Self::HeadersAfterResponse => {
                 "request headers can be changed before the response only, response headers before its body: else it traps"
+            }
+            Self::LocalResponseInMirror => {
+                "no local response in a mirror subrequest: it is finalized twice, and the client's connection closed"
             }
             Self::RootProperty => {
                 "a root context has the properties plugin_name and plugin_root_id only"

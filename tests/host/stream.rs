@@ -38,7 +38,13 @@ impl Host {
         let id = self.next_context;
         self.next_context += 1;
         let (map, properties) = self.seen_by_filter(request);
-        let mut leg = Leg::new(map, request.headers.clone());
+        let mut wire = request.headers.clone();
+        if let (Profile::Nginx, Some(_), Some(path)) =
+            (self.profile(), &request.mirrored_to, map.get(":path"))
+        {
+            wire.replace(":path", path);
+        }
+        let mut leg = Leg::new(map, wire);
         leg.mirror = request.mirrored_to.is_some();
         let exchange = Exchange {
             context: id,

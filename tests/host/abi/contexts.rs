@@ -6,6 +6,7 @@ use super::super::exchange::LocalResponse;
 use super::super::headers::Headers;
 use super::super::leg::Way;
 use super::super::memory::read;
+use super::super::rules::Rule;
 use super::super::state::{Later, Life, State};
 use super::{Answer, Status};
 
@@ -43,6 +44,13 @@ pub(super) fn send_local_response(
     };
     let state = c.data_mut();
     let id = state.context();
+    let mirror = state
+        .streams
+        .get(&id)
+        .is_some_and(|stream| stream.request.mirror);
+    if state.is_nginx() && mirror {
+        return Err(state.broken(Rule::LocalResponseInMirror, status));
+    }
     let Some(stream) = state.streams.get_mut(&id) else {
         return Ok(Status::BAD_ARGUMENT);
     };

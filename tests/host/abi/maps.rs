@@ -2,7 +2,8 @@
 //!
 //! Envoy: names in lower case, the first value of several, an absent map is an empty list of pairs and BadArgument for
 //! anything else; the headers are absent once they went on, until `on_log` ([`Leg::hide`](super::super::leg::Leg)). nginx: `:scheme` and `:authority` are read-only (the call says OK and does nothing); removing a
-//! header hides it from filters only, it is still sent upstream; a header added in a mirror subrequest is not sent.
+//! header hides it from filters only, it is still sent upstream, and so is every line but the first of a replaced one; a
+//! header added in a mirror subrequest is not sent. A path without arguments leaves the old arguments.
 
 use wasmtime::Caller;
 
@@ -76,7 +77,11 @@ pub(super) fn set_pairs(c: &mut Caller<'_, State>, kind: u32, data: u32, len: u3
         return Ok(Status::INVALID_MEMORY_ACCESS);
     };
     let new = Headers::deserialized(&data);
-    change(c, kind, b"", |map, _| *map = new.clone())
+    change(c, kind, b"", |map, copy| match copy {
+        Copy::Seen => *map = new.clone(),
+        Copy::Wire => new.iter().for_each(|(name, value)| map.add(name, value)),
+        Copy::MirrorWire => {}
+    })
 }
 
 pub(super) fn add_value(
@@ -108,7 +113,31 @@ pub(super) fn replace_value(
     let (Some(key), Some(value)) = (read(c, key, n), read(c, value, m)) else {
         return Ok(Status::INVALID_MEMORY_ACCESS);
     };
-    change(c, kind, &key, |map, _| map.replace(&key, &value))
+    change(c, kind, &key, |map, copy| match copy {
+        Copy::Seen => map.replace(&key, &value),
+        _ if key == b":path" => {
+            let path = nginx_path(map.get(":path").unwrap_or_default(), &value);
+            map.replace(&key, path);
+        }
+        Copy::Wire if map.get(&key).is_none() => map.add(&key, &value),
+        Copy::Wire | Copy::MirrorWire => map.replace_first(&key, &value),
+    })
+}
+
+/// `$uri$is_args$args` once the path has been set (`ngx_proxy_wasm_maps_set_path`).
+fn nginx_path(old: &[u8], new: &[u8]) -> Vec<u8> {
+    let arguments = |path: &[u8]| {
+        let at = path.iter().position(|byte| *byte == b'?')?;
+        Some(path[at + 1..].to_vec())
+    };
+    let uri = new.split(|byte| *byte == b'?').next().unwrap_or_default();
+    match arguments(new)
+        .or_else(|| arguments(old))
+        .unwrap_or_default()
+    {
+        empty if empty.is_empty() => uri.to_vec(),
+        arguments => [uri, b"?", &arguments].concat(),
+    }
 }
 
 pub(super) fn remove_value(c: &mut Caller<'_, State>, kind: u32, key: u32, len: u32) -> Answer {

@@ -83,7 +83,8 @@ pub(super) fn get_property(
     give(c, value, out, size)
 }
 
-/// Envoy keeps such values as filter state of the stream; here they become properties of the stream.
+/// Envoy keeps such values as filter state of the stream; here they become properties of the stream. nginx knows the
+/// variables that its configuration declares.
 pub(super) fn set_property(
     c: &mut Caller<'_, State>,
     path: u32,
@@ -99,6 +100,12 @@ pub(super) fn set_property(
         .replace('\0', ".");
     let state = c.data_mut();
     let id = state.context();
+    let declared = state.options.target_variable.as_ref();
+    if let (true, Some(name)) = (state.is_nginx(), path.strip_prefix("ngx."))
+        && declared.is_none_or(|declared| declared != name)
+    {
+        return Ok(Status::NOT_FOUND);
+    }
     match state.streams.get_mut(&id) {
         Some(stream) => {
             stream.properties.retain(|(known, _)| *known != path);

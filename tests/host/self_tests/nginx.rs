@@ -353,3 +353,16 @@ fn lanes_tick_for_themselves_until_the_worker_stops_without_a_word() {
     );
     assert_eq!(host.beside("config").unwrap().ticks(), 0);
 }
+
+#[test]
+fn a_mirror_subrequest_is_not_answered_by_a_filter() {
+    let answer = on_headers(
+        "(drop (call $proxy_send_local_response (i32.const 204) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)))",
+    );
+    let mut host = run(NGINX, &answer);
+    let mirrored = Request::post("/").mirrored_to("/_mirror");
+    breaks(Rule::LocalResponseInMirror, || drop(host.send(&mirrored)));
+    let exchange = run(NGINX, &answer).send(&Request::post("/"));
+    assert_eq!(exchange.local_response.unwrap().status, 204);
+}

@@ -1,6 +1,6 @@
 //! Streams: bodies, pauses, header changes, local responses, and what the exchange says of them.
 
-use super::host::{Action, Guest, Headers, Host, Options, Profile, Request, Response};
+use super::host::{Action, Exchange, Guest, Headers, Host, Options, Profile, Request, Response};
 use super::{run, said};
 
 /// Says how many bytes the body getter gives in each body callback; pauses until the end of the stream.
@@ -438,4 +438,60 @@ fn a_held_request_that_is_answered_never_goes_on() {
             .unwrap(),
         "403"
     );
+}
+
+/// `path` becomes `/n` and the first `cookie` nothing; a variable is set when `sets` says so.
+fn changes(sets: bool) -> String {
+    let set = match sets {
+        true => {
+            "(call $proxy_set_property (i32.const 80) (i32.const 10) (i32.const 90) (i32.const 5))"
+        }
+        false => "(i32.const 0)",
+    };
+    format!(
+        r#"(data (i32.const 64) ":path/ncookie") (data (i32.const 80) "ngx\00target/t?a=")
+           (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+               (drop (call $proxy_replace_header_map_value
+                   (i32.const 0) (i32.const 64) (i32.const 5) (i32.const 69) (i32.const 2)))
+               (drop (call $proxy_replace_header_map_value
+                   (i32.const 0) (i32.const 71) (i32.const 6) (i32.const 64) (i32.const 0)))
+               (drop {set})
+               (call $zero))"#
+    )
+}
+
+fn mirrored(sets: bool, variable: Option<&str>, path: &str) -> Exchange {
+    let options = Options {
+        target_variable: variable.map(Into::into),
+        ..Options::new("")
+    };
+    let request = Request::post(path)
+        .header("Cookie", "a")
+        .header("Cookie", "b")
+        .chunk("x");
+    Host::new(Profile::Nginx, &Guest::wat(&changes(sets)), options)
+        .send(&request.mirrored_to("/_mirror"))
+}
+
+#[test]
+fn nginx_sends_the_other_lines_of_a_replaced_header_and_keeps_old_arguments() {
+    let headers = mirrored(false, None, "/old?a=1").upstream.headers.unwrap();
+    assert_eq!(headers.text(":path").unwrap(), "/n?a=1");
+    let cookies: Vec<_> = headers.all(b"cookie").collect();
+    assert_eq!(cookies, [&b""[..], b"b"]);
+}
+
+#[test]
+fn a_guarded_location_of_nginx_answers_unless_its_variable_is_set() {
+    let refused = mirrored(false, Some("target"), "/old");
+    assert_eq!(refused.upstream.headers, None);
+    assert_eq!(refused.local_response.unwrap().status, 204);
+    let passed = mirrored(true, Some("target"), "/old");
+    assert_eq!(passed.upstream.body(), b"x");
+    let path = passed.upstream.headers.unwrap().text(":path");
+    assert_eq!(path.unwrap(), "/t?a=");
+    assert_eq!(passed.local_response, None);
+    // A variable that the configuration does not declare cannot be set.
+    let unknown = mirrored(true, Some("other"), "/old");
+    assert_eq!(unknown.upstream.headers, None);
 }
