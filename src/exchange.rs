@@ -2,7 +2,8 @@
 //!
 //! An exchange is begun, fed and ended (or aborted) through the [`Plugin`](crate::plugin::Plugin), which owns the
 //! budgets and the counters. It never holds up the request: whatever goes wrong, the exchange is over and the request
-//! goes on. The body is collected once; both legs share it.
+//! goes on. (In mode `rewrite`, where the request is a copy itself, [`Plugin::arrive`](crate::plugin::Plugin::arrive)
+//! may hold it for an exchange.) The body is collected once; both legs share it.
 
 use crate::mirror::capture::Capture;
 use crate::mirror::decide::Target;
@@ -24,10 +25,20 @@ pub struct Plan {
 
 /// The RUM leg's part of an exchange.
 #[derive(Debug)]
-struct Mirrored {
-    target: Target,
-    headers: HeaderList,
+pub(crate) struct Mirrored {
+    pub(crate) target: Target,
+    pub(crate) headers: HeaderList,
     basic: Option<Vec<u8>>,
+}
+
+impl Mirrored {
+    pub(crate) fn new(target: Target, copy: CopyHeaders) -> Self {
+        Self {
+            target,
+            headers: copy.list,
+            basic: copy.basic,
+        }
+    }
 }
 
 /// A request that is being copied. Boxed, because it changes hands with every piece of its body.
@@ -36,8 +47,7 @@ pub struct Exchange {
     rum: Option<Mirrored>,
     sls: Option<Head>,
     capture: Capture,
-    no_length: bool,
-    empty: bool,
+    announced: Announced,
 }
 
 /// What is known of a body before it comes.
@@ -49,25 +59,50 @@ pub(crate) struct Announced {
     pub(crate) transfer_encoding: bool,
 }
 
+/// What is known of an exchange when its headers are complete.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) rum: Option<Mirrored>,
+    pub(crate) sls: Option<Head>,
+    pub(crate) announced: Announced,
+}
+
+impl Parts {
+    /// The projects, by leg.
+    pub(crate) fn legs(&self) -> [Option<u64>; 2] {
+        let rum = self.rum.as_ref().map(|rum| rum.target.project);
+        [rum, self.sls.as_ref().map(|head| head.project)]
+    }
+}
+
 impl Exchange {
-    /// `None` when the announced body is over the limit.
-    pub(crate) fn new(
-        rum: Option<(Target, CopyHeaders)>,
-        sls: Option<Head>,
-        announced: Announced,
-        max_body_bytes: usize,
-    ) -> Option<Box<Self>> {
-        Some(Box::new(Self {
-            capture: Capture::new(announced.length, max_body_bytes)?,
-            no_length: announced.length.is_none() && !announced.transfer_encoding,
-            empty: announced.length == Some(0),
-            rum: rum.map(|(target, copy)| Mirrored {
-                target,
-                headers: copy.list,
-                basic: copy.basic,
-            }),
-            sls,
+    /// # Errors
+    /// The parts, when the announced body is over the limit.
+    pub(crate) fn new(parts: Parts, max_body_bytes: usize) -> Result<Box<Self>, Box<Parts>> {
+        let announced = parts.announced;
+        let Some(capture) = Capture::new(announced.length, max_body_bytes) else {
+            return Err(Box::new(parts));
+        };
+        Ok(Box::new(Self {
+            capture,
+            announced,
+            rum: parts.rum,
+            sls: parts.sls,
         }))
+    }
+
+    /// As it began, without what it has collected.
+    pub(crate) fn restart(self) -> Box<Parts> {
+        Box::new(Parts {
+            rum: self.rum,
+            sls: self.sls,
+            announced: self.announced,
+        })
+    }
+
+    /// Takes the RUM leg's part out.
+    pub(crate) fn take_rum(&mut self) -> Option<Mirrored> {
+        self.rum.take()
     }
 
     pub(crate) fn capture(&mut self) -> &mut Capture {
@@ -87,13 +122,13 @@ impl Exchange {
     /// The headers say that there is no body.
     #[must_use]
     pub fn has_no_body(&self) -> bool {
-        self.empty
+        self.announced.length == Some(0)
     }
 
     /// The headers say nothing of a body: in HTTP/1 there is none, in HTTP/2 there may be one.
     #[must_use]
     pub fn announces_no_body(&self) -> bool {
-        self.no_length
+        self.announced.length.is_none() && !self.announced.transfer_encoding
     }
 
     /// Bytes of the budget that it occupies: open requests without a body are bounded too.

@@ -22,6 +22,12 @@ pub enum Topic {
     Unreadable,
     /// No room in the budget.
     NoRoom,
+    /// Mode `rewrite`: a request that could not be held.
+    LetGo,
+    /// Mode `rewrite`: a request whose headers could not be changed.
+    NotInPlace,
+    /// Mode `rewrite` on nginx: the location answers nothing itself.
+    Unguarded,
     /// The host refused a dispatch.
     DispatchRefused,
     /// The target refused a copy for good.

@@ -16,6 +16,9 @@
 //! Mode `sign`: filter::sign holds a request ─▶ plugin::signing ─▶ sls::{wire_digest, write_request} ─▶ new headers, and on, or
 //! an answer from here. Never the one without the other: a request never goes on as it came.
 //!
+//! In mode `rewrite` the request is the copy itself: plugin::rewrite says whether it goes on with the copy's headers in
+//! place of its own, or is kept, answered and delivered from the outbox.
+//!
 //! The core (everything but [`filter`]) knows no host: bytes and time in, effects out. Invariants:
 //! 1. In mode `tee` the primary exchange is never paused, changed, delayed or failed.
 //! 2. Every captured copy, and every log, ends as delivered, failed or dropped: `captured = delivered + failed + dropped + pending`.

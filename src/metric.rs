@@ -52,7 +52,7 @@ impl Leg {
             | Metric::Answered(_) => self == Self::Sign,
             Metric::Bytes | Metric::Pending | Metric::PendingBytes | Metric::InFlight => true,
             _ if self == Self::Sign => false,
-            Metric::HeadersOmitted => self == Self::Rum,
+            Metric::HeadersOmitted | Metric::InPlace => self == Self::Rum,
             Metric::Malformed
             | Metric::Undecodable
             | Metric::Repaired
@@ -158,6 +158,8 @@ pub enum Metric {
     Aborted,
     /// Sign: signed requests that ended without an answer.
     Unanswered,
+    /// RUM, mode `rewrite`: requests that went on as the copy. With `fast_ack`, those that could not be held.
+    InPlace,
     /// Exchanges that were not captured, by rule.
     Skipped(SkipReason),
     /// Sign: requests that we answered ourselves.
@@ -166,7 +168,7 @@ pub enum Metric {
     Answered(AnswerClass),
 }
 
-const PLAIN: [Metric; 23] = [
+const PLAIN: [Metric; 24] = [
     Metric::Captured,
     Metric::Delivered,
     Metric::Failed,
@@ -190,6 +192,7 @@ const PLAIN: [Metric; 23] = [
     Metric::Signed,
     Metric::Aborted,
     Metric::Unanswered,
+    Metric::InPlace,
 ];
 
 /// The gauges: read off what waits when they are published.
@@ -252,6 +255,7 @@ impl Metric {
             Self::Signed => "signed",
             Self::Aborted => "aborted",
             Self::Unanswered => "unanswered",
+            Self::InPlace => "in_place",
             Self::Skipped(reason) => reason.name(),
             Self::Denied(reason) => reason.name(),
             Self::Answered(class) => class.name(),
@@ -285,6 +289,7 @@ impl Metric {
             Self::Signed => 20,
             Self::Aborted => 21,
             Self::Unanswered => 22,
+            Self::InPlace => 23,
             Self::Skipped(reason) => PLAIN.len().saturating_add(reason.index()),
             Self::Denied(reason) => DENIED.saturating_add(reason.index()),
             Self::Answered(class) => ANSWERED.saturating_add(class.index()),

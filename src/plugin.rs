@@ -1,7 +1,7 @@
 //! The composition root of the core: one plugin instance in one worker.
 //!
 //! Request callbacks: [`decide`](Plugin::decide), [`begin`](Plugin::begin), [`chunk`](Plugin::chunk), then
-//! [`end`](Plugin::end) or [`abort`](Plugin::abort); in mode `sign` those of [`signing`]. Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick),
+//! [`end`](Plugin::end) or [`abort`](Plugin::abort); in mode `rewrite` those of [`rewrite`], in mode `sign` those of [`signing`]. Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick),
 //! [`call_done`](Plugin::call_done), [`answered`](Plugin::answered) or [`drain`](Plugin::drain). After each, [`next_effect`](Plugin::next_effect) until
 //! there is none.
 //!
@@ -20,6 +20,7 @@ mod books;
 mod calls;
 mod report;
 mod requests;
+pub mod rewrite;
 mod settling;
 pub mod signing;
 mod sls;
@@ -125,6 +126,8 @@ pub struct Plugin {
     /// Bytes of the bodies that are being collected.
     collecting: usize,
     exchanges: usize,
+    /// Requests that were forwarded in place and have no answer yet.
+    forwarded: usize,
     leaving: Option<Leaving>,
     /// nginx: which leg may use the one slot first.
     turn: Leg,
@@ -188,6 +191,7 @@ impl Plugin {
             jitter: Jitter::new(seed),
             collecting: 0,
             exchanges: 0,
+            forwarded: 0,
             leaving: None,
             turn: Leg::Rum,
             working: false,

@@ -1,12 +1,14 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
-//! `node` parses, `env` expands, `reader` reads and collects problems, `rum` and `sls` read the legs, `sign` its mode, `retry` the retries;
+//! `node` parses, `env` expands, `reader` reads and collects problems, `rum` and `sls` read the legs, `retry` the retries,
+//! `sign` and `rewrite` what belongs to those modes;
 //! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
 mod node;
 mod reader;
 mod retry;
+mod rewrite;
 mod rum;
 mod sign;
 mod sls;
@@ -46,8 +48,25 @@ impl HostKind {
 pub enum Mode {
     /// The request goes on untouched, a copy is sent.
     Tee,
+    /// The request is the copy: it is changed in place and goes on, or is answered and delivered from here.
+    Rewrite {
+        /// Answered as soon as it is complete, and delivered from the outbox.
+        fast_ack: bool,
+    },
     /// The request is an unsigned SLS write: it is signed in place.
     Sign,
+}
+
+impl Mode {
+    /// As it stands in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tee => "tee",
+            Self::Rewrite { .. } => "rewrite",
+            Self::Sign => "sign",
+        }
+    }
 }
 
 /// Budgets, per worker.
@@ -173,9 +192,13 @@ impl Config {
             None => Some(HostKind::Envoy),
         };
         let mode = match root.take("mode") {
-            Some(field) => reader.choice(&field, &[("tee", Mode::Tee), ("sign", Mode::Sign)]),
+            Some(field) => {
+                let modes = [Mode::Tee, Mode::Rewrite { fast_ack: false }, Mode::Sign];
+                reader.choice(&field, &modes.map(|mode| (mode.name(), mode)))
+            }
             None => Some(Mode::Tee),
         };
+        let mode = rewrite::read(reader, &mut root, mode, host);
         if mode == Some(Mode::Sign) {
             let limits = section(reader, &mut root, "limits", |reader, object| {
                 sign::check_limits(reader, object);
@@ -196,18 +219,21 @@ impl Config {
         }
         if let Some(field) = root.take_foreign("sign") {
             let what = format!(
-                "belongs to mode sign, the mode is tee, got {}",
+                "belongs to mode sign, the mode is {}, got {}",
+                mode.map_or("another", Mode::name),
                 field.node.kind()
             );
             reader.problem(&field.path, what);
         }
         let rum = root
             .take("rum")
-            .map(|field| rum::read(reader, &field, host));
+            .map(|field| rum::read(reader, &field, host, mode));
         let sls = root.take("sls");
         if rum.is_none() && sls.is_none() {
             let what = "one of rum and sls is required: nothing would be mirrored, got nothing";
             reader.problem("rum", what);
+        } else {
+            rewrite::check(reader, mode, rum.is_some());
         }
         let limits = section(reader, &mut root, "limits", limits);
         let retry = section(reader, &mut root, "retry", retry::read);

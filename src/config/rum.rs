@@ -4,7 +4,7 @@
 //! here, once, so that no later code has to.
 
 use super::reader::{Field, Object, Reader};
-use super::{HostKind, MAX_TIMEOUT_MS};
+use super::{HostKind, MAX_TIMEOUT_MS, Mode, rewrite};
 use crate::sentry::project::ProjectId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -22,7 +22,7 @@ pub enum Routes {
 /// Where the copies of a project go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Envoy cluster, or `host:port` on nginx.
+    /// Envoy cluster, or `host:port` on nginx. Empty in mode `rewrite` without `fast_ack`: nobody is called.
     pub upstream: String,
     /// Host of the copy.
     pub authority: String,
@@ -60,21 +60,28 @@ pub struct Rum {
 struct Fallback {
     upstream: Option<String>,
     authority: Option<String>,
+    /// The requests themselves are forwarded.
+    forwards: bool,
 }
 
 pub(super) fn read(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
     host: Option<HostKind>,
+    mode: Option<Mode>,
 ) -> Option<Rum> {
     let mut object = reader.object(field)?;
+    let forwards = rewrite::forwards(mode);
     let fallback = Fallback {
-        upstream: object
-            .take("upstream")
-            .and_then(|field| upstream(reader, &field, host)),
+        upstream: match object.take("upstream") {
+            Some(field) => given_upstream(reader, &field, host, forwards),
+            // Of a mode that could not be read one problem is enough.
+            None => (forwards || mode.is_none()).then(String::new),
+        },
         authority: object
             .take("authority")
             .and_then(|field| authority(reader, &field)),
+        forwards,
     };
     let scheme = match object.take("scheme") {
         Some(field) => reader.choice(&field, &[("http", "http"), ("https", "https")]),
@@ -197,11 +204,14 @@ fn destination(
         own_authority = object.take("authority");
     }
     let upstream = match own_upstream {
-        Some(field) => upstream(reader, &field, host),
+        Some(field) => given_upstream(reader, &field, host, fallback.forwards),
         None => inherit(reader, "rum.upstream", &fallback.upstream, &field.path),
     };
     let authority = match own_authority {
-        Some(field) => authority(reader, &field),
+        Some(field) => {
+            rewrite::check_authority(reader, &field, host, fallback.forwards);
+            authority(reader, &field)
+        }
         None => inherit(reader, "rum.authority", &fallback.authority, &field.path),
     };
     reader.finish(object);
@@ -244,6 +254,19 @@ fn segment(reader: &mut Reader<'_>, object: &mut Object<'_>, key: &'static str) 
         return None;
     }
     Some(text)
+}
+
+fn given_upstream(
+    reader: &mut Reader<'_>,
+    field: &Field<'_>,
+    host: Option<HostKind>,
+    forwards: bool,
+) -> Option<String> {
+    if forwards {
+        rewrite::no_upstream(reader, field);
+        return None;
+    }
+    upstream(reader, field, host)
 }
 
 /// Who gets a call, as the host names it.

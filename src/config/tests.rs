@@ -122,7 +122,7 @@ fn every_problem_is_reported_at_once() {
             "limits.max_body_bytes: expected an integer from 1 to 2147483648, got 1.5".to_owned(),
             "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
             "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),
-            "hots: unknown key (expected one of host, mode, rum, sls, limits, retry), got \"envoy\"".to_owned(),
+            "hots: unknown key (expected one of host, mode, fast_ack, rum, sls, limits, retry), got \"envoy\"".to_owned(),
         ]
     );
 }

@@ -17,6 +17,7 @@ use std::ptr::null_mut;
 /// The status of a host call: 0 is success, everything else a reason not to have the result.
 type Status = u32;
 const OK: Status = 0;
+const NOT_FOUND: Status = 1;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -39,6 +40,13 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> Status;
     fn proxy_set_header_map_pairs(map: u32, data: *const u8, size: usize) -> Status;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> Status;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -54,6 +62,12 @@ unsafe extern "C" {
         path_size: usize,
         data: *mut *mut u8,
         size: *mut usize,
+    ) -> Status;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
     ) -> Status;
     fn proxy_http_call(
         upstream: *const u8,
@@ -218,6 +232,20 @@ pub(super) fn set_map(map: Map, headers: &HeaderList) -> Option<()> {
     (status == OK).then_some(())
 }
 
+/// Gives a header this value; one that is not there is added.
+pub(super) fn replace_header(map: Map, name: &str, value: &[u8]) -> Option<()> {
+    let status = unsafe {
+        proxy_replace_header_map_value(
+            map.code(),
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    };
+    (status == OK).then_some(())
+}
+
 /// Answers the request of the current context instead of a target. `false` if the host refuses.
 pub(super) fn send_local_response(status: u32, headers: &HeaderList, body: &[u8]) -> bool {
     let mut pairs = Vec::new();
@@ -254,6 +282,17 @@ pub(super) fn kind() -> HostKind {
     match property("plugin_root_id") {
         Some(id) if id.is_empty() || !id.iter().all(u8::is_ascii_digit) => HostKind::Envoy,
         _ => HostKind::Nginx,
+    }
+}
+
+/// Sets a property; its path's parts are separated by NUL. `Some(false)` if the host knows none of this name.
+pub(super) fn set_property(path: &str, value: &[u8]) -> Option<bool> {
+    let status =
+        unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) };
+    match status {
+        OK => Some(true),
+        NOT_FOUND => Some(false),
+        _ => None,
     }
 }
 

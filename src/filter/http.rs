@@ -2,12 +2,14 @@
 
 use super::host::{self, Buffer, Map};
 use super::pairs::Pairs;
+use super::rewrite;
 use super::root::Root;
 use super::sign::{self, Turn};
 use crate::config::{HostKind, Mode};
 use crate::exchange::Exchange;
 use crate::mirror::headers::Head;
 use crate::plugin::Plugin;
+use crate::plugin::rewrite::Passage;
 use proxy_wasm::types::Action;
 
 /// A stream context.
@@ -18,6 +20,8 @@ pub(super) struct Stream {
     exchange: Option<Box<Exchange>>,
     /// Mode `sign`: where it is.
     pub(super) turn: Turn,
+    /// Mode `rewrite`: where it is.
+    pub(super) passage: Option<Box<Passage>>,
 }
 
 impl Stream {
@@ -26,6 +30,7 @@ impl Stream {
             root,
             exchange: None,
             turn: Turn::default(),
+            passage: None,
         }
     }
 }
@@ -37,6 +42,7 @@ fn mode(root: &mut Root) -> Option<Mode> {
 pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action {
     match mode(root) {
         Some(Mode::Sign) => return sign::headers(root, stream, end),
+        Some(Mode::Rewrite { .. }) => return rewrite::headers(root, stream, end),
         Some(Mode::Tee) => copy_headers(root, stream, end),
         None => {}
     }
@@ -46,6 +52,7 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action
 pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) -> Action {
     match mode(root) {
         Some(Mode::Sign) => return sign::body(root, stream, size, end),
+        Some(Mode::Rewrite { .. }) => return rewrite::body(root, stream, size, end),
         Some(Mode::Tee) => copy_body(root, stream, size, end),
         None => {}
     }
@@ -56,16 +63,19 @@ pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool)
 pub(super) fn trailers(root: &mut Root, stream: &mut Stream) -> Action {
     match mode(root) {
         Some(Mode::Sign) => return sign::end(root, stream),
+        Some(Mode::Rewrite { .. }) => return rewrite::trailers(root, stream),
         Some(Mode::Tee) => finish(root, stream, true),
         None => {}
     }
     Action::Continue
 }
 
-/// The answer's headers: of interest only where the request is ours.
+/// The answer's headers: of interest only where the request is ours, or the copy.
 pub(super) fn response(root: &mut Root, stream: &mut Stream) {
-    if mode(root) == Some(Mode::Sign) {
-        sign::answered(root, stream);
+    match mode(root) {
+        Some(Mode::Sign) => sign::answered(root, stream),
+        Some(Mode::Rewrite { .. }) => rewrite::response(root, stream),
+        Some(Mode::Tee) | None => {}
     }
 }
 
@@ -119,6 +129,9 @@ fn copy_body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) {
 /// The stream is over, whether the request was complete or not.
 pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
     sign::gone(root, stream);
+    if stream.passage.is_some() {
+        return rewrite::gone(root, stream);
+    }
     let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) else {
         return;
     };

@@ -5,4 +5,5 @@ pub mod decide;
 pub mod forwarded;
 pub mod header_list;
 pub mod headers;
+pub mod in_place;
 pub mod reply;

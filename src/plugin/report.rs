@@ -8,6 +8,7 @@ use crate::delivery::verdict::Verdict;
 use crate::effect::Level;
 use crate::exchange::Copy;
 use crate::journal::{Journal, Topic};
+use crate::mirror::capture::Refusal;
 use crate::outcome::{DenyReason, SkipReason};
 use crate::sls::write_request::Denial;
 
@@ -40,6 +41,39 @@ pub(super) fn skipped(journal: &mut Journal, reason: SkipReason, project: Option
 pub(super) fn no_room(journal: &mut Journal, project: u64, max_pending_bytes: usize) {
     journal.note(Topic::NoRoom, Level::Error, || {
         format!("rum: this leg's share of limits.max_pending_bytes ({max_pending_bytes}) is used up: a copy of project {project} is dropped")
+    });
+}
+
+pub(super) fn let_go(journal: &mut Journal, project: u64, refusal: Refusal) {
+    let why = match refusal {
+        Refusal::TooLarge => "its body is over limits.max_body_bytes",
+        Refusal::NoRoom => "this leg's share of limits.max_pending_bytes is used up",
+        Refusal::Unreadable => {
+            "the proxy did not hand out its body (nginx: raise client_body_buffer_size)"
+        }
+    };
+    journal.note(Topic::LetGo, Level::Warn, || {
+        format!("project {project}: fast_ack is not possible, {why}: the request goes on in place, and its sender waits for RUM")
+    });
+}
+
+pub(super) fn not_in_place(journal: &mut Journal, project: u64) {
+    journal.note(Topic::NotInPlace, Level::Error, || {
+        format!("project {project}: the proxy did not let its headers be changed: the copy is not sent, it would carry what must not leave")
+    });
+}
+
+pub(super) fn unguarded(journal: &mut Journal) {
+    journal.note(Topic::Unguarded, Level::Error, || {
+        "nginx has no variable $sentry_edge_mirror: what is no copy leaves this location too, as it came; see nginx/rewrite.conf".to_owned()
+    });
+}
+
+pub(super) fn forwarded_failed(journal: &mut Journal, project: u64, verdict: Verdict) {
+    let (topic, text) = describe(verdict);
+    journal.note(topic, Level::Error, || match status(verdict) {
+        0 => format!("project {project}, forwarded in place: {text}"),
+        status => format!("project {project}, forwarded in place: {text}, status {status}"),
     });
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Plugin, Stage, report};
 use crate::config::HostKind;
-use crate::exchange::{Announced, Exchange, Plan};
+use crate::exchange::{Announced, Exchange, Mirrored, Parts, Plan};
 use crate::metric::{Leg, Metric};
 use crate::mirror::capture::Refusal;
 use crate::mirror::decide::{self, Decision};
@@ -43,7 +43,17 @@ impl Plugin {
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
-        let legs = [plan.rum.as_ref().map(|target| target.project), plan.sls];
+        let parts = self.prepare(plan, head);
+        self.open(parts)
+            .map_err(|(parts, refusal)| self.refuse(parts.legs(), refusal))
+            .ok()
+    }
+
+    /// What is needed of a request's headers.
+    pub(super) fn prepare<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Parts
+    where
+        I: Iterator<Item = Pair<'a>> + Clone,
+    {
         let app = plan
             .sls
             .and_then(|project| decide::destination(self.config.rum.as_ref()?, project));
@@ -68,18 +78,24 @@ impl Plugin {
             },
             None => announced(head),
         };
-        let exchange = Exchange::new(rum, sls, announced, self.config.limits.max_body_bytes);
-        let Some(exchange) = exchange else {
-            self.skip_both(legs, SkipReason::TooLarge);
-            return None;
-        };
-        if exchange.held() > self.room(&exchange) {
-            self.drop_unfinished(&exchange);
-            return None;
+        let rum = rum.map(|(target, copy)| Mirrored::new(target, copy));
+        Parts {
+            rum,
+            sls,
+            announced,
+        }
+    }
+
+    /// Begins to collect a body, if it may become one that fits.
+    pub(super) fn open(&mut self, parts: Parts) -> Result<Box<Exchange>, (Box<Parts>, Refusal)> {
+        let exchange = Exchange::new(parts, self.config.limits.max_body_bytes)
+            .map_err(|parts| (parts, Refusal::TooLarge))?;
+        if exchange.held() > self.room(legs_of(&exchange)) {
+            return Err((exchange.restart(), Refusal::NoRoom));
         }
         self.collecting = self.collecting.saturating_add(exchange.held());
         self.exchanges = self.exchanges.saturating_add(1);
-        Some(exchange)
+        Ok(exchange)
     }
 
     /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the exchange back unless it is
@@ -91,21 +107,31 @@ impl Plugin {
         size: usize,
         fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
     ) -> Option<Box<Exchange>> {
-        let room = self.room(&exchange);
+        let room = self.room(legs_of(&exchange));
+        match self.collect(&mut exchange, size, room, fill) {
+            Ok(()) => Some(exchange),
+            Err(refusal) => {
+                self.refuse(legs_of(&exchange), refusal);
+                self.release(&exchange);
+                None
+            }
+        }
+    }
+
+    pub(super) fn collect(
+        &mut self,
+        exchange: &mut Exchange,
+        size: usize,
+        room: usize,
+        fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Result<(), Refusal> {
         let before = exchange.held();
         let pushed = exchange.capture().push(size, room, fill);
         self.collecting = self
             .collecting
             .saturating_sub(before)
             .saturating_add(exchange.held());
-        match pushed {
-            Ok(()) => return Some(exchange),
-            Err(Refusal::TooLarge) => self.skip_both(legs_of(&exchange), SkipReason::TooLarge),
-            Err(Refusal::Unreadable) => self.skip_both(legs_of(&exchange), SkipReason::Unreadable),
-            Err(Refusal::NoRoom) => self.drop_unfinished(&exchange),
-        }
-        self.release(&exchange);
-        None
+        pushed
     }
 
     /// Request callback: the request is complete.
@@ -139,6 +165,15 @@ impl Plugin {
         self.skip_both(legs_of(exchange), SkipReason::Aborted);
     }
 
+    /// What a body that is not collected counts as.
+    pub(super) fn refuse(&mut self, legs: [Option<u64>; 2], refusal: Refusal) {
+        match refusal {
+            Refusal::TooLarge => self.skip_both(legs, SkipReason::TooLarge),
+            Refusal::Unreadable => self.skip_both(legs, SkipReason::Unreadable),
+            Refusal::NoRoom => self.drop_unfinished(legs),
+        }
+    }
+
     fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
         let ledger = match (leg, &mut self.sls) {
             (Leg::Sls, Some(side)) => &mut side.book.ledger,
@@ -154,7 +189,7 @@ impl Plugin {
         self.publish_soon();
     }
 
-    fn skip_both(&mut self, [rum, sls]: [Option<u64>; 2], reason: SkipReason) {
+    pub(super) fn skip_both(&mut self, [rum, sls]: [Option<u64>; 2], reason: SkipReason) {
         if rum.is_some() {
             self.skip(Leg::Rum, reason, rum);
         }
@@ -170,12 +205,12 @@ impl Plugin {
     }
 
     /// No leg that wants the exchange has room for it.
-    fn drop_unfinished(&mut self, exchange: &Exchange) {
-        if let Some(project) = exchange.rum() {
+    fn drop_unfinished(&mut self, [rum, sls]: [Option<u64>; 2]) {
+        if let Some(project) = rum {
             self.book.ledger.one(Metric::Captured);
             self.drop_for_room(project);
         }
-        if let (Some(side), Some(_)) = (&mut self.sls, exchange.sls()) {
+        if let (Some(side), Some(_)) = (&mut self.sls, sls) {
             let (leg, mut books) = side.with(&mut self.journal);
             leg.unread(1, &mut books);
             self.publish_soon();
@@ -183,11 +218,9 @@ impl Plugin {
     }
 
     /// What the body of an exchange may still grow by: while one leg has room, it is collected.
-    fn room(&self, exchange: &Exchange) -> usize {
-        let rum = exchange
-            .rum()
-            .map(|_| self.max_pending_bytes.saturating_sub(self.outbox.bytes()));
-        let side = self.sls.as_deref().filter(|_| exchange.sls().is_some());
+    pub(super) fn room(&self, [rum, sls]: [Option<u64>; 2]) -> usize {
+        let rum = rum.map(|_| self.max_pending_bytes.saturating_sub(self.outbox.bytes()));
+        let side = self.sls.as_deref().filter(|_| sls.is_some());
         let sls = side.map(|side| side.leg.room());
         let room = rum.max(sls).unwrap_or_default();
         room.saturating_sub(self.collecting)
@@ -201,13 +234,13 @@ impl Plugin {
         }
     }
 
-    fn release(&mut self, exchange: &Exchange) {
+    pub(super) fn release(&mut self, exchange: &Exchange) {
         self.collecting = self.collecting.saturating_sub(exchange.held());
         self.exchanges = self.exchanges.saturating_sub(1);
     }
 }
 
-fn legs_of(exchange: &Exchange) -> [Option<u64>; 2] {
+pub(super) fn legs_of(exchange: &Exchange) -> [Option<u64>; 2] {
     [exchange.rum(), exchange.sls()]
 }
 

@@ -54,6 +54,7 @@ impl Plugin {
         }
         if self.life == Life::Over {
             let copies = self.outbox.clear().count();
+            let copies = copies.saturating_add(std::mem::take(&mut self.forwarded));
             self.book.ledger.grow(Metric::Dropped, copies);
             let logs = self.sls.as_deref_mut().map_or(0, |side| {
                 let (leg, mut books) = side.with(&mut self.journal);
@@ -110,7 +111,9 @@ impl Plugin {
 
     fn gauges(&self) -> Gauges {
         let outbox = &self.outbox;
-        [outbox.len(), outbox.bytes(), outbox.in_flight(), 0]
+        let [pending, in_flight] =
+            [outbox.len(), outbox.in_flight()].map(|n| n.saturating_add(self.forwarded));
+        [pending, outbox.bytes(), in_flight, 0]
     }
 
     pub(super) fn is_pressing(&self) -> bool {
@@ -125,6 +128,7 @@ impl Plugin {
         let side = self.sls.as_deref();
         let sign = self.sign.as_deref();
         self.outbox.is_empty()
+            && self.forwarded == 0
             && side.is_none_or(|side| side.leg.is_idle())
             && sign.is_none_or(signing::Side::is_idle)
     }

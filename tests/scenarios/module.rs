@@ -8,12 +8,17 @@ pub struct Module {
     root: u32,
 }
 
+impl Module {
+    pub fn from_host(host: Host) -> Self {
+        let root = host.current_root();
+        Self { host, root }
+    }
+}
+
 impl Edge for Module {
     fn start(profile: Profile, config: &str) -> Self {
         let options = Options::new(for_host(profile, config));
-        let host = Host::new(profile, Guest::sentry_edge_mirror(), options);
-        let root = host.current_root();
-        Self { host, root }
+        Self::from_host(Host::new(profile, Guest::sentry_edge_mirror(), options))
     }
 
     fn profile(&self) -> Profile {

@@ -20,7 +20,7 @@ pub struct Native {
     /// Period and next tick.
     tick: Option<(u64, Millis)>,
     streams: BTreeMap<u32, Option<Box<Exchange>>>,
-    next_stream: u32,
+    pub next_stream: u32,
     next_token: u32,
     calls: Vec<Call>,
     refuse: u32,

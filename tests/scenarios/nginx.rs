@@ -3,6 +3,8 @@
 use crate::edge::{Edge, config, config_with_rum, envelope, for_host};
 use crate::host::{Guest, Host, Options, Profile, Reply, Request, StartError};
 use crate::module::Module;
+use crate::sls;
+use crate::target::rewriting;
 
 const NGINX: Profile = Profile::Nginx;
 
@@ -98,4 +100,83 @@ fn a_new_worker_takes_over_the_gauges() {
     for gauge in ["pending", "pending_bytes", "in_flight"] {
         assert_eq!(next.metric(&format!("sentry_edge_mirror.rum.{gauge}")), 0);
     }
+}
+
+fn rewriting_host(target_variable: Option<&str>) -> Host {
+    let options = Options {
+        target_variable: target_variable.map(Into::into),
+        ..Options::new(for_host(NGINX, &rewriting("")))
+    };
+    Host::new(NGINX, Guest::sentry_edge_mirror(), options)
+}
+
+/// A mirror of another machine sends requests, not subrequests: those a filter may answer.
+#[test]
+fn what_no_rule_covers_is_answered_where_it_was_sent_to() {
+    let mut host = rewriting_host(Some("sentry_edge_mirror"));
+    for target in ["/api/42/store/", "/", "/rum/sentry/w/s/api/42/envelope/"] {
+        let exchange = host.send(&Request::post(target).chunk(b"{}"));
+        assert_eq!(exchange.upstream.headers, None, "{target}");
+        assert_eq!(exchange.local_response.unwrap().status, 204);
+    }
+    let exchange = host.send(&envelope(42));
+    let path = exchange.upstream.headers.unwrap().text(":path");
+    assert_eq!(path.unwrap(), "/rum/sentry/ws/web@42/api/42/envelope/");
+}
+
+/// A location that does not have the sample's variable still gets the path, and the log says what it lacks.
+#[test]
+fn a_location_without_the_variable_is_reported() {
+    let mut host = rewriting_host(None);
+    let exchange = host.send(&envelope(42).mirrored_to("/_mirror"));
+    let path = exchange.upstream.headers.unwrap().text(":path");
+    assert_eq!(path.unwrap(), "/rum/sentry/ws/web@42/api/42/envelope/");
+    host.advance(1_000);
+    let logs = host.logs();
+    assert!(
+        logs.iter()
+            .any(|log| log.text.contains("$sentry_edge_mirror")),
+        "{logs:#?}"
+    );
+}
+
+/// `mirror` sends a body that went through a file all the same; only the logs cannot be made of it.
+#[test]
+fn a_spilled_body_goes_on_without_logs() {
+    let options = Options {
+        client_body_buffer_size: 1_000,
+        target_variable: Some("sentry_edge_mirror".into()),
+        ..Options::new(for_host(
+            NGINX,
+            &rewriting(&format!(", {}", sls::section(""))),
+        ))
+    };
+    let mut host = Host::new(NGINX, Guest::sentry_edge_mirror(), options);
+    let body = sls::events(&[&"x".repeat(2_000)]).body();
+    let request = Request::post("/api/42/envelope/").chunk(&body);
+    let exchange = host.send(&request.mirrored_to("/_mirror"));
+    assert!(exchange.upstream.body() == body, "the whole body");
+    host.advance(5_000);
+    let count = |what: &str| host.metric(&format!("sentry_edge_mirror.{what}"));
+    assert_eq!(
+        ["rum.delivered", "sls.skipped.unreadable", "sls.captured"].map(count),
+        [1, 1, 0]
+    );
+}
+
+/// Without a `resolver` in the `wasm` block, or one that does not know the name: nothing was sent, so it is tried again.
+#[test]
+fn a_name_that_is_not_resolved_is_tried_again_and_counted() {
+    let retry = r#", "retry": {"max_attempts": 2}"#;
+    let mut edge = Module::start(NGINX, &config(retry));
+    let call = edge.envelope();
+    edge.reply(call.token, &Reply::failed("resolver failure"));
+    edge.advance(2_000);
+    let call = edge.call();
+    edge.reply(call.token, &Reply::failed("resolver failure"));
+    assert_eq!(edge.books(), [1, 0, 1, 0, 0]);
+    assert_eq!((edge.rum("attempts"), edge.rum("retries")), (2, 1));
+    let logs = edge.host.logs();
+    let said = |text: &str| logs.iter().any(|log| log.text.contains(text));
+    assert!(said("rum.test"), "{logs:#?}");
 }

@@ -7,7 +7,7 @@ use super::finding::Finding;
 use super::judge::judge;
 use super::source::Source;
 use super::status::{Failure, Status};
-use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::config::{Config, Mode};
 use std::fmt::Write as _;
 
 pub(super) fn run(args: &Check, out: &mut String) -> Result<Status, Failure> {
@@ -68,9 +68,14 @@ fn valid(plugin: &Plugin, config: Option<&Config>) -> String {
     }
 }
 
-/// Host and mode. The words of the configuration are the names of the variants.
+/// Host and mode. The words of the configuration are the names of the hosts.
 pub(super) fn summary(config: &Config) -> String {
-    format!("host {:?}, mode {:?}", config.host, config.mode).to_ascii_lowercase()
+    let host = format!("{:?}", config.host).to_ascii_lowercase();
+    let fast_ack = match config.mode {
+        Mode::Rewrite { fast_ack: true } => ", fast_ack",
+        _ => "",
+    };
+    format!("host {host}, mode {}{fast_ack}", config.mode.name())
 }
 
 impl Report {

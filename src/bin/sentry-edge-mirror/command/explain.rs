@@ -147,7 +147,9 @@ fn write(trace: &Trace, request: &Request, out: &mut String) {
     for line in &trace.log {
         let _ = writeln!(out, "  log: {line}");
     }
-    if !counted && trace.calls.is_empty() {
+    if trace.answered {
+        let _ = writeln!(out, "  it is answered with 204 when it is complete");
+    } else if !counted && trace.calls.is_empty() {
         let _ = writeln!(
             out,
             "  no ingest request: it passes, nothing is copied, nothing is counted"
@@ -156,13 +158,20 @@ fn write(trace: &Trace, request: &Request, out: &mut String) {
 }
 
 fn write_call(call: &Sent, request: &Request, out: &mut String) {
-    let (upstream, timeout) = (&call.upstream, call.timeout_ms);
     let scheme = call.scheme.as_ref().map(|scheme| format!(" by {scheme}"));
-    let scheme = scheme.unwrap_or_default();
-    let _ = writeln!(
-        out,
-        "  to upstream {upstream}{scheme}, timeout {timeout} ms:"
-    );
+    let (scheme, timeout) = (scheme.unwrap_or_default(), call.timeout_ms);
+    let _ = match &call.upstream {
+        Some(upstream) => {
+            writeln!(
+                out,
+                "  to upstream {upstream}{scheme}, timeout {timeout} ms:"
+            )
+        }
+        None => writeln!(
+            out,
+            "  it goes on in place, where the proxy's route leads (nginx: headers as its location says):"
+        ),
+    };
     for (name, value) in &call.headers {
         let own = request.headers.iter().any(|(_, given)| given == value);
         let value = match SECRETS.contains(&name.as_str()) && !own {

@@ -1,12 +1,14 @@
 //! One request through the real core: the host around it is this file. Time is virtual, every call is answered at once with
 //! 200, nothing leaves.
 
-use sentry_edge_mirror::config::{Config, HostKind};
+use sentry_edge_mirror::config::{Config, HostKind, Mode};
+use sentry_edge_mirror::delivery::verdict::Verdict;
 use sentry_edge_mirror::effect::{Effect, Level};
 use sentry_edge_mirror::metric::{Kind, PREFIX};
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply;
 use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::plugin::rewrite::{Passage, Step};
 use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
 use std::collections::BTreeMap;
@@ -23,10 +25,11 @@ pub(super) struct Request {
     pub(super) peer: Option<String>,
 }
 
-/// A call that would leave.
+/// A call that would leave, or a request that goes on as the copy.
 #[derive(Debug)]
 pub(super) struct Sent {
-    pub(super) upstream: String,
+    /// `None`: the request itself, where the proxy's route leads.
+    pub(super) upstream: Option<String>,
     /// On nginx; in Envoy the cluster decides.
     pub(super) scheme: Option<String>,
     /// Names and values, pseudo headers first.
@@ -43,6 +46,8 @@ pub(super) struct Trace {
     pub(super) counters: BTreeMap<String, i64>,
     /// Warnings and errors of the log.
     pub(super) log: Vec<String>,
+    /// Mode `rewrite`: it is answered with 204 when it is complete.
+    pub(super) answered: bool,
 }
 
 /// Longer than anything waits before its first attempt.
@@ -59,6 +64,7 @@ pub(super) fn now_ms() -> u64 {
 pub(super) fn drive(config: Config, request: &Request) -> Trace {
     let mut host = Host {
         nginx: config.host == HostKind::Nginx,
+        rewrites: matches!(config.mode, Mode::Rewrite { .. }),
         plugin: Plugin::new(config, 0),
         now: Millis(now_ms()),
         tick: None,
@@ -84,6 +90,7 @@ pub(super) fn drive(config: Config, request: &Request) -> Trace {
 
 struct Host {
     nginx: bool,
+    rewrites: bool,
     plugin: Plugin,
     now: Millis,
     /// Period, and when it is over.
@@ -96,6 +103,7 @@ impl Host {
     fn exchange(&mut self, request: &Request) {
         let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
         let Some(plan) = self.plugin.decide(method, target) else {
+            self.trace.answered = self.rewrites;
             return;
         };
         let headers = request.headers.iter();
@@ -107,6 +115,11 @@ impl Host {
             source: &source,
             scheme: None,
         };
+        if self.rewrites {
+            let has_body = !request.body.is_empty();
+            let (passage, step) = self.plugin.arrive(plan, &head, has_body, self.now);
+            return self.pass(passage, step, request);
+        }
         let exchange = self.plugin.begin(plan, &head).and_then(|exchange| {
             if request.body.is_empty() {
                 return Some(exchange);
@@ -119,6 +132,40 @@ impl Host {
         if let Some(exchange) = exchange {
             self.plugin.end(exchange, self.now);
         }
+    }
+
+    /// Does what the core says, with the whole body at once; the proxied request is answered with 200.
+    fn pass(&mut self, passage: Passage, step: Step, request: &Request) {
+        let (mut passage, mut step) = (passage, step);
+        let mut bodies = (!request.body.is_empty())
+            .then_some(&request.body)
+            .into_iter();
+        loop {
+            (passage, step) = match step {
+                Step::PutInPlace => {
+                    self.trace.calls.extend(in_place(&passage, request));
+                    self.plugin.placed(passage, true)
+                }
+                Step::Answer => {
+                    self.trace.answered = true;
+                    self.plugin.answered_here(passage, true, self.now)
+                }
+                Step::Pass | Step::Wait => match bodies.next() {
+                    Some(body) => {
+                        let fill = |copy: &mut Vec<u8>| {
+                            copy.extend_from_slice(body);
+                            Some(())
+                        };
+                        self.plugin.piece(passage, body.len(), Some(self.now), fill)
+                    }
+                    None => break,
+                },
+            };
+        }
+        let (status, now) = (200, self.now);
+        self.plugin
+            .response(&mut passage, status, Verdict::Delivered, now);
+        self.plugin.leave(&mut passage, now);
     }
 
     /// Does what the core asks for, and answers its calls until it asks for nothing more.
@@ -156,7 +203,7 @@ impl Host {
             match effect {
                 Effect::Dispatch(call) => {
                     trace.calls.push(Sent {
-                        upstream: call.upstream.to_owned(),
+                        upstream: Some(call.upstream.to_owned()),
                         scheme: self.nginx.then(|| call.scheme.to_owned()),
                         headers: call
                             .headers
@@ -190,6 +237,20 @@ impl Host {
         }
         tokens
     }
+}
+
+fn in_place(passage: &Passage, request: &Request) -> Option<Sent> {
+    let headers = passage.headers()?;
+    Some(Sent {
+        upstream: None,
+        scheme: None,
+        headers: headers
+            .iter()
+            .map(|(name, value)| (lossy(name), lossy(value)))
+            .collect(),
+        body: request.body.clone(),
+        timeout_ms: 0,
+    })
 }
 
 fn lossy(bytes: &[u8]) -> String {

@@ -1,0 +1,265 @@
+//! Mode `rewrite` with `fast_ack`: the request is answered when it is complete, and delivered from the outbox. Where that
+//! is not possible it goes on in place.
+
+use crate::at_a_target;
+use crate::edge::{Edge, envelope};
+use crate::host::{Profile, Reply, Request};
+use crate::sls;
+use crate::target::{Target, rewriting};
+
+at_a_target! {
+    Envoy as core_as_envoy, module_in_envoy:
+        it_is_answered_before_rum_is_asked,
+        it_is_tried_again_as_in_tee,
+        it_waits_for_its_end,
+        a_copy_without_a_body,
+        without_room_it_goes_on_in_place,
+        room_that_ends_in_the_middle,
+        a_large_one_goes_on_in_place,
+        a_body_that_cannot_be_read_goes_on_in_place,
+        an_answer_that_is_refused_lets_it_go,
+        one_that_goes_away_leaves_nothing,
+        the_proxy_ends_it_itself,
+        both_legs_share_the_body,
+        without_room_for_rum_the_logs_are_made_all_the_same,
+        a_basic_user_is_judged_as_in_tee;
+}
+
+fn fast(extra: &str) -> String {
+    rewriting(&format!(r#", "fast_ack": true {extra}"#)).replace(
+        r#""authority": "rum.example.com""#,
+        r#""authority": "rum.example.com", "upstream": "rum.test:80""#,
+    )
+}
+
+const SMALL: &str = r#", "limits": {"max_pending_bytes": 6000}"#;
+
+fn it_is_answered_before_rum_is_asked<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    let stream = target.send(&envelope(42).header("cookie", "sid=secret"));
+    target.seen(stream).assert_answered();
+    target.leave(stream);
+    let edge = target.edge();
+    let call = edge.call();
+    assert_eq!(call.path(), "/rum/sentry/ws/web@42/api/42/envelope/");
+    assert_eq!(
+        (call.body, call.upstream.as_str()),
+        (envelope(42).body(), "rum.test:80")
+    );
+    assert_eq!(call.headers.get("cookie"), None);
+    assert_eq!(edge.books(), [1, 0, 0, 0, 1]);
+    edge.reply(call.token, &Reply::status(200));
+    assert_eq!(edge.books(), [1, 1, 0, 0, 0]);
+    assert_eq!(edge.rum("in_place"), 0);
+    edge.check_books();
+}
+
+fn it_is_tried_again_as_in_tee<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    target.send(&envelope(42));
+    let edge = target.edge();
+    for status in [502, 503, 200] {
+        edge.advance(2_500);
+        let call = edge.call();
+        edge.reply(
+            call.token,
+            &Reply::status(status).header("x-envoy-upstream-service-time", "1"),
+        );
+    }
+    assert_eq!(edge.books(), [1, 1, 0, 0, 0]);
+    assert_eq!(edge.rum("retries"), 2);
+}
+
+fn it_waits_for_its_end<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    let stream = target.open(&Request::post("/api/42/envelope/"));
+    for piece in [&b"{}\n"[..], b"{\"type\":\"event\"}\n"] {
+        target.piece(stream, piece, false);
+        let seen = target.seen(stream);
+        assert_eq!((seen.headers, seen.answered), (None, None));
+    }
+    target.piece(stream, b"{}\n", true);
+    target.seen(stream).assert_answered();
+    let call = target.edge().call();
+    assert_eq!(call.body, b"{}\n{\"type\":\"event\"}\n{}\n");
+    // The end alone.
+    let stream = target.open(&Request::post("/api/42/envelope/"));
+    target.piece(stream, b"{}\n", false);
+    target.piece(stream, b"", true);
+    target.seen(stream).assert_answered();
+    assert_eq!(target.edge().call().body, b"{}\n");
+}
+
+fn a_copy_without_a_body<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    let stream = target.send(&Request::post("/api/42/envelope/"));
+    target.seen(stream).assert_answered();
+    assert!(target.edge().call().body.is_empty());
+}
+
+/// Fills the budget with a copy that RUM does not answer.
+fn fill<T: Target>(target: &mut T) {
+    let stream = target.send(&Request::post("/api/42/envelope/").chunk(vec![b'x'; 3_000]));
+    target.seen(stream).assert_answered();
+    target.leave(stream);
+    target.edge().call();
+}
+
+fn without_room_it_goes_on_in_place<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(SMALL));
+    fill(&mut target);
+    // Known from the beginning, and known at the end.
+    let body = vec![b'y'; 3_000];
+    for request in [
+        Request::post("/api/42/envelope/").header("content-length", "3000"),
+        Request::post("/api/42/envelope/"),
+    ] {
+        let stream = target.send(&request.chunk(&body).header("cookie", "sid=secret"));
+        let seen = target.seen(stream);
+        assert_eq!(seen.path(), "/rum/sentry/ws/web@42/api/42/envelope/");
+        assert_eq!((seen.header("cookie"), seen.answered), (None, None));
+        assert!(seen.body == body && seen.ended);
+        target.answer(stream, 200);
+        target.leave(stream);
+    }
+    let edge = target.edge();
+    assert_eq!(edge.books(), [3, 2, 0, 0, 1]);
+    assert_eq!((edge.rum("in_place"), edge.rum("dropped")), (2, 0));
+}
+
+fn room_that_ends_in_the_middle<T: Target>(profile: Profile) {
+    let limits = r#", "limits": {"max_pending_bytes": 8000}"#;
+    let mut target = T::start(profile, &fast(limits));
+    fill(&mut target);
+    let stream = target.open(&Request::post("/api/42/envelope/"));
+    target.piece(stream, &[b'a'; 500], false);
+    assert_eq!(target.seen(stream).headers, None);
+    target.piece(stream, &[b'b'; 2_000], false);
+    let seen = target.seen(stream);
+    assert_eq!((seen.body.len(), seen.ended), (2_500, false));
+    assert_eq!(seen.path(), "/rum/sentry/ws/web@42/api/42/envelope/");
+    target.piece(stream, &[b'c'; 500], true);
+    let seen = target.seen(stream);
+    assert_eq!((seen.body.len(), seen.ended), (3_000, true));
+    target.answer(stream, 503);
+    assert_eq!(target.edge().books(), [2, 0, 1, 0, 1]);
+    assert_eq!(target.edge().rum("bytes"), 3_000 + 3_000);
+}
+
+fn a_large_one_goes_on_in_place<T: Target>(profile: Profile) {
+    let limits = r#", "limits": {"max_body_bytes": 1000}"#;
+    let mut target = T::start(profile, &fast(limits));
+    let large = Request::post("/api/42/envelope/").body_in(&[b'x'; 1_001], 400);
+    for request in [large.clone(), large.header("content-length", "1001")] {
+        let stream = target.send(&request);
+        let seen = target.seen(stream);
+        assert_eq!(
+            (seen.body.len(), seen.ended, seen.answered),
+            (1_001, true, None)
+        );
+        target.answer(stream, 200);
+    }
+    assert_eq!(target.edge().books(), [2, 2, 0, 0, 0]);
+    assert_eq!(target.edge().rum("skipped.too_large"), 0);
+}
+
+fn a_body_that_cannot_be_read_goes_on_in_place<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    target.refuse_bodies(1);
+    let stream = target.send(&envelope(42));
+    let seen = target.seen(stream);
+    assert_eq!((seen.body, seen.answered), (envelope(42).body(), None));
+    target.answer(stream, 200);
+    assert_eq!(target.edge().books(), [1, 1, 0, 0, 0]);
+}
+
+fn an_answer_that_is_refused_lets_it_go<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    target.refuse_answers(1);
+    let stream = target.send(&envelope(42));
+    let seen = target.seen(stream);
+    assert_eq!((seen.body, seen.ended), (envelope(42).body(), true));
+    assert!(target.edge().calls().is_empty(), "once, not twice");
+    target.answer(stream, 200);
+    assert_eq!(target.edge().books(), [1, 1, 0, 0, 0]);
+}
+
+fn one_that_goes_away_leaves_nothing<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    let stream = target.open(&Request::post("/api/42/envelope/"));
+    target.piece(stream, b"{}\n", false);
+    target.leave(stream);
+    let edge = target.edge();
+    assert_eq!((edge.rum("skipped.aborted"), edge.rum("captured")), (1, 0));
+    assert!(!edge.is_ticking());
+    edge.check_books();
+}
+
+/// Envoy's own buffer may be smaller than `max_body_bytes`: then it answers 413.
+fn the_proxy_ends_it_itself<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    for (status, reason) in [(413, "too_large"), (408, "aborted")] {
+        let stream = target.open(&Request::post("/api/42/envelope/"));
+        target.piece(stream, b"{}\n", false);
+        target.answer(stream, status);
+        target.leave(stream);
+        assert_eq!(target.edge().rum(&format!("skipped.{reason}")), 1);
+    }
+    assert_eq!(target.edge().books(), [0; 5]);
+}
+
+fn both_legs_share_the_body<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(&format!(", {}", sls::section(""))));
+    let stream = target.send(&sls::events(&["one"]));
+    target.seen(stream).assert_answered();
+    let edge = target.edge();
+    let copy = edge.call();
+    assert_eq!(copy.body, sls::events(&["one"]).body());
+    edge.reply(copy.token, &Reply::status(200));
+    edge.advance(2_020);
+    let write = edge.call();
+    assert_eq!(sls::logs(&write).len(), 1);
+    edge.reply(write.token, &sls::taken());
+    assert_eq!(edge.logs(), [1, 1, 0, 0, 0]);
+    assert_eq!(edge.books(), [1, 1, 0, 0, 0]);
+}
+
+fn without_room_for_rum_the_logs_are_made_all_the_same<T: Target>(profile: Profile) {
+    let limits = r#", "limits": {"max_pending_bytes": 80000}"#;
+    let config = fast(&format!("{limits}, {}", sls::section("")));
+    let mut target = T::start(profile, &config);
+    // RUM's half is used up, the other half is read and written: a log of this size does not linger.
+    let padding = "x".repeat(7_000);
+    for _ in 0..4 {
+        let stream = target.send(&sls::events(&[&padding]));
+        target.seen(stream).assert_answered();
+        target.edge().advance(50);
+        // RUM gives no answer, so its further copies may not even leave.
+        for call in target.edge().calls() {
+            if call.upstream != "rum.test:80" {
+                target.edge().reply(call.token, &sls::taken());
+            }
+        }
+    }
+    for pieces in [10_000, 500] {
+        let body = sls::events(&[&padding]).body();
+        let stream = target.send(&Request::post("/api/42/envelope/").body_in(&body, pieces));
+        assert!(target.seen(stream).body == body, "it goes on");
+        target.answer(stream, 200);
+        target.edge().advance(50);
+        let write = target.edge().call();
+        assert!(sls::logs(&write)[0].contains(&padding), "the whole body");
+        target.edge().reply(write.token, &sls::taken());
+    }
+    assert_eq!(target.edge().logs(), [6, 6, 0, 0, 0]);
+    let [captured, delivered, _, dropped, _] = target.edge().books();
+    assert_eq!((captured, delivered, dropped), (6, 2, 0));
+}
+
+fn a_basic_user_is_judged_as_in_tee<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    let basic = "Basic NWNhMWFiMWU1Y2ExYWIxZTVjYTFhYjFlNWNhMWFiMWU6";
+    target.send(&envelope(42).header("authorization", basic));
+    let call = target.edge().call();
+    assert_eq!(call.header("authorization").as_deref(), Some(basic));
+}
