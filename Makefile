@@ -72,7 +72,7 @@ web: cc ## the pure core's conformance tests on wasm32-unknown-unknown under Nod
 
 .PHONY: e2e-tools
 e2e-tools:
-	@tests/e2e/setup.sh
+	@tests/e2e/setup.sh nginx
 
 .PHONY: e2e
 e2e: build e2e-tools ## real Envoy, real SDKs, a real Sentry-compatible server
@@ -86,6 +86,7 @@ cost: build ## the table of costs per request: instructions, host calls, copies,
 bench: cost bench-sls ## cost, then side by side with the alternatives, each leg (about 7 minutes; QUICK=1 about two)
 	@tests/e2e/setup.sh nginx wrk
 	$(PYTHON) benches/side_by_side/run.py $(if $(QUICK),--quick)
+	$(PYTHON) benches/mirror_wait/run.py $(if $(QUICK),--rounds 3)
 
 # Not --locked: its lock file follows the module's own dependencies.
 SLS_BENCH := cargo build --quiet --release --manifest-path benches/sls/Cargo.toml

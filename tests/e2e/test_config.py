@@ -105,6 +105,7 @@ def test_every_sample_is_tested() -> None:
     assert found == {
         "tee.yaml",
         "sign.yaml",
+        "mirror-target.yaml",
         "tee-sls.yaml",
         "tee-tls.yaml",
         "tee-lds/bootstrap.yaml",
