@@ -9,7 +9,8 @@ pub enum SkipReason {
     Excluded,
     /// `rum.projects` does not list the project and there is no `rum.default`.
     Unmapped,
-    /// The path already begins with `/rum/sentry/`: one of our own copies came back.
+    /// The path already begins with `/rum/sentry/`, or the request carries the marker of a copy: one of our own copies came
+    /// back, or somebody reports about one.
     Loop,
     /// The body is larger than `limits.max_body_bytes`.
     TooLarge,

@@ -255,6 +255,7 @@ impl Fixture {
             ":path",
             ":authority",
             ":scheme",
+            "x-sentry-edge-mirror",
             "authorization",
             "x-forwarded-for",
             "x-forwarded-proto",

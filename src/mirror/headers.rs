@@ -9,6 +9,11 @@ use super::header_list::HeaderList;
 use crate::config::HostKind;
 use crate::sentry::auth::{Authorization, in_query};
 
+/// Marks every copy, so that one that comes back is known whatever became of its path on the way: behind a proxy that
+/// takes the prefix off, or from another edge that mirrors to this one. Its value means nothing. Whoever reports to
+/// Sentry about copies (an SDK between the edge and RUM) sends it too, or each copy would lead to the next one.
+pub const MARKER: &str = "x-sentry-edge-mirror";
+
 /// A header's name and value as received.
 pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
@@ -40,6 +45,8 @@ pub struct CopyHeaders {
     pub content_length: Option<u64>,
     /// Transfer-Encoding is there.
     pub transfer_encoding: bool,
+    /// The request carries the [`MARKER`]: it is a copy itself, or about one.
+    pub marked: bool,
 }
 
 /// What the filter does with a header of a request.
@@ -53,6 +60,7 @@ enum Rule {
     ForwardedProto,
     ContentLength,
     TransferEncoding,
+    Marker,
     Leave,
 }
 
@@ -100,6 +108,7 @@ fn lower_case_rule(name: &[u8]) -> Rule {
         b"content-length" => Rule::ContentLength,
         // Never copied, it belongs to the connection: it announces a body.
         b"transfer-encoding" => Rule::TransferEncoding,
+        b"x-sentry-edge-mirror" => Rule::Marker,
         // Client hints say what user-agent no longer does.
         [b's', b'e', b'c', b'-', b'c', b'h', b'-', b'u', b'a', ..] => Rule::Copy(None),
         _ => Rule::Leave,
@@ -116,6 +125,7 @@ where
     list.push(b":method", &[head.method]);
     list.push(b":path", &[destination.path_prefix.as_bytes(), head.target]);
     list.push(b":authority", &[destination.authority.as_bytes()]);
+    list.push(MARKER.as_bytes(), &[b"1"]);
 
     let mut copy = CopyHeaders {
         list,
@@ -123,6 +133,7 @@ where
         omitted: 0,
         content_length: None,
         transfer_encoding: false,
+        marked: false,
     };
     let mut chain: Vec<&[u8]> = Vec::new();
     let mut proto = None;
@@ -135,7 +146,7 @@ where
         if matches!(rule, Rule::Leave) {
             continue;
         }
-        if std::str::from_utf8(value).is_err() {
+        if std::str::from_utf8(value).is_err() && !matches!(rule, Rule::Marker) {
             copy.omitted = copy.omitted.saturating_add(1);
             // It is the first line all the same: the second does not become a credential by its absence.
             if matches!(rule, Rule::Authorization) {
@@ -145,6 +156,7 @@ where
         }
         match rule {
             Rule::Leave => {}
+            Rule::Marker => copy.marked = true,
             Rule::Copy(Some(name)) => copy.list.push(name.as_bytes(), &[value]),
             Rule::Copy(None) => copy.list.push(&name.to_ascii_lowercase(), &[value]),
             Rule::SentryAuth => {

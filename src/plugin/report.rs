@@ -21,7 +21,7 @@ pub(super) fn skipped(journal: &mut Journal, reason: SkipReason, project: Option
         ),
         SkipReason::Loop => (
             Topic::Loop,
-            "a copy came back to the edge (path /rum/sentry/): check where rum.upstream points; not mirrored again",
+            "a copy came back to the edge (path /rum/sentry/, or header x-sentry-edge-mirror): check where rum.upstream points; not mirrored again",
         ),
         SkipReason::TooLarge => (
             Topic::TooLarge,

@@ -6,7 +6,7 @@ use crate::exchange::{Announced, Exchange, Mirrored, Parts, Plan};
 use crate::metric::{Leg, Metric};
 use crate::mirror::capture::Refusal;
 use crate::mirror::decide::{self, Decision};
-use crate::mirror::headers::{Head, Pair, compose};
+use crate::mirror::headers::{Head, MARKER, Pair, compose};
 use crate::outcome::SkipReason;
 use crate::sentry::project::ProjectId;
 use crate::sls::intake;
@@ -38,7 +38,8 @@ impl Plugin {
         (rum.is_some() || sls.is_some()).then_some(Plan { rum, sls })
     }
 
-    /// Request callback: the headers are complete. `None` when the body is known to be too large, or there is no room.
+    /// Request callback: the headers are complete. `None` when the request is marked as a copy, its body is known to be
+    /// too large, or there is no room.
     pub fn begin<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Box<Exchange>>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
@@ -59,9 +60,18 @@ impl Plugin {
             .and_then(|project| decide::destination(self.config.rum.as_ref()?, project));
         let rum = plan.rum.map(|target| {
             let copy = compose(self.config.host, &target, head);
-            self.book.ledger.grow(Metric::HeadersOmitted, copy.omitted);
             (target, copy)
         });
+        let marked = match &rum {
+            Some((_, copy)) => copy.marked,
+            None => intake::first(head.headers.clone(), MARKER.as_bytes()).is_some(),
+        };
+        if marked {
+            self.skip_both(legs, SkipReason::Loop);
+            return None;
+        }
+        let omitted = rum.as_ref().map_or(0, |(_, copy)| copy.omitted);
+        self.book.ledger.grow(Metric::HeadersOmitted, omitted);
         let sls = plan.sls.map(|project| {
             let encoding = intake::first(head.headers.clone(), b"content-encoding");
             let encoding = encoding.unwrap_or_default().to_vec();

@@ -2,7 +2,7 @@
 
 use super::composed::composed;
 use sentry_edge_mirror::config::HostKind;
-use sentry_edge_mirror::mirror::headers::CopyHeaders;
+use sentry_edge_mirror::mirror::headers::{CopyHeaders, MARKER};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -14,11 +14,11 @@ fn copy(host: HostKind, target: &[u8], headers: &[(&str, &[u8])]) -> CopyHeaders
     composed(host, target, headers, scheme)
 }
 
-/// `name: value` of everything but the pseudo headers.
+/// `name: value` of everything but the pseudo headers and the marker, which every copy has once.
 fn lines(copy: &CopyHeaders) -> Vec<String> {
     copy.list
         .iter()
-        .filter(|(name, _)| !name.starts_with(b":"))
+        .filter(|(name, _)| !name.starts_with(b":") && *name != MARKER.as_bytes())
         .map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii()))
         .collect()
 }

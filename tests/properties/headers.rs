@@ -49,6 +49,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
                 "sec-ch-ua-platform",
                 "sec-ch-ua-full-version-list",
                 ":path",
+                "x-sentry-edge-mirror",
             ])
             .collect::<Vec<&str>>(),
     );
@@ -120,25 +121,28 @@ proptest! {
     fn nothing_but_the_allow_list_and_all_of_it(host in host(), headers in pairs()) {
         let copy = copy(host, "/api/42/envelope/", &headers, None);
         let list: Vec<(&[u8], &[u8])> = copy.list.iter().collect();
-        let own: [(&[u8], &[u8]); 3] = [
+        let own: [(&[u8], &[u8]); 4] = [
             (b":method", b"POST"),
             (b":path", b"/rum/sentry/ws/web@42/api/42/envelope/"),
             (b":authority", b"rum.example.com"),
+            (b"x-sentry-edge-mirror", b"1"),
         ];
-        prop_assert_eq!(&list[..3], own);
-        for (name, value) in &list[3..] {
+        prop_assert_eq!(&list[..4], own);
+        for (name, value) in &list[4..] {
             let name = std::str::from_utf8(name).unwrap();
             prop_assert!(is_copied(name) || SINGLE.contains(&name), "{}", name);
             prop_assert!(!NEVER.contains(&name), "{}", name);
             prop_assert!(std::str::from_utf8(value).is_ok(), "{}", name);
         }
+        let marked = headers.iter().any(|(name, _)| lower(name) == "x-sentry-edge-mirror");
+        prop_assert_eq!(copy.marked, marked);
         // What is copied is copied whole, in its order, as often as it came.
         let expected: Vec<(String, &[u8])> = headers
             .iter()
             .map(|(name, value)| (lower(name), value.as_slice()))
             .filter(|(name, value)| is_copied(name) && std::str::from_utf8(value).is_ok())
             .collect();
-        let found: Vec<(String, &[u8])> = list[3..]
+        let found: Vec<(String, &[u8])> = list[4..]
             .iter()
             .map(|(name, value)| (lower(name), *value))
             .filter(|(name, _)| is_copied(name))

@@ -31,6 +31,7 @@ mod delivery;
 mod drain;
 mod hostile;
 mod limits;
+mod loops;
 mod module_only;
 mod nginx;
 mod rewrite;

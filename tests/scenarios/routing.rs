@@ -148,6 +148,7 @@ fn the_copy_carries_the_allow_list<E: Edge>(profile: Profile) {
     assert_eq!(
         names,
         [
+            "x-sentry-edge-mirror",
             "content-type",
             "content-encoding",
             "user-agent",

@@ -1,4 +1,4 @@
-use super::{CopyHeaders, Head, compose};
+use super::{CopyHeaders, Head, MARKER, Rule, compose, lower_case_rule};
 use crate::config::{Destination, HostKind};
 use crate::mirror::decide::Target;
 use base64::Engine as _;
@@ -93,6 +93,7 @@ fn only_the_allow_list_passes() {
             ":method",
             ":path",
             ":authority",
+            "x-sentry-edge-mirror",
             "content-type",
             "content-encoding",
             "user-agent",
@@ -110,6 +111,24 @@ fn only_the_allow_list_passes() {
     );
     assert_eq!(value(&copy, "content-encoding"), Some(""));
     assert_eq!(copy.content_length, Some(12));
+}
+
+#[test]
+fn every_copy_is_marked_once_and_a_marked_request_is_known() {
+    assert_eq!(lower_case_rule(MARKER.as_bytes()), Rule::Marker);
+    let plain = copy(PLAIN, &[("x-sentry-edge-mirrors", b"1")], None);
+    assert_eq!((plain.marked, value(&plain, MARKER)), (false, Some("1")));
+    for (name, value) in [
+        (MARKER, &b"1"[..]),
+        ("X-Sentry-Edge-Mirror", b"2"),
+        (MARKER, b""),
+        (MARKER, b"\xff"),
+    ] {
+        let copy = copy(PLAIN, &[(name, value)], None);
+        assert!(copy.marked, "{name}: {value:?}");
+        let marks = names(&copy).iter().filter(|name| **name == MARKER).count();
+        assert_eq!(marks, 1);
+    }
 }
 
 #[test]

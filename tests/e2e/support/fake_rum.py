@@ -105,6 +105,8 @@ class FakeRum(loop.Server):
             problems.append("a copy of a copy")
         if request.values("host") != [self.authority]:
             problems.append(f"Host is {request.values('host')}, not exactly one {self.authority!r}")
+        if request.values(rules.MARKER) != ["1"]:
+            problems.append(f"{rules.MARKER} is {request.values(rules.MARKER)}, not exactly one 1")
         names = {name.lower() for name, _ in request.headers}
         problems += [f"header {name!r} is not on the allow-list" for name in names if not rules.allowed(name)]
         if len(request.values("x-forwarded-for")) != 1:

@@ -19,7 +19,8 @@ COPIED = {
     "content-type", "content-encoding", "user-agent", "origin", "referer", "x-sentry-auth", "authorization",
     "x-request-id", "traceparent", "tracestate", "baggage", "sentry-trace", "x-forwarded-for", "x-forwarded-proto",
 }  # fmt: skip
-OWN = {"host", "content-length", "transfer-encoding"}
+MARKER = "x-sentry-edge-mirror"
+OWN = {"host", "content-length", "transfer-encoding", MARKER}
 
 
 def allowed(name: str) -> bool:
@@ -111,6 +112,8 @@ class Copy:
     @staticmethod
     def of(rum: dict[str, Any], request: Request, everything: bool = False) -> "Copy | None":
         """The copy that this request (as the primary got it) must lead to; None when it is not to be mirrored."""
+        if request.header(MARKER) is not None:
+            return None
         if not request.complete or not mirrored(request.method, request.target, everything):
             return None
         path = copy_path(rum, request.target, everything)
