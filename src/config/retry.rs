@@ -18,6 +18,8 @@ pub struct Retry {
 }
 
 const INITIAL_MS: u64 = 500;
+const MAX_MS: u64 = 30_000;
+const AGE_MS: u64 = 300_000;
 
 /// The section `retry`.
 // Of two callers, once a configuration: not twice in the module.
@@ -29,7 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<R
     };
     // A RUM event is worth three tries; the second after half a second finds a target that has just restarted.
     // Five minutes: a target that is gone for longer is an outage that somebody looks at.
-    let retry = rest(reader, object, [3, INITIAL_MS, 30_000, 300_000])?;
+    let retry = rest(reader, object, [3, INITIAL_MS, MAX_MS, AGE_MS])?;
     Some(Retry {
         ambiguous: ambiguous?,
         ..retry
@@ -40,11 +42,15 @@ pub(super) fn read(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<R
 pub(super) fn read_over(
     reader: &mut Reader<'_>,
     object: &mut Object<'_>,
-    base: Retry,
+    base: Option<Retry>,
     attempts: u64,
 ) -> Option<Retry> {
-    let (initial, max) = (base.backoff.ceiling(1), base.backoff.ceiling(u32::MAX));
-    rest(reader, object, [attempts, initial, max, base.max_age_ms])
+    // With a base that is wrong itself, this section's own problems are still to be found.
+    let [initial, max, age] = base.map_or([INITIAL_MS, MAX_MS, AGE_MS], |base| {
+        let wait = |attempts| base.backoff.ceiling(attempts);
+        [wait(1), wait(u32::MAX), base.max_age_ms]
+    });
+    rest(reader, object, [attempts, initial, max, age])
 }
 
 fn rest(

@@ -111,7 +111,7 @@ pub(super) fn read(
     };
     let timeout_ms = super::integer(reader, &mut object, "timeout_ms", 5_000, MAX_TIMEOUT_MS);
     let retry = super::section(reader, &mut object, "retry", |reader, object| {
-        retry::read_over(reader, object, base?, ATTEMPTS)
+        retry::read_over(reader, object, base, ATTEMPTS)
     });
     reader.finish(object);
     Some(Sls {

@@ -73,6 +73,18 @@ fn retries_are_those_of_all_but_for_what_is_said() {
 }
 
 #[test]
+fn a_wrong_retry_does_not_hide_what_is_wrong_with_the_legs_own() {
+    let own = format!(r#"{GOOD}, "retry": {{"max_attempts": 0}}"#);
+    let found = parse(&own, r#", "retry": {"max_attempts": 0}"#).unwrap_err();
+    let expected = ["sls.retry.max_attempts", "retry.max_attempts"];
+    for path in expected {
+        let of = |line: &&String| line.starts_with(&format!("{path}:"));
+        assert_eq!(found.iter().filter(of).count(), 1, "{path}: {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
 fn every_problem_at_once() {
     let found = problems(
         r#""endpoint": "https://x", "project": "a/b", "signature": "v4", "compression": "zip", "topik": "t",
