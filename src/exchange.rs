@@ -114,6 +114,11 @@ impl Exchange {
         self.rum.as_ref().map(|rum| rum.target.project)
     }
 
+    /// The share of the RUM leg's budgets, if it wants the exchange.
+    pub(crate) fn share(&self) -> Option<usize> {
+        self.rum.as_ref().map(|rum| rum.target.destination.share)
+    }
+
     /// The project, if the SLS leg wants the exchange.
     pub(crate) fn sls(&self) -> Option<u64> {
         self.sls.as_ref().map(|head| head.project)

@@ -174,6 +174,8 @@ impl Plugin {
         });
         let policy = Policy {
             max_bytes: max_pending_bytes,
+            max_held_bytes: max_pending_bytes.saturating_sub(max_pending_bytes / 4),
+            shares: config.rum.as_ref().map_or(1, |rum| rum.targets),
             max_in_flight,
             max_attempts: config.retry.max_attempts,
             backoff: config.retry.backoff,

@@ -24,6 +24,8 @@ pub enum Routes {
 pub struct Destination {
     /// Envoy cluster, or `host:port` on nginx. Empty in mode `rewrite` without `fast_ack`: nobody is called.
     pub upstream: String,
+    /// The number of the target (upstream and authority): below [`Rum::targets`], the same for the same one.
+    pub share: usize,
     /// Host of the copy.
     pub authority: String,
     /// `/rum/sentry/<workspace>/<service_id>`.
@@ -55,6 +57,8 @@ pub struct Rum {
     pub projects: BTreeMap<ProjectId, Rc<Destination>>,
     /// Never mirrored.
     pub exclude: BTreeSet<ProjectId>,
+    /// How many targets there are among all destinations, at least one.
+    pub targets: usize,
 }
 
 struct Fallback {
@@ -62,6 +66,18 @@ struct Fallback {
     authority: Option<String>,
     /// The requests themselves are forwarded.
     forwards: bool,
+}
+
+/// The targets so far, upstream and authority, and the number of each.
+#[derive(Default)]
+struct Targets(BTreeMap<(String, String), usize>);
+
+impl Targets {
+    fn share(&mut self, upstream: &str, authority: &str) -> usize {
+        let next = self.0.len();
+        let target = (upstream.to_owned(), authority.to_owned());
+        *self.0.entry(target).or_insert(next)
+    }
 }
 
 pub(super) fn read(
@@ -87,11 +103,12 @@ pub(super) fn read(
         Some(field) => reader.choice(&field, &[("http", "http"), ("https", "https")]),
         None => Some("https"),
     };
+    let mut targets = Targets::default();
     let default = object
         .take("default")
-        .map(|field| destination(reader, &field, &fallback, host, false));
+        .map(|field| destination(reader, &field, &fallback, &mut targets, host, false));
     let projects = match object.take("projects") {
-        Some(field) => projects(reader, &field, &fallback, host),
+        Some(field) => projects(reader, &field, &fallback, &mut targets, host),
         None => BTreeMap::new(),
     };
     let exclude = match object.take("exclude") {
@@ -120,6 +137,7 @@ pub(super) fn read(
         },
         projects,
         exclude,
+        targets: targets.0.len().max(1),
     })
 }
 
@@ -127,6 +145,7 @@ fn projects(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
     fallback: &Fallback,
+    targets: &mut Targets,
     host: Option<HostKind>,
 ) -> BTreeMap<ProjectId, Rc<Destination>> {
     let mut projects = BTreeMap::new();
@@ -135,7 +154,7 @@ fn projects(
     };
     for (key, field) in object.take_all() {
         let id = project_id(reader, &field.path, key);
-        let Some(destination) = destination(reader, &field, fallback, host, true) else {
+        let Some(destination) = destination(reader, &field, fallback, targets, host, true) else {
             continue;
         };
         let Some(id) = id else { continue };
@@ -192,6 +211,7 @@ fn destination(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
     fallback: &Fallback,
+    targets: &mut Targets,
     host: Option<HostKind>,
     overrides: bool,
 ) -> Option<Rc<Destination>> {
@@ -215,9 +235,11 @@ fn destination(
         None => inherit(reader, "rum.authority", &fallback.authority, &field.path),
     };
     reader.finish(object);
+    let (upstream, authority) = (upstream?, authority?);
     Some(Rc::new(Destination {
-        upstream: upstream?,
-        authority: authority?,
+        share: targets.share(&upstream, &authority),
+        upstream,
+        authority,
         path_prefix: format!("/rum/sentry/{}/{}", workspace?, service_id?),
     }))
 }

@@ -43,6 +43,32 @@ fn with_rum(member: &str) -> String {
 }
 
 #[test]
+fn destinations_with_the_same_upstream_and_authority_have_one_share() {
+    let with = |number: u32, target: &str| {
+        format!(r#""{number}": {{"workspace": "w", "service_id": "s{number}" {target}}}"#)
+    };
+    let projects = [
+        with(1, ""),
+        with(2, r#", "upstream": "other""#),
+        with(3, r#", "authority": "other""#),
+        with(4, r#", "upstream": "other""#),
+        with(5, r#", "upstream": "rum""#),
+    ];
+    let member = format!(r#""projects": {{{}}}"#, projects.join(", "));
+    let rum = parse(&with_rum(&member)).unwrap().rum.unwrap();
+    assert_eq!(rum.targets, 3);
+    let shares: Vec<usize> = rum.projects.values().map(|to| to.share).collect();
+    let [first, upstream, authority, again, same] = shares[..] else {
+        panic!("{shares:?}")
+    };
+    assert_eq!((first, upstream), (same, again));
+    assert_eq!(rum.default.unwrap().share, first);
+    let mut distinct = [first, upstream, authority];
+    distinct.sort_unstable();
+    assert_eq!(distinct, [0, 1, 2]);
+}
+
+#[test]
 fn defaults_are_those_of_the_contract() {
     let config = parse(GOOD).unwrap();
     assert_eq!(config.host, HostKind::Envoy);

@@ -2,4 +2,5 @@
 
 pub mod backoff;
 pub mod outbox;
+mod quota;
 pub mod verdict;

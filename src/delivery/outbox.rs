@@ -1,14 +1,19 @@
 //! The outbox: what waits, what is in flight, and what happens after each attempt.
 //!
 //! An entry is pushed once and leaves once: delivered, failed or dropped by the caller. In between it is ready, waiting
-//! (backoff, or its group is held back by a 429) or in flight. What became ready first leaves first.
+//! (backoff, or its group is held back by a 429) or in flight.
 //!
 //! Budgets: the bytes of all entries; the number of calls in flight; and the bytes in flight, a quarter of the first,
 //! because the host keeps its own copy of the body of every call (one call is always allowed, however large).
 //!
+//! Fairness: an entry belongs to a share (a target), and each budget is a [`Quota`] of the shares, so that a target
+//! that is dead or slow takes no more than the others can spare. Shares take turns; within one, what became ready first
+//! leaves first. A group that a 429 holds back waits with a bounded part of the bytes (`max_held_bytes`).
+//!
 //! No clock, no randomness, no host in here: all three are arguments.
 
 use super::backoff::{Backoff, Jitter};
+use super::quota::Quota;
 use super::verdict::Verdict;
 use crate::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,6 +23,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct Policy {
     /// Bytes of all entries.
     pub max_bytes: usize,
+    /// Of these, what may wait for the end of a 429's hold when a new entry of a held group comes.
+    pub max_held_bytes: usize,
+    /// How many shares there are, at least one: they are numbered from 0.
+    pub shares: usize,
     /// Calls without an answer.
     pub max_in_flight: usize,
     /// Attempts in all.
@@ -40,15 +49,24 @@ const MAX_MOVES: u32 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u64);
 
+/// What an entry is charged with, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Bytes.
+    pub size: usize,
+    /// What a 429 holds back together.
+    pub group: u64,
+    /// The share of the budgets.
+    pub share: usize,
+}
+
 /// Something to deliver.
 #[derive(Debug)]
 pub struct Entry<T> {
     /// The caller's.
     pub payload: T,
-    /// Bytes, as charged.
-    pub size: usize,
-    /// What a 429 holds back together.
-    pub group: u64,
+    /// What it is charged with.
+    pub charge: Charge,
     /// When it was pushed.
     pub created: Millis,
     /// Attempts so far.
@@ -56,6 +74,8 @@ pub struct Entry<T> {
     /// Dispatches that the host refused: nothing was sent, so they are no attempts.
     pub refusals: u32,
     state: State,
+    /// It counts in `held_bytes`.
+    held: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +103,13 @@ pub enum Next<T> {
     Idle,
 }
 
+/// What the first entry of a share does.
+enum Pick {
+    Leaves(Id),
+    Expires(Id),
+    Nothing,
+}
+
 /// What became of an entry after an attempt.
 #[derive(Debug)]
 pub enum Settled<T> {
@@ -102,14 +129,18 @@ pub struct Outbox<T> {
     policy: Policy,
     entries: BTreeMap<Id, Entry<T>>,
     next_id: u64,
-    ready: VecDeque<Id>,
+    /// By share.
+    ready: Vec<VecDeque<Id>>,
+    /// The share that is asked first.
+    turn: usize,
     waiting: BTreeSet<(Millis, Id)>,
     deadlines: BTreeSet<(Millis, Id)>,
     calls: BTreeMap<u32, Id>,
     holds: BTreeMap<u64, Millis>,
-    bytes: usize,
-    in_flight: usize,
-    bytes_in_flight: usize,
+    bytes: Quota,
+    in_flight: Quota,
+    bytes_in_flight: Quota,
+    held_bytes: usize,
 }
 
 impl<T> Outbox<T> {
@@ -120,21 +151,29 @@ impl<T> Outbox<T> {
             policy,
             entries: BTreeMap::new(),
             next_id: 0,
-            ready: VecDeque::new(),
+            ready: vec![VecDeque::new(); policy.shares.max(1)],
+            turn: 0,
             waiting: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             calls: BTreeMap::new(),
             holds: BTreeMap::new(),
-            bytes: 0,
-            in_flight: 0,
-            bytes_in_flight: 0,
+            bytes: Quota::new(policy.max_bytes, policy.shares),
+            in_flight: Quota::new(policy.max_in_flight, policy.shares),
+            bytes_in_flight: Quota::new(policy.max_bytes / 4, policy.shares),
+            held_bytes: 0,
         }
     }
 
     /// Bytes of all entries.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.total()
+    }
+
+    /// Bytes that an entry of this share may still have.
+    #[must_use]
+    pub fn room(&self, share: usize) -> usize {
+        self.bytes.room(share)
     }
 
     /// Number of entries.
@@ -152,39 +191,49 @@ impl<T> Outbox<T> {
     /// Calls without an answer.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.in_flight.total()
     }
 
-    /// Takes an entry, or gives it back when the budget has no room beside the `reserved` bytes of the caller.
+    /// Takes an entry, or gives it back when its share of the budget has no room beside the `reserved` bytes of the
+    /// caller, or too much waits for the end of a hold already.
     ///
     /// # Errors
     /// The payload.
     pub fn push(
         &mut self,
         payload: T,
-        size: usize,
-        group: u64,
+        charge: Charge,
         reserved: usize,
         now: Millis,
     ) -> Result<Id, T> {
-        let bytes = self.bytes.saturating_add(size);
-        if bytes.saturating_add(reserved) > self.policy.max_bytes {
+        let Charge { size, group, share } = charge;
+        let held = self.held_until(group, now).is_some();
+        let held_bytes = self.held_bytes.saturating_add(size);
+        let Some(ready) = self.ready.get_mut(share) else {
+            return Err(payload);
+        };
+        if size.saturating_add(reserved) > self.bytes.room(share)
+            || held && held_bytes > self.policy.max_held_bytes
+        {
             return Err(payload);
         }
-        self.bytes = bytes;
+        self.bytes.add(share, size);
+        if held {
+            self.held_bytes = held_bytes;
+        }
         let id = Id(self.next_id);
         self.next_id = self.next_id.saturating_add(1);
-        self.ready.push_back(id);
+        ready.push_back(id);
         self.entries.insert(
             id,
             Entry {
                 payload,
-                size,
-                group,
+                charge,
                 created: now,
                 attempts: 0,
                 refusals: 0,
                 state: State::Ready,
+                held,
             },
         );
         Ok(id)
@@ -215,44 +264,59 @@ impl<T> Outbox<T> {
         {
             moves = moves.saturating_add(1);
             self.waiting.pop_first();
-            if let Some(entry) = self.entries.get_mut(&id) {
-                entry.state = State::Ready;
-                self.ready.push_back(id);
-            }
+            self.wake(id);
         }
-        while let Some(&id) = self.ready.front() {
-            let Some(entry) = self.entries.get(&id) else {
-                self.ready.pop_front();
-                continue;
-            };
-            if now.since(entry.created) > self.policy.max_age_ms {
-                self.ready.pop_front();
-                return match self.remove(id) {
-                    Some(entry) => Next::Expired(entry),
-                    None => continue,
-                };
+        let mut share = self.turn;
+        loop {
+            match self.pick(share, now, open, &mut moves) {
+                Pick::Leaves(id) => return Next::Dispatch(id),
+                Pick::Expires(id) => return self.remove(id).map_or(Next::Idle, Next::Expired),
+                Pick::Nothing => {}
             }
-            let group = entry.group;
-            if let Some(until) = self.held_until(group, now) {
-                if moves >= MAX_MOVES {
-                    return Next::Idle;
-                }
-                moves = moves.saturating_add(1);
-                self.ready.pop_front();
-                self.wait(id, until);
-                continue;
-            }
-            if !open || !self.has_ready() {
+            share = self.after(share);
+            if share == self.turn {
                 return Next::Idle;
             }
-            self.ready.pop_front();
+        }
+    }
+
+    /// What a share has to do.
+    fn pick(&mut self, share: usize, now: Millis, open: bool, moves: &mut u32) -> Pick {
+        while let Some(id) = self.front(share) {
+            let Some(entry) = self.entries.get(&id) else {
+                self.pop(share);
+                continue;
+            };
+            let Charge { size, group, .. } = entry.charge;
+            if now.since(entry.created) > self.policy.max_age_ms {
+                self.pop(share);
+                return Pick::Expires(id);
+            }
+            if let Some(until) = self.held_until(group, now) {
+                if *moves >= MAX_MOVES {
+                    break;
+                }
+                *moves = moves.saturating_add(1);
+                self.pop(share);
+                self.wait(id, until);
+                self.hold_bytes(id);
+                continue;
+            }
+            if !open || !self.has_slot(share, size) {
+                break;
+            }
+            self.pop(share);
+            self.turn = self.after(share);
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.state = State::Leaving;
                 entry.attempts = entry.attempts.saturating_add(1);
+                if std::mem::take(&mut entry.held) {
+                    self.held_bytes = self.held_bytes.saturating_sub(size);
+                }
             }
-            return Next::Dispatch(id);
+            return Pick::Leaves(id);
         }
-        Next::Idle
+        Pick::Nothing
     }
 
     /// The host took the call. Its answer is lost when it has not come at `deadline`.
@@ -261,8 +325,9 @@ impl<T> Outbox<T> {
             return;
         };
         entry.state = State::InFlight { token, deadline };
-        self.in_flight = self.in_flight.saturating_add(1);
-        self.bytes_in_flight = self.bytes_in_flight.saturating_add(entry.size);
+        let Charge { size, share, .. } = entry.charge;
+        self.in_flight.add(share, 1);
+        self.bytes_in_flight.add(share, size);
         self.deadlines.insert((deadline, id));
         // A host that gives a token twice orphans the first call: that one ends at its deadline.
         self.calls.insert(token, id);
@@ -302,7 +367,7 @@ impl<T> Outbox<T> {
         };
         let wait = backoff.max(asked.unwrap_or_default());
         let due = now.after(wait);
-        let group = entry.group;
+        let group = entry.charge.group;
         let last = entry.attempts >= self.policy.max_attempts;
         let old = due.since(entry.created) > self.policy.max_age_ms;
         if let Verdict::Throttled { .. } = verdict {
@@ -319,6 +384,9 @@ impl<T> Outbox<T> {
                 _ => due,
             },
         );
+        if let Verdict::Throttled { .. } = verdict {
+            self.hold_bytes(id);
+        }
         Settled::Retrying
     }
 
@@ -349,10 +417,8 @@ impl<T> Outbox<T> {
     /// Whether an entry could leave at once, as far as its turn and the slots go.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.ready
-            .front()
-            .and_then(|id| self.entries.get(id))
-            .is_some_and(|entry| self.has_slot(entry.size))
+        let mut fronts = self.fronts();
+        fronts.any(|entry| self.has_slot(entry.charge.share, entry.charge.size))
     }
 
     /// The longest wait between two attempts.
@@ -364,8 +430,10 @@ impl<T> Outbox<T> {
     /// When the next one becomes too old, as far as it waits for its turn only.
     #[must_use]
     pub fn expires(&self) -> Option<Millis> {
-        let entry = self.entries.get(self.ready.front()?)?;
-        Some(entry.created.after(self.policy.max_age_ms).after(1))
+        let ends = self
+            .fronts()
+            .map(|entry| entry.created.after(self.policy.max_age_ms).after(1));
+        ends.min()
     }
 
     /// When something is to be done although nothing may be dispatched.
@@ -399,10 +467,56 @@ impl<T> Outbox<T> {
         old.entries.into_values()
     }
 
-    fn has_slot(&self, size: usize) -> bool {
-        let bytes = self.bytes_in_flight.saturating_add(size);
-        let enough = bytes <= self.policy.max_bytes / 4 || self.in_flight == 0;
-        self.in_flight < self.policy.max_in_flight && enough
+    /// The first ready entry of each share.
+    fn fronts(&self) -> impl Iterator<Item = &Entry<T>> {
+        let fronts = self.ready.iter().filter_map(VecDeque::front);
+        fronts.filter_map(|id| self.entries.get(id))
+    }
+
+    /// The share whose turn is next.
+    fn after(&self, share: usize) -> usize {
+        match share.saturating_add(1) {
+            next if next < self.ready.len() => next,
+            _ => 0,
+        }
+    }
+
+    fn front(&self, share: usize) -> Option<Id> {
+        self.ready.get(share)?.front().copied()
+    }
+
+    fn pop(&mut self, share: usize) {
+        if let Some(ready) = self.ready.get_mut(share) {
+            ready.pop_front();
+        }
+    }
+
+    fn has_slot(&self, share: usize, size: usize) -> bool {
+        let enough = self.bytes_in_flight.room(share) >= size || self.in_flight.used(share) == 0;
+        self.in_flight.room(share) > 0 && enough
+    }
+
+    /// A wait is over.
+    fn wake(&mut self, id: Id) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        entry.state = State::Ready;
+        if std::mem::take(&mut entry.held) {
+            self.held_bytes = self.held_bytes.saturating_sub(entry.charge.size);
+        }
+        if let Some(ready) = self.ready.get_mut(entry.charge.share) {
+            ready.push_back(id);
+        }
+    }
+
+    /// What waits for the end of a hold is counted.
+    fn hold_bytes(&mut self, id: Id) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && !std::mem::replace(&mut entry.held, true)
+        {
+            self.held_bytes = self.held_bytes.saturating_add(entry.charge.size);
+        }
     }
 
     /// Groups come from clients: those whose time has passed do not stay.
@@ -439,8 +553,9 @@ impl<T> Outbox<T> {
         };
         if let State::InFlight { token, deadline } = entry.state {
             entry.state = State::Leaving;
-            self.in_flight = self.in_flight.saturating_sub(1);
-            self.bytes_in_flight = self.bytes_in_flight.saturating_sub(entry.size);
+            let Charge { size, share, .. } = entry.charge;
+            self.in_flight.remove(share, 1);
+            self.bytes_in_flight.remove(share, size);
             self.deadlines.remove(&(deadline, id));
             if self.calls.get(&token) == Some(&id) {
                 self.calls.remove(&token);
@@ -450,7 +565,10 @@ impl<T> Outbox<T> {
 
     fn remove(&mut self, id: Id) -> Option<Entry<T>> {
         let entry = self.entries.remove(&id)?;
-        self.bytes = self.bytes.saturating_sub(entry.size);
+        self.bytes.remove(entry.charge.share, entry.charge.size);
+        if entry.held {
+            self.held_bytes = self.held_bytes.saturating_sub(entry.charge.size);
+        }
         if let State::Waiting(due) = entry.state {
             self.waiting.remove(&(due, id));
         }
@@ -458,5 +576,7 @@ impl<T> Outbox<T> {
     }
 }
 
+#[cfg(test)]
+mod shares;
 #[cfg(test)]
 mod tests;

@@ -103,7 +103,7 @@ pub(super) fn retrying(journal: &mut Journal, entry: &Entry<Copy>, verdict: Verd
 
 pub(super) fn expired(journal: &mut Journal, entry: &Entry<Copy>, max_age_ms: u64) {
     journal.note(Topic::Expired, Level::Error, || {
-        let (project, attempts) = (entry.group, entry.attempts);
+        let (project, attempts) = (entry.charge.group, entry.attempts);
         format!("a copy of project {project} is older than retry.max_age_ms ({max_age_ms}), given up after {attempts} attempts")
     });
 }
@@ -153,7 +153,10 @@ pub(super) fn key_refused(journal: &mut Journal) {
 }
 
 fn subject(entry: &Entry<Copy>, verdict: Verdict) -> String {
-    let (project, upstream) = (entry.group, &entry.payload.target.destination.upstream);
+    let (project, upstream) = (
+        entry.charge.group,
+        &entry.payload.target.destination.upstream,
+    );
     let (_, text) = describe(verdict);
     match status(verdict) {
         0 => format!("upstream {upstream}, project {project}: {text}"),

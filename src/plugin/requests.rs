@@ -2,6 +2,7 @@
 
 use super::{Plugin, Stage, report};
 use crate::config::HostKind;
+use crate::delivery::outbox::Charge;
 use crate::exchange::{Announced, Exchange, Mirrored, Parts, Plan};
 use crate::metric::{Leg, Metric};
 use crate::mirror::capture::Refusal;
@@ -11,6 +12,9 @@ use crate::outcome::SkipReason;
 use crate::sentry::project::ProjectId;
 use crate::sls::intake;
 use crate::time::Millis;
+
+/// Up to here a body that is being collected may take whatever is free: nearly every envelope is smaller.
+const LARGE_BYTES: usize = 262_144;
 
 impl Plugin {
     /// Request callback: what becomes of a request, from its method and target.
@@ -44,17 +48,18 @@ impl Plugin {
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
-        let parts = self.prepare(plan, head);
+        let parts = self.prepare(plan, head)?;
         self.open(parts)
             .map_err(|(parts, refusal)| self.refuse(parts.legs(), refusal))
             .ok()
     }
 
-    /// What is needed of a request's headers.
-    pub(super) fn prepare<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Parts
+    /// What is needed of a request's headers. `None` when it is marked as a copy.
+    pub(super) fn prepare<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Parts>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
+        let legs = [plan.rum.as_ref().map(|target| target.project), plan.sls];
         let app = plan
             .sls
             .and_then(|project| decide::destination(self.config.rum.as_ref()?, project));
@@ -89,18 +94,18 @@ impl Plugin {
             None => announced(head),
         };
         let rum = rum.map(|(target, copy)| Mirrored::new(target, copy));
-        Parts {
+        Some(Parts {
             rum,
             sls,
             announced,
-        }
+        })
     }
 
     /// Begins to collect a body, if it may become one that fits.
     pub(super) fn open(&mut self, parts: Parts) -> Result<Box<Exchange>, (Box<Parts>, Refusal)> {
         let exchange = Exchange::new(parts, self.config.limits.max_body_bytes)
             .map_err(|parts| (parts, Refusal::TooLarge))?;
-        if exchange.held() > self.room(legs_of(&exchange)) {
+        if exchange.held() > self.room_for(&exchange, self.collecting) {
             return Err((exchange.restart(), Refusal::NoRoom));
         }
         self.collecting = self.collecting.saturating_add(exchange.held());
@@ -117,7 +122,7 @@ impl Plugin {
         size: usize,
         fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
     ) -> Option<Box<Exchange>> {
-        let room = self.room(legs_of(&exchange));
+        let room = self.room_for(&exchange, self.others(&exchange));
         match self.collect(&mut exchange, size, room, fill) {
             Ok(()) => Some(exchange),
             Err(refusal) => {
@@ -151,11 +156,14 @@ impl Plugin {
         let (copy, envelope) = exchange.into_parts(now.wall);
         if let Some(copy) = copy {
             self.book.ledger.one(Metric::Captured);
-            let (project, size) = (copy.target.project, copy.size());
-            let full = self
-                .outbox
-                .push(copy, size, project, self.collecting, now.steady)
-                .is_err();
+            let project = copy.target.project;
+            let charge = Charge {
+                size: copy.size(),
+                group: project,
+                share: copy.target.destination.share,
+            };
+            let pushed = self.outbox.push(copy, charge, self.collecting, now.steady);
+            let full = pushed.is_err();
             if full {
                 self.drop_for_room(project);
             }
@@ -227,13 +235,30 @@ impl Plugin {
         }
     }
 
-    /// What the body of an exchange may still grow by: while one leg has room, it is collected.
-    pub(super) fn room(&self, [rum, sls]: [Option<u64>; 2]) -> usize {
-        let rum = rum.map(|_| self.max_pending_bytes.saturating_sub(self.outbox.bytes()));
-        let side = self.sls.as_deref().filter(|_| sls.is_some());
+    /// What all other open exchanges hold.
+    pub(super) fn others(&self, exchange: &Exchange) -> usize {
+        self.collecting.saturating_sub(exchange.held())
+    }
+
+    fn room_for(&self, exchange: &Exchange, others: usize) -> usize {
+        let sls = exchange.sls().is_some();
+        self.room(exchange.share(), sls, exchange.held(), others)
+    }
+
+    /// What the body of an exchange that holds so much may still grow by, when all `others` hold so much: while one leg has
+    /// room, it is collected. Of several at a time, a large one may hold no more than it leaves free: a few that are huge,
+    /// however slowly they come, do not take the room from all the small ones.
+    pub(super) fn room(&self, rum: Option<usize>, sls: bool, held: usize, others: usize) -> usize {
+        let rum = rum.map(|share| self.outbox.room(share));
+        let side = self.sls.as_deref().filter(|_| sls);
         let sls = side.map(|side| side.leg.room());
         let room = rum.max(sls).unwrap_or_default();
-        room.saturating_sub(self.collecting)
+        let free = room.saturating_sub(self.collecting);
+        if others == 0 {
+            return free;
+        }
+        let fair = (free.saturating_sub(held) / 2).max(LARGE_BYTES.saturating_sub(held));
+        free.min(fair)
     }
 
     /// Something was counted in a request callback: a tick must come, unless one is on its way.

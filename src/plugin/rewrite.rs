@@ -127,7 +127,9 @@ impl Plugin {
         let now = self.moment(now).steady;
         let ended = (!has_body).then_some(now);
         let fast_ack = self.config.mode == Mode::Rewrite { fast_ack: true };
-        let mut parts = self.prepare(plan, head);
+        let Some(mut parts) = self.prepare(plan, head) else {
+            return answer(Passage::unwanted());
+        };
         if parts.rum.is_some() && !fast_ack {
             let mut passage = Passage::new(Stage::Over, None);
             passage.ended = ended;
@@ -296,10 +298,9 @@ impl Plugin {
 
     /// What may be held is what the RUM leg has room for, because the other way for it is open still.
     fn room_to_hold(&self, exchange: &Exchange) -> usize {
-        match legs_of(exchange) {
-            [Some(rum), _] => self.room([Some(rum), None]),
-            legs => self.room(legs),
-        }
+        let share = exchange.share();
+        let sls = share.is_none() && exchange.sls().is_some();
+        self.room(share, sls, exchange.held(), self.others(exchange))
     }
 
     /// A request is not held any more: it goes on, if it is a copy.

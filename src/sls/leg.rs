@@ -105,6 +105,9 @@ impl Leg {
     ) -> Self {
         let policy = Policy {
             max_bytes,
+            // One destination: a hold is for all that there is.
+            max_held_bytes: max_bytes,
+            shares: 1,
             max_in_flight,
             max_attempts: config.retry.max_attempts,
             backoff: config.retry.backoff,

@@ -29,6 +29,7 @@ mod target_native;
 mod bodies;
 mod delivery;
 mod drain;
+mod fairness;
 mod hostile;
 mod limits;
 mod loops;

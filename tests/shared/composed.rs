@@ -14,6 +14,7 @@ pub(crate) fn composed<'a>(
 ) -> CopyHeaders {
     let destination = Destination {
         upstream: "rum".to_owned(),
+        share: 0,
         authority: "rum.example.com".to_owned(),
         path_prefix: "/rum/sentry/ws/web@42".to_owned(),
     };

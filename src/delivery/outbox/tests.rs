@@ -1,26 +1,40 @@
-use super::{Id, Next, Outbox, Policy, Settled};
+use super::{Charge, Id, Next, Outbox, Policy, Settled};
 use crate::delivery::backoff::{Backoff, Jitter};
 use crate::delivery::verdict::Verdict;
 use crate::time::Millis;
 
-const T0: Millis = Millis(1_000_000);
+pub(super) const T0: Millis = Millis(1_000_000);
 const NOT_TAKEN: Verdict = Verdict::NotTaken {
     status: 503,
     retry_after_ms: None,
 };
 
 fn outbox() -> Outbox<&'static str> {
-    Outbox::new(Policy {
+    Outbox::new(policy())
+}
+
+pub(super) fn policy() -> Policy {
+    Policy {
         max_bytes: 1_000,
+        max_held_bytes: 750,
+        shares: 1,
         max_in_flight: 2,
         max_attempts: 3,
         backoff: Backoff::new(100, 1_000).unwrap(),
         max_age_ms: 10_000,
         retry_ambiguous: false,
-    })
+    }
 }
 
-fn dispatch(outbox: &mut Outbox<&'static str>, token: u32, now: Millis) -> Id {
+fn charge(size: usize, group: u64) -> Charge {
+    Charge {
+        size,
+        group,
+        share: 0,
+    }
+}
+
+pub(super) fn dispatch(outbox: &mut Outbox<&'static str>, token: u32, now: Millis) -> Id {
     match outbox.next(now) {
         Next::Dispatch(id) => {
             outbox.started(id, token, now.after(5_000));
@@ -47,13 +61,13 @@ fn settle(
 #[test]
 fn the_byte_budget_counts_what_the_caller_reserves() {
     let mut outbox = outbox();
-    assert!(outbox.push("a", 600, 1, 0, T0).is_ok());
-    assert_eq!(outbox.push("b", 401, 1, 0, T0), Err("b"));
-    assert_eq!(outbox.push("b", 400, 1, 1, T0), Err("b"));
-    assert!(outbox.push("b", 400, 1, 0, T0).is_ok());
+    assert!(outbox.push("a", charge(600, 1), 0, T0).is_ok());
+    assert_eq!(outbox.push("b", charge(401, 1), 0, T0), Err("b"));
+    assert_eq!(outbox.push("b", charge(400, 1), 1, T0), Err("b"));
+    assert!(outbox.push("b", charge(400, 1), 0, T0).is_ok());
     let id = dispatch(&mut outbox, 1, T0);
     assert_eq!(
-        outbox.push("c", 1, 1, 0, T0),
+        outbox.push("c", charge(1, 1), 0, T0),
         Err("c"),
         "in flight is pending"
     );
@@ -68,7 +82,7 @@ fn the_byte_budget_counts_what_the_caller_reserves() {
 fn calls_and_bytes_in_flight_are_bounded_but_one_call_always_goes() {
     let mut outbox = outbox();
     for name in ["a", "b", "c"] {
-        outbox.push(name, 100, 1, 0, T0).unwrap();
+        outbox.push(name, charge(100, 1), 0, T0).unwrap();
     }
     let first = dispatch(&mut outbox, 1, T0);
     dispatch(&mut outbox, 2, T0);
@@ -77,8 +91,8 @@ fn calls_and_bytes_in_flight_are_bounded_but_one_call_always_goes() {
     dispatch(&mut outbox, 3, T0);
 
     let mut outbox = self::outbox();
-    outbox.push("huge", 900, 1, 0, T0).unwrap();
-    outbox.push("small", 10, 1, 0, T0).unwrap();
+    outbox.push("huge", charge(900, 1), 0, T0).unwrap();
+    outbox.push("small", charge(10, 1), 0, T0).unwrap();
     let huge = dispatch(&mut outbox, 1, T0);
     assert!(
         matches!(outbox.next(T0), Next::Idle),
@@ -92,7 +106,7 @@ fn calls_and_bytes_in_flight_are_bounded_but_one_call_always_goes() {
 #[test]
 fn what_was_surely_not_taken_is_tried_max_attempts_times() {
     let mut outbox = outbox();
-    outbox.push("a", 10, 1, 0, T0).unwrap();
+    outbox.push("a", charge(10, 1), 0, T0).unwrap();
     let mut now = T0;
     for (attempt, end) in [(1, "retrying"), (2, "retrying"), (3, "failed")] {
         let id = dispatch(&mut outbox, attempt, now);
@@ -106,7 +120,7 @@ fn what_was_surely_not_taken_is_tried_max_attempts_times() {
 #[test]
 fn a_refused_dispatch_is_no_attempt_but_ages() {
     let mut outbox = outbox();
-    outbox.push("a", 10, 1, 0, T0).unwrap();
+    outbox.push("a", charge(10, 1), 0, T0).unwrap();
     let (mut now, mut refusals) = (T0, 0);
     loop {
         let Next::Dispatch(id) = outbox.next(now) else {
@@ -126,10 +140,13 @@ fn a_refused_dispatch_is_no_attempt_but_ages() {
 
 #[test]
 fn a_backlog_is_moved_in_small_portions() {
-    let mut outbox = outbox();
-    outbox.policy.max_bytes = 1_000_000;
+    let mut outbox = Outbox::new(Policy {
+        max_bytes: 1_000_000,
+        max_held_bytes: 1_000_000,
+        ..policy()
+    });
     for _ in 0..1_000 {
-        outbox.push("a", 10, 1, 0, T0).unwrap();
+        outbox.push("a", charge(10, 1), 0, T0).unwrap();
     }
     let id = dispatch(&mut outbox, 1, T0);
     let throttled = Verdict::Throttled {
@@ -148,14 +165,14 @@ fn a_backlog_is_moved_in_small_portions() {
 #[test]
 fn ambiguous_ends_are_tried_again_only_on_request() {
     let mut outbox = outbox();
-    outbox.push("a", 10, 1, 0, T0).unwrap();
+    outbox.push("a", charge(10, 1), 0, T0).unwrap();
     let id = dispatch(&mut outbox, 1, T0);
     assert_eq!(
         settle(&mut outbox, id, Verdict::Ambiguous(504), T0),
         "failed"
     );
     outbox.policy.retry_ambiguous = true;
-    outbox.push("b", 10, 1, 0, T0).unwrap();
+    outbox.push("b", charge(10, 1), 0, T0).unwrap();
     let id = dispatch(&mut outbox, 2, T0);
     assert_eq!(
         settle(&mut outbox, id, Verdict::Ambiguous(504), T0),
@@ -167,7 +184,7 @@ fn ambiguous_ends_are_tried_again_only_on_request() {
 fn a_429_holds_back_its_own_group_only() {
     let mut outbox = outbox();
     for (name, group) in [("a1", 1), ("a2", 1), ("b1", 2)] {
-        outbox.push(name, 10, group, 0, T0).unwrap();
+        outbox.push(name, charge(10, group), 0, T0).unwrap();
     }
     let id = dispatch(&mut outbox, 1, T0);
     let throttled = Verdict::Throttled {
@@ -183,10 +200,10 @@ fn a_429_holds_back_its_own_group_only() {
 #[test]
 fn old_entries_expire_instead_of_waiting_beyond_their_age() {
     let mut outbox = outbox();
-    outbox.push("a", 10, 1, 0, T0).unwrap();
+    outbox.push("a", charge(10, 1), 0, T0).unwrap();
     assert!(matches!(outbox.next(T0.after(10_001)), Next::Expired(_)));
     assert_eq!(outbox.bytes(), 0);
-    outbox.push("b", 10, 1, 0, T0).unwrap();
+    outbox.push("b", charge(10, 1), 0, T0).unwrap();
     let id = dispatch(&mut outbox, 1, T0);
     let throttled = Verdict::Throttled {
         retry_after_ms: Some(10_001),
@@ -197,7 +214,7 @@ fn old_entries_expire_instead_of_waiting_beyond_their_age() {
 #[test]
 fn an_answer_that_never_comes_is_lost_at_the_deadline() {
     let mut outbox = outbox();
-    outbox.push("a", 10, 1, 0, T0).unwrap();
+    outbox.push("a", charge(10, 1), 0, T0).unwrap();
     let id = dispatch(&mut outbox, 7, T0);
     assert!(matches!(outbox.next(T0.after(4_999)), Next::Idle));
     let Next::Lost(lost) = outbox.next(T0.after(5_000)) else {
@@ -212,8 +229,8 @@ fn an_answer_that_never_comes_is_lost_at_the_deadline() {
 #[test]
 fn a_token_given_twice_orphans_the_older_call_only() {
     let mut outbox = outbox();
-    outbox.push("a", 10, 1, 0, T0).unwrap();
-    outbox.push("b", 10, 1, 0, T0).unwrap();
+    outbox.push("a", charge(10, 1), 0, T0).unwrap();
+    outbox.push("b", charge(10, 1), 0, T0).unwrap();
     let a = dispatch(&mut outbox, 7, T0);
     let b = dispatch(&mut outbox, 7, T0.after(1));
     assert_eq!(outbox.call(7), Some(b));
@@ -227,7 +244,7 @@ fn a_token_given_twice_orphans_the_older_call_only() {
 fn clearing_gives_everything_back_once() {
     let mut outbox = outbox();
     for name in ["a", "b", "c"] {
-        outbox.push(name, 10, 1, 0, T0).unwrap();
+        outbox.push(name, charge(10, 1), 0, T0).unwrap();
     }
     let id = dispatch(&mut outbox, 1, T0);
     assert_eq!(outbox.clear().count(), 3);
@@ -238,7 +255,7 @@ fn clearing_gives_everything_back_once() {
     assert_eq!(settle(&mut outbox, id, Verdict::Delivered, T0), "unknown");
     assert_eq!(outbox.due(T0), None);
     assert_ne!(
-        outbox.push("d", 10, 1, 0, T0),
+        outbox.push("d", charge(10, 1), 0, T0),
         Ok(id),
         "ids are never used twice"
     );
@@ -251,7 +268,7 @@ fn a_target_cannot_hold_a_group_back_for_ever_nor_fill_the_memory_with_groups() 
         retry_after_ms: Some(u64::MAX),
     };
     for group in 0..2_000 {
-        outbox.push("a", 10, group, 0, T0).unwrap();
+        outbox.push("a", charge(10, group), 0, T0).unwrap();
         let id = dispatch(&mut outbox, 1, T0);
         assert_eq!(
             settle(&mut outbox, id, throttled, T0),
@@ -260,15 +277,17 @@ fn a_target_cannot_hold_a_group_back_for_ever_nor_fill_the_memory_with_groups() 
         );
     }
     assert_eq!(outbox.holds.len(), super::MAX_HOLDS);
-    outbox.push("b", 10, 1, 0, T0.after(10_001)).unwrap();
+    outbox
+        .push("b", charge(10, 1), 0, T0.after(10_001))
+        .unwrap();
     dispatch(&mut outbox, 2, T0.after(10_001));
 }
 
 #[test]
 fn behind_a_throttled_entry_the_others_come_first() {
     let mut outbox = outbox();
-    let first = outbox.push("first", 1, 1, 0, T0).unwrap();
-    outbox.push("second", 1, 1, 0, T0).unwrap();
+    let first = outbox.push("first", charge(1, 1), 0, T0).unwrap();
+    outbox.push("second", charge(1, 1), 0, T0).unwrap();
     dispatch(&mut outbox, 1, T0);
     let throttled = Verdict::Throttled {
         retry_after_ms: Some(1_000),
@@ -282,7 +301,7 @@ fn behind_a_throttled_entry_the_others_come_first() {
 #[test]
 fn what_may_not_leave_still_grows_old() {
     let mut outbox = outbox();
-    outbox.push("a", 1, 1, 0, T0).unwrap();
+    outbox.push("a", charge(1, 1), 0, T0).unwrap();
     assert!(matches!(outbox.next_if(T0, false), Next::Idle));
     let expires = outbox.due_closed().unwrap();
     assert_eq!(expires, T0.after(10_001));
@@ -293,10 +312,38 @@ fn what_may_not_leave_still_grows_old() {
 #[test]
 fn again_means_at_once_but_not_for_ever() {
     let mut outbox = outbox();
-    let id = outbox.push("a", 1, 1, 0, T0).unwrap();
+    let id = outbox.push("a", charge(1, 1), 0, T0).unwrap();
     for attempt in 1..=3 {
         dispatch(&mut outbox, attempt, T0);
         let end = settle(&mut outbox, id, Verdict::Again, T0);
         assert_eq!(end, if attempt < 3 { "retrying" } else { "failed" });
     }
+}
+
+#[test]
+fn what_a_429_holds_back_leaves_room_for_other_groups() {
+    let mut outbox = outbox();
+    outbox.push("a", charge(100, 1), 0, T0).unwrap();
+    let id = dispatch(&mut outbox, 1, T0);
+    let throttled = Verdict::Throttled {
+        retry_after_ms: Some(3_000),
+    };
+    settle(&mut outbox, id, throttled, T0);
+    assert_eq!(outbox.held_bytes, 100);
+    assert!(outbox.push("a", charge(650, 1), 0, T0).is_ok());
+    assert_eq!(outbox.push("a", charge(1, 1), 0, T0), Err("a"));
+    assert!(
+        matches!(outbox.next(T0), Next::Idle),
+        "moved to the waiting"
+    );
+    assert_eq!(outbox.held_bytes, 750, "counted once");
+    assert!(outbox.push("b", charge(250, 2), 0, T0).is_ok());
+    let later = T0.after(3_001);
+    for token in 2..4 {
+        let id = dispatch(&mut outbox, token, later);
+        settle(&mut outbox, id, Verdict::Delivered, later);
+    }
+    let id = dispatch(&mut outbox, 4, later);
+    settle(&mut outbox, id, Verdict::Delivered, later);
+    assert_eq!((outbox.held_bytes, outbox.len(), outbox.bytes()), (0, 0, 0));
 }

@@ -10,6 +10,7 @@ const PLAIN: &str = "/api/42/envelope/";
 fn copy(target: &str, headers: &[(&str, &[u8])], source: Option<&str>) -> CopyHeaders {
     let destination = Rc::new(Destination {
         upstream: "rum".to_owned(),
+        share: 0,
         authority: "rum.example.com".to_owned(),
         path_prefix: "/rum/sentry/ws/abc@def".to_owned(),
     });

@@ -1,7 +1,7 @@
 //! The way of a sealed batch into the outbox; without room it is dropped, and counted.
 
 use super::{Books, GROUP, OVERHEAD};
-use crate::delivery::outbox::Outbox;
+use crate::delivery::outbox::{Charge, Outbox};
 use crate::metric::Metric;
 use crate::sls::batch::Batch;
 use crate::sls::report;
@@ -22,7 +22,12 @@ impl Outlet<'_> {
     pub(super) fn post(&mut self, open: usize, batch: Batch, books: &mut Books<'_>) {
         let size = batch.bytes().saturating_add(OVERHEAD);
         let reserved = self.reserved.saturating_add(open);
-        if let Err(batch) = self.outbox.push(batch, size, GROUP, reserved, self.now) {
+        let charge = Charge {
+            size,
+            group: GROUP,
+            share: 0,
+        };
+        if let Err(batch) = self.outbox.push(batch, charge, reserved, self.now) {
             books.ledger.grow(Metric::Dropped, batch.logs());
             report::no_room(books.journal, self.max_bytes);
         }
