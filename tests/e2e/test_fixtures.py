@@ -4,40 +4,14 @@ The primary must get the same bytes either way and the client the same answer; w
 exactly once, with the right path, headers and body; nothing else arrives there.
 """
 
-import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 import pytest
 
 from support import fixtures, replay, rules, wait
 from support.envoy import Envoy, settled
-from support.fake_rum import FakeRum
 from support.http1 import Request
-from support.primary import Primary
-
-
-class Setup(NamedTuple):
-    """Two Envoys from the same sample, one without the module, each with a primary of its own."""
-
-    mirrored: Envoy
-    primary: Primary
-    rum: FakeRum
-    plain: Envoy
-    plain_primary: Primary
-
-
-def setup(directory: Any, authority: str, configuration: dict | None = None) -> Iterator[Setup]:
-    primary, plain_primary, rum = Primary(), Primary(), FakeRum(authority)
-    with (
-        Envoy(directory / "with", primary.port, rum.port, configuration=configuration) as mirrored,
-        Envoy(directory / "without", plain_primary.port, rum.port, with_mirror=False) as plain,
-    ):
-        yield Setup(mirrored, primary, rum, plain, plain_primary)
-        settled(mirrored, captured=rum.expected, delivered=rum.expected, pending=0)
-    for server in (primary, plain_primary, rum):
-        server.close()
-    rum.verify()
+from support.pair import Setup, setup, without_request_id
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +25,6 @@ def everything(tmp_path_factory: pytest.TempPathFactory, rum_config: dict) -> It
     """`rum.routes: all`, as the vendor's recipe does."""
     change = {"rum": {"routes": "all"}}
     yield from setup(tmp_path_factory.mktemp("everything"), rum_config["authority"], change)
-
-
-def without_request_id(request: Request) -> bytes:
-    """The head as received, but for the id that Envoy makes up for a request that has none."""
-    return re.sub(rb"(?mi)^(x-request-id: )[0-9a-f-]{36}\r$", rb"\1made up\r", request.head)
 
 
 def send(fixture: fixtures.Fixture, setup: Setup, rum_config: dict, everything: bool) -> list[Request]:
