@@ -44,6 +44,7 @@ fn a_copy_with_its_headers() {
             ":method: POST",
             ":path: /rum/sentry/shop/web@1/api/42/envelope/?sentry_key=abc",
             ":authority: rum.example.com",
+            "x-sentry-edge-mirror: 1",
             "user-agent: sdk/1",
             "x-forwarded-for: 198.51.100.1",
             "body: 2 bytes as received",

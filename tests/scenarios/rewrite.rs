@@ -96,6 +96,7 @@ fn the_copy_has_the_allow_list_and_its_connections_own<T: Target>(profile: Profi
             ":method",
             ":path",
             ":authority",
+            "x-sentry-edge-mirror",
             "content-type",
             "content-encoding",
             "x-sentry-auth",
@@ -184,10 +185,13 @@ fn what_no_rule_covers_is_answered<T: Target>(profile: Profile) {
         target.seen(stream).assert_answered();
         target.leave(stream);
     }
+    // Somebody's copy: this is where two edges that mirror to each other end.
+    let marked = target.send(&envelope(42).header("x-sentry-edge-mirror", "1"));
+    target.seen(marked).assert_answered();
     let edge = target.edge();
     assert_eq!(
         ["excluded", "loop", "route", "aborted"].map(|why| edge.rum(&format!("skipped.{why}"))),
-        [1, 1, 2, 0]
+        [1, 2, 2, 0]
     );
     assert_eq!(edge.books(), [0; 5]);
     assert_eq!(edge.is_ticking(), edge.is_nginx());
