@@ -225,10 +225,9 @@ impl Config {
             );
             reader.problem(&field.path, what);
         }
-        let rum = root
-            .take("rum")
-            .map(|field| rum::read(reader, &field, host, mode));
-        let sls = root.take("sls");
+        let rum = leg(reader, &mut root, "rum");
+        let rum = rum.map(|field| rum::read(reader, &field, host, mode));
+        let sls = leg(reader, &mut root, "sls");
         if rum.is_none() && sls.is_none() {
             let what = "one of rum and sls is required: nothing would be mirrored, got nothing";
             reader.problem("rum", what);
@@ -249,6 +248,23 @@ impl Config {
             retry: retry?,
         })
     }
+}
+
+/// The key of a leg that switches it off without taking it out, for example from the environment.
+const ENABLED: &str = "enabled";
+
+/// A leg's section. One that is switched off is not read: what it names may not exist.
+fn leg<'n>(reader: &mut Reader<'_>, root: &mut Object<'n>, key: &'static str) -> Option<Field<'n>> {
+    let field = root.take(key)?;
+    let Node::Object(entries) = field.node else {
+        return Some(field);
+    };
+    let Some((_, node)) = entries.iter().find(|(key, _)| key == ENABLED) else {
+        return Some(field);
+    };
+    let path = format!("{}.{ENABLED}", field.path);
+    let on = reader.boolean(&Field { path, node });
+    (on != Some(false)).then_some(field)
 }
 
 /// What is there must be good.

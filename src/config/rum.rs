@@ -3,8 +3,11 @@
 //! A workspace and a service id become part of a path, an authority becomes a Host header: all three are checked
 //! here, once, so that no later code has to.
 
+mod listed;
+
+use super::node::Node;
 use super::reader::{Field, Object, Reader};
-use super::{HostKind, MAX_TIMEOUT_MS, Mode, rewrite};
+use super::{ENABLED, HostKind, MAX_TIMEOUT_MS, Mode, rewrite};
 use crate::sentry::project::ProjectId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -40,6 +43,10 @@ impl Destination {
             .rsplit_once('/')
             .map_or("", |(_, service_id)| service_id)
     }
+
+    fn workspace(&self) -> &str {
+        self.path_prefix.split('/').nth(3).unwrap_or_default()
+    }
 }
 
 /// The RUM leg.
@@ -61,11 +68,14 @@ pub struct Rum {
     pub targets: usize,
 }
 
+/// What a project inherits.
 struct Fallback {
     upstream: Option<String>,
     authority: Option<String>,
     /// The requests themselves are forwarded.
     forwards: bool,
+    /// Of `rum.default`.
+    workspace: Option<String>,
 }
 
 /// The targets so far, upstream and authority, and the number of each.
@@ -73,10 +83,21 @@ struct Fallback {
 struct Targets(BTreeMap<(String, String), usize>);
 
 impl Targets {
-    fn share(&mut self, upstream: &str, authority: &str) -> usize {
+    fn destination(
+        &mut self,
+        upstream: String,
+        authority: String,
+        workspace: &str,
+        service_id: &str,
+    ) -> Destination {
         let next = self.0.len();
-        let target = (upstream.to_owned(), authority.to_owned());
-        *self.0.entry(target).or_insert(next)
+        let target = (upstream.clone(), authority.clone());
+        Destination {
+            share: *self.0.entry(target).or_insert(next),
+            upstream,
+            authority,
+            path_prefix: format!("/rum/sentry/{workspace}/{service_id}"),
+        }
     }
 }
 
@@ -87,8 +108,9 @@ pub(super) fn read(
     mode: Option<Mode>,
 ) -> Option<Rum> {
     let mut object = reader.object(field)?;
+    object.take(ENABLED);
     let forwards = rewrite::forwards(mode);
-    let fallback = Fallback {
+    let mut fallback = Fallback {
         upstream: match object.take("upstream") {
             Some(field) => given_upstream(reader, &field, host, forwards),
             // Of a mode that could not be read one problem is enough.
@@ -98,6 +120,7 @@ pub(super) fn read(
             .take("authority")
             .and_then(|field| authority(reader, &field)),
         forwards,
+        workspace: None,
     };
     let scheme = match object.take("scheme") {
         Some(field) => reader.choice(&field, &[("http", "http"), ("https", "https")]),
@@ -107,6 +130,11 @@ pub(super) fn read(
     let default = object
         .take("default")
         .map(|field| destination(reader, &field, &fallback, &mut targets, host, false));
+    fallback.workspace = default.as_ref().map(|default| {
+        // After a bad one the configuration is refused anyway.
+        let workspace = default.as_ref().map_or("-", |default| default.workspace());
+        workspace.to_owned()
+    });
     let projects = match object.take("projects") {
         Some(field) => projects(reader, &field, &fallback, &mut targets, host),
         None => BTreeMap::new(),
@@ -148,6 +176,9 @@ fn projects(
     targets: &mut Targets,
     host: Option<HostKind>,
 ) -> BTreeMap<ProjectId, Rc<Destination>> {
+    if let Node::String(_) = field.node {
+        return listed::read(reader, field, fallback, targets);
+    }
     let mut projects = BTreeMap::new();
     let Some(mut object) = reader.object(field) else {
         return projects;
@@ -158,12 +189,22 @@ fn projects(
             continue;
         };
         let Some(id) = id else { continue };
-        if projects.insert(id, destination).is_some() {
-            let message = format!("project {id} is listed twice (leading zeros do not count)");
-            reader.problem(&field.path, message);
-        }
+        add(reader, &field.path, &mut projects, id, destination);
     }
     projects
+}
+
+fn add(
+    reader: &mut Reader<'_>,
+    path: &str,
+    projects: &mut BTreeMap<ProjectId, Rc<Destination>>,
+    id: ProjectId,
+    destination: Rc<Destination>,
+) {
+    if projects.insert(id, destination).is_some() {
+        let message = format!("project {id} is listed twice (leading zeros do not count)");
+        reader.problem(path, message);
+    }
 }
 
 fn exclude(
@@ -176,7 +217,7 @@ fn exclude(
         // Both spellings are natural: [42] and ["42"].
         let text = match field.node {
             // A larger number is another one by the time it arrives here.
-            super::node::Node::Number(_) => match reader.integer(&field, 1..=(1 << 53)) {
+            Node::Number(_) => match reader.integer(&field, 1..=(1 << 53)) {
                 Some(number) => Some(number.to_string()),
                 None => continue,
             },
@@ -235,13 +276,8 @@ fn destination(
         None => inherit(reader, "rum.authority", &fallback.authority, &field.path),
     };
     reader.finish(object);
-    let (upstream, authority) = (upstream?, authority?);
-    Some(Rc::new(Destination {
-        share: targets.share(&upstream, &authority),
-        upstream,
-        authority,
-        path_prefix: format!("/rum/sentry/{}/{}", workspace?, service_id?),
-    }))
+    let destination = targets.destination(upstream?, authority?, &workspace?, &service_id?);
+    Some(Rc::new(destination))
 }
 
 fn inherit(
@@ -256,23 +292,27 @@ fn inherit(
     value.clone()
 }
 
+const SEGMENT: &str = "letters, digits, `.`, `_`, `@`, `-` (not `.` or `..`)";
+
 /// One segment of a path. The alphabet is what the vendor's names use; `/`, `%` and `?` would change the path.
-fn segment(reader: &mut Reader<'_>, object: &mut Object<'_>, key: &'static str) -> Option<String> {
-    const WHAT: &str = "letters, digits, `.`, `_`, `@`, `-` (not `.` or `..`)";
-    let Some(field) = object.take(key) else {
-        let path = format!("{}.{key}", object.path);
-        reader.problem(&path, format!("required: {WHAT}, got nothing"));
-        return None;
-    };
-    let text = reader.string(&field)?;
-    let valid = !text.is_empty()
+fn is_segment(text: &str) -> bool {
+    !text.is_empty()
         && text != "."
         && text != ".."
         && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
-    if !valid {
-        reader.expected(&field, WHAT);
+            .all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b))
+}
+
+fn segment(reader: &mut Reader<'_>, object: &mut Object<'_>, key: &'static str) -> Option<String> {
+    let Some(field) = object.take(key) else {
+        let path = format!("{}.{key}", object.path);
+        reader.problem(&path, format!("required: {SEGMENT}, got nothing"));
+        return None;
+    };
+    let text = reader.string(&field)?;
+    if !is_segment(&text) {
+        reader.expected(&field, SEGMENT);
         return None;
     }
     Some(text)

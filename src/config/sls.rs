@@ -5,7 +5,7 @@
 
 use super::reader::{Field, Object, Reader};
 use super::rum::upstream;
-use super::{HostKind, MAX_TIMEOUT_MS, Retry, retry};
+use super::{ENABLED, HostKind, MAX_TIMEOUT_MS, Retry, retry};
 use crate::sls::compress::Compression;
 use crate::sls::credential::Credential;
 use crate::sls::log_group::MAX_RAW_BYTES;
@@ -76,6 +76,7 @@ pub(super) fn read(
     base: Option<Retry>,
 ) -> Option<Sls> {
     let mut object = reader.object_of_secrets(field)?;
+    object.take(ENABLED);
     let upstream = match object.take("upstream") {
         Some(field) => upstream(reader, &field, host),
         None => required(reader, &object, "upstream"),

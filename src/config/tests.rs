@@ -119,6 +119,70 @@ fn projects_inherit_and_override() {
 }
 
 #[test]
+fn projects_fit_in_a_variable() {
+    let listed = |text: &str, default: &str| {
+        let json = format!(
+            r#"{{"rum": {{"upstream": "rum", "authority": "a.b", "projects": "${{PROJECTS:-{text}}}"{default}}}}}"#
+        );
+        let config = parse(&json).map(|config| config.rum.unwrap().projects);
+        config.map(|projects| {
+            let prefix = |(id, to): (&ProjectId, &std::rc::Rc<super::Destination>)| {
+                format!("{id} {}", to.path_prefix)
+            };
+            projects.iter().map(prefix).collect::<Vec<_>>()
+        })
+    };
+    let default = r#", "default": {"workspace": "w", "service_id": "s"}"#;
+    assert_eq!(
+        listed("1=web@aaaa, 02 = shop/api@bbbb", default).unwrap(),
+        ["1 /rum/sentry/w/web@aaaa", "2 /rum/sentry/shop/api@bbbb"]
+    );
+    assert!(listed("", default).unwrap().is_empty());
+    let found = listed("1=a/b,web@aaaa,x=y,3=,4=a/b/c,5=c,001=d/e,", "").unwrap_err();
+    let got = r#", got "${PROJECTS:-1=a/b,web@aaaa,x=y,3=,4=a/b/c,5=c,001=d/e,}""#;
+    let entry =
+        |what: &str, number: u8| format!("rum.projects: expected {what} in entry {number}{got}");
+    let no_workspace = "`<workspace>/<service_id>` (rum.default names no workspace)";
+    assert_eq!(
+        found,
+        [
+            entry("`<project>=<service_id>`", 2),
+            entry("a project id (1 to 20 digits, not 0) before the `=`", 3),
+            entry(no_workspace, 4),
+            entry(
+                "a service id of letters, digits, `.`, `_`, `@`, `-` (not `.` or `..`)",
+                5
+            ),
+            entry(no_workspace, 6),
+            "rum.projects: project 1 is listed twice (leading zeros do not count)".to_owned(),
+            entry("`<project>=<service_id>`", 8),
+        ]
+    );
+}
+
+#[test]
+fn a_leg_that_is_switched_off_is_not_read() {
+    let off = r#""sls": {"enabled": "${SLS_ON:-false}", "project": "${NOT_SET}", "unknown": 1}"#;
+    let config = parse(&format!(
+        "{}, {off}}}",
+        with_rum(r#""enabled": true"#)
+            .trim_end_matches('}')
+            .to_owned()
+            + "}"
+    ))
+    .unwrap();
+    assert!(config.rum.is_some() && config.sls.is_none());
+    assert_eq!(
+        problems(&format!("{{{off}}}")),
+        ["rum: one of rum and sls is required: nothing would be mirrored, got nothing"]
+    );
+    assert_eq!(
+        problems(&with_rum(r#""enabled": "off""#)),
+        [r#"rum.enabled: expected true or false, got "off""#]
+    );
+}
+
+#[test]
 fn every_problem_is_reported_at_once() {
     let found = problems(
         r#"{
@@ -144,7 +208,7 @@ fn every_problem_is_reported_at_once() {
             format!("rum.projects.x.service_id: required: {segment}, got nothing"),
             "rum.exclude[0]: project 42 is excluded and listed in rum.projects: remove one".to_owned(),
             "rum.timeout_ms: expected an integer from 1 to 600000, got 0".to_owned(),
-            "rum.time_out: unknown key (expected one of upstream, authority, scheme, default, projects, exclude, routes, timeout_ms), got 5".to_owned(),
+            "rum.time_out: unknown key (expected one of enabled, upstream, authority, scheme, default, projects, exclude, routes, timeout_ms), got 5".to_owned(),
             "limits.max_body_bytes: expected an integer from 1 to 2147483648, got 1.5".to_owned(),
             "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
             "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),
