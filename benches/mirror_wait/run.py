@@ -38,7 +38,7 @@ PLAIN = {"fast_ack": None, "rum": {"upstream": None}}
 
 @contextlib.contextmanager
 def nothing(directory: Path, primary: int, _: int) -> Iterator[int]:
-    with nginx.Nginx(directory, primary, 9, {"mirror /_mirror;": "", "mirror_request_body on;": ""}) as running:
+    with nginx.mirror(directory, primary, 9, {"mirror /_mirror;": "", "mirror_request_body on;": ""}) as running:
         yield running.port
 
 
@@ -57,7 +57,7 @@ def recipe(directory: Path, primary: int, rum: int) -> Iterator[int]:
 def module(directory: Path, primary: int, rum: int, configuration: dict) -> Iterator[int]:
     with (
         Envoy(directory / "envoy", 0, rum, name="mirror-target.yaml", configuration=configuration) as envoy,
-        nginx.Nginx(directory / "nginx", primary, envoy.port) as running,
+        nginx.mirror(directory / "nginx", primary, envoy.port) as running,
     ):
         yield running.port
 

@@ -18,7 +18,7 @@ from support.envoy import Envoy, settled
 from support.fake_rum import OK, Behaviour, FakeRum
 from support.forwarder import Forwarder
 from support.http1 import Request
-from support.nginx import Nginx
+from support.nginx import Nginx, mirror
 from support.primary import Primary
 
 SAMPLE = "mirror-target.yaml"
@@ -61,7 +61,7 @@ def start(directory: Path, authority: str, configuration: dict) -> Iterator[Stac
     try:
         with (
             Envoy(directory / "envoy", 0, rum.port, name=SAMPLE, configuration=configuration) as envoy,
-            Nginx(directory / "nginx", primary.port, envoy.port) as nginx,
+            mirror(directory / "nginx", primary.port, envoy.port) as nginx,
         ):
             yield Stack(nginx, envoy, primary, rum, configuration is PLAIN)
             settled(envoy, pending=0, in_flight=0)
@@ -234,7 +234,7 @@ def test_without_envoy_sentry_is_served_all_the_same(tmp_path: Path) -> None:
     primary, gone = Primary(), Primary()
     gone.close()
     try:
-        with Nginx(tmp_path, primary.port, gone.port) as nginx, replay.Client(nginx.port) as client:
+        with mirror(tmp_path, primary.port, gone.port) as nginx, replay.Client(nginx.port) as client:
             for _ in range(3):
                 began = time.monotonic()
                 assert client.request("/api/1/envelope/", b"{}").by_primary
@@ -272,7 +272,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory, rum_config: dict) -> Iterator[
     try:
         with (
             Envoy(directory / "envoy", 0, rum.port, name=SAMPLE, concurrency=2) as envoy,
-            Nginx(directory / "nginx", forwarder.port, envoy.port) as nginx,
+            mirror(directory / "nginx", forwarder.port, envoy.port) as nginx,
         ):
             yield Sdk(nginx, envoy, forwarder, bugsink, rum)
             settled(envoy, captured=rum.expected, delivered=rum.expected, pending=0)

@@ -1,44 +1,25 @@
 """envoy/tee-tls.yaml: the primary is served while RUM's name does not resolve; copies go over verified TLS only."""
 
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import trustme
 
-from support import replay, rules, sample, wait
+from support import replay, rules, sample, tls, wait
 from support.dns import Dns
 from support.envoy import Envoy, settled
-from support.fake_rum import FakeRum
 from support.primary import Primary
+from support.tls import Receiver
 
 # A name that does not resolve waits for as long as the copy may be tried.
 PATIENT = {"retry": {"max_attempts": 50, "initial_backoff_ms": 100, "max_backoff_ms": 500}}
 
 
-class Receiver(NamedTuple):
-    """A RUM with a certificate for `rum.example.com`, by an authority of its own."""
-
-    rum: FakeRum
-    authority: Path
-    names: list[str | None]  # the SNI of every handshake
-
-
 @pytest.fixture
 def receiver(tmp_path: Path, rum_config: dict) -> Iterator[Receiver]:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("rum.example.com").configure_cert(context)
-    names: list[str | None] = []
-    context.sni_callback = lambda _socket, name, _context: names.append(name)
-    rum = FakeRum(rum_config["authority"], ssl=context)
-    yield Receiver(rum, tmp_path / "ca.pem", names)
-    rum.close()
-    rum.verify()
+    yield from tls.receiver(tmp_path, rum_config["authority"])
 
 
 @pytest.fixture

@@ -53,24 +53,18 @@ def check(directory: Path, text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-class Nginx:
-    """nginx/mirror.conf, running. `changes` are made to its text."""
+def listener() -> socket.socket:
+    """A port that cannot be lost: nginx takes over a socket that it is given (its way of replacing its own binary)."""
+    return socket.create_server(("127.0.0.1", 0), backlog=511)
 
-    def __init__(self, directory: Path, primary: int, target: int, changes: dict[str, str] | None = None) -> None:
-        # nginx takes over a socket that it is given (its way of replacing its own binary): the port cannot be lost.
-        listener = socket.create_server(("127.0.0.1", 0), backlog=511)
-        self.port: int = listener.getsockname()[1]
+
+class Nginx:
+    """A configuration, running. Its text has `listen 127.0.0.1:PORT;` for the port of each listener that is given."""
+
+    def __init__(self, directory: Path, text: str, *listeners: socket.socket) -> None:
+        self.ports: list[int] = [each.getsockname()[1] for each in listeners]
+        self.port = self.ports[0]
         self._log = prefix(directory) / "logs" / "error.log"
-        text = substitute(
-            (SAMPLES / "mirror.conf").read_text(),
-            {
-                "listen 10000;": f"listen 127.0.0.1:{self.port};",
-                "server 127.0.0.1:3000;": f"server 127.0.0.1:{primary};",
-                "http://127.0.0.1:9000;": f"http://127.0.0.1:{primary};",
-                "server 127.0.0.1:10001 ": f"server 127.0.0.1:{target} ",
-                **(changes or {}),
-            },
-        )
         # As root, nginx's workers would be somebody who may not write to our directory.
         own = "user root;\n" if os.geteuid() == 0 else ""
         temporary = "".join(
@@ -80,15 +74,16 @@ class Nginx:
         config = directory / "nginx.conf"
         config.write_text(own + text)
         command = [program(), "-p", str(directory), "-c", str(config), "-e", str(self._log), "-g", "daemon off;"]
-        fd = listener.fileno()
+        inherited = [each.fileno() for each in listeners]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            pass_fds=[fd],
-            env={**os.environ, "NGINX": f"{fd};"},
+            pass_fds=inherited,
+            env={**os.environ, "NGINX": "".join(f"{fd};" for fd in inherited)},
         )
-        listener.close()
+        for each in listeners:
+            each.close()
         wait.until("nginx", (directory / "logs/nginx.pid").exists, 20)
 
     def log(self) -> str:
@@ -108,3 +103,19 @@ class Nginx:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def mirror(directory: Path, primary: int, target: int, changes: dict[str, str] | None = None) -> Nginx:
+    """nginx/mirror.conf. `changes` are made to its text."""
+    own = listener()
+    text = substitute(
+        (SAMPLES / "mirror.conf").read_text(),
+        {
+            "listen 10000;": f"listen 127.0.0.1:{own.getsockname()[1]};",
+            "server 127.0.0.1:3000;": f"server 127.0.0.1:{primary};",
+            "http://127.0.0.1:9000;": f"http://127.0.0.1:{primary};",
+            "server 127.0.0.1:10001 ": f"server 127.0.0.1:{target} ",
+            **(changes or {}),
+        },
+    )
+    return Nginx(directory, text, own)

@@ -95,7 +95,7 @@ def adapt(
     ]
     # A sample has the targets that its mode has.
     ports = {"primary": primary, "rum": rum}
-    for target in resources["clusters"]:
+    for target in resources.get("clusters", []):
         if target["name"] in ports:
             address(target)["port_value"] = ports[target["name"]]
     if edit is not None:
