@@ -55,6 +55,7 @@ pub mod exchange;
 #[cfg(any(target_os = "wasi", test))]
 mod filter;
 pub mod journal;
+pub mod lanes;
 pub mod metric;
 pub mod mirror;
 pub mod outcome;

@@ -1,7 +1,8 @@
 //! The composition root of the core: one plugin instance in one worker.
 //!
 //! Request callbacks: [`decide`](Plugin::decide), [`begin`](Plugin::begin), [`chunk`](Plugin::chunk), then
-//! [`end`](Plugin::end) or [`abort`](Plugin::abort); in mode `rewrite` those of [`rewrite`], in mode `sign` those of [`signing`]. Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick),
+//! [`end`](Plugin::end) or [`abort`](Plugin::abort); in mode `rewrite` those of [`rewrite`], in mode `sign` those of [`signing`].
+//! Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick), [`lend`](Plugin::lend),
 //! [`call_done`](Plugin::call_done), [`answered`](Plugin::answered) or [`drain`](Plugin::drain). After each, [`next_effect`](Plugin::next_effect) until
 //! there is none.
 //!
@@ -10,8 +11,8 @@
 //! that the answer arrives when the stream is long gone; no tick has to be asked for and ended. Retries leave from ticks.
 //!
 //! Two legs: RUM and SLS share a body, and nothing else. Each has its own outbox, its own books and, when both are
-//! configured, half of the budgets, so that a dead target of one takes nothing from the other. On nginx, which bears
-//! one call at a time, they take turns.
+//! configured, half of the budgets, so that a dead target of one takes nothing from the other. On nginx a tick makes one
+//! call at most, that of a lane included ([`lanes`](crate::lanes)), and the legs take turns.
 //!
 //! When counters are published: together, so that they add up at every moment; at once when nothing is pending and
 //! nothing was published in the last [`PUBLISH_MS`], else that much later.
@@ -129,8 +130,13 @@ pub struct Plugin {
     /// Requests that were forwarded in place and have no answer yet.
     forwarded: usize,
     leaving: Option<Leaving>,
-    /// nginx: which leg may use the one slot first.
+    /// nginx: which leg may call first.
     turn: Leg,
+    /// nginx: a call may leave in this callback.
+    slot: bool,
+    /// Calls without an answer: of a leg, and on nginx of both.
+    max_in_flight: usize,
+    max_calls: usize,
     /// This tick's work is not done yet.
     working: bool,
     stage: Stage,
@@ -157,10 +163,14 @@ impl Plugin {
             [true, true] => (budget / 2).max(1),
             _ => budget,
         };
-        let max_in_flight = match config.host {
-            HostKind::Envoy => share(config.limits.max_in_flight),
-            // HOSTS.md: a second call in flight leaks a connection slot each time one ends.
-            HostKind::Nginx => 1,
+        let max_calls = match config.host {
+            HostKind::Envoy => config.limits.max_in_flight,
+            HostKind::Nginx => config.limits.max_in_flight.min(config.lanes.into()),
+        };
+        let max_in_flight = match (config.host, legs) {
+            // A few, and never all but one of two legs' worth: what hangs leaves the other leg one.
+            (HostKind::Nginx, [true, true]) => max_calls.div_ceil(2),
+            _ => share(max_calls),
         };
         let max_pending_bytes = share(config.limits.max_pending_bytes);
         let sls = config.sls.clone().map(|sls| {
@@ -196,6 +206,9 @@ impl Plugin {
             forwarded: 0,
             leaving: None,
             turn: Leg::Rum,
+            slot: false,
+            max_in_flight,
+            max_calls,
             working: false,
             stage: Stage::Settled,
             callback: Callback::Request,
@@ -258,11 +271,34 @@ impl Plugin {
         self.stage != Stage::Settled
     }
 
-    /// Root callback: the tick.
-    pub fn tick(&mut self) {
+    /// Root callback: the tick. `slot` says whether the root context may make a call, which on nginx it may not while one of
+    /// its own is out.
+    pub fn tick(&mut self, slot: bool) {
         self.callback = Callback::Tick;
+        self.slot = slot;
         self.working = true;
         self.publishing_soon = false;
+        self.stage = Stage::Sending;
+    }
+
+    /// nginx: whether a call waits for a root context to make it.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        let sls = self.sls.as_deref();
+        self.outbox.has_ready() || sls.is_some_and(|side| side.leg.has_ready())
+    }
+
+    /// Copies and writes in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        let logs = self.sls.as_deref().map_or(0, |side| side.leg.in_flight());
+        self.outbox.in_flight().saturating_add(logs)
+    }
+
+    /// nginx, root callback: the tick of a lane, which may make one call for this plugin.
+    pub fn lend(&mut self) {
+        self.callback = Callback::Tick;
+        self.slot = true;
         self.stage = Stage::Sending;
     }
 
@@ -309,6 +345,7 @@ impl Plugin {
                 Step::Call(leaving) => {
                     self.leaving = Some(leaving);
                     self.sends = self.sends.saturating_add(1);
+                    self.slot = false;
                     return self.dispatch(leaving);
                 }
                 Step::Progress => {}

@@ -1,10 +1,11 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
-//! `node` parses, `env` expands, `reader` reads and collects problems, `rum` and `sls` read the legs, `retry` the retries,
-//! `sign` and `rewrite` what belongs to those modes;
+//! `node` parses, `env` expands, `reader` reads and collects problems, `lane` tells what a root context is, `rum` and `sls` read
+//! the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes;
 //! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
+mod lane;
 mod node;
 mod reader;
 mod retry;
@@ -13,6 +14,7 @@ mod rum;
 mod sign;
 mod sls;
 
+pub use lane::Role;
 pub use reader::Problem;
 pub use retry::Retry;
 pub use rum::{Destination, Routes, Rum};
@@ -87,6 +89,8 @@ pub struct Limits {
 pub struct Config {
     /// The proxy that runs the module.
     pub host: HostKind,
+    /// nginx: calls at a time, for which there are so many root contexts, this one included. Otherwise 1.
+    pub lanes: u8,
     /// What the filter does.
     pub mode: Mode,
     /// The RUM leg, if there is one. In mode `tee` at least one of the legs is there.
@@ -136,7 +140,7 @@ const PENDING_BYTES: u64 = 67_108_864;
 const IN_FLIGHT: u64 = 128;
 
 impl Config {
-    /// Reads a configuration: JSON, or the bytes of a `google.protobuf.Struct`. `lookup` is the environment.
+    /// Reads the configuration of a root context that mirrors or signs, as [`Role::parse`] does.
     ///
     /// # Errors
     /// Every problem at once.
@@ -144,53 +148,14 @@ impl Config {
         bytes: &[u8],
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let node = node::parse(bytes).map_err(|error| {
-            let message = format!("expected a JSON object, got a syntax error: {error}");
-            ConfigError {
-                problems: vec![Problem {
-                    path: String::new(),
-                    message,
-                    unset: None,
-                }],
-            }
-        })?;
-        let mut reader = Reader::new(lookup);
-        let config = Self::read(&mut reader, &node);
-        let problems = reader.into_problems();
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigError { problems }),
+        match Role::parse(bytes, lookup)? {
+            Role::Main(config) => Ok(*config),
+            Role::Lane(number) => Err(ConfigError::lane(number)),
         }
     }
 
-    /// Checks that `host` is the proxy that runs the module: with the other one's rules every request would trap.
-    ///
-    /// # Errors
-    /// It is not.
-    pub fn running_in(self, proxy: HostKind) -> Result<Self, ConfigError> {
-        if self.host == proxy {
-            return Ok(self);
-        }
-        let (proxy, host) = (proxy.name(), self.host.name());
-        Err(ConfigError {
-            problems: vec![Problem {
-                path: "host".to_owned(),
-                message: format!("expected {proxy}, which is the proxy here, got {host}"),
-                unset: None,
-            }],
-        })
-    }
-
-    fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Self> {
-        let path = String::new();
-        let mut root = reader.object(&Field { path, node })?;
-        let host = match root.take("host") {
-            Some(field) => {
-                let hosts = [HostKind::Envoy, HostKind::Nginx].map(|host| (host.name(), host));
-                reader.choice(&field, &hosts)
-            }
-            None => Some(HostKind::Envoy),
-        };
+    fn read(reader: &mut Reader<'_>, mut root: Object<'_>, host: Option<HostKind>) -> Option<Self> {
+        let lanes = lane::count(reader, &mut root, host);
         let mode = match root.take("mode") {
             Some(field) => {
                 let modes = [Mode::Tee, Mode::Rewrite { fast_ack: false }, Mode::Sign];
@@ -209,6 +174,7 @@ impl Config {
             reader.finish(root);
             return Some(Self {
                 host: host?,
+                lanes: lanes?,
                 mode: Mode::Sign,
                 rum: None,
                 sls: None,
@@ -240,6 +206,7 @@ impl Config {
         reader.finish(root);
         Some(Self {
             host: host?,
+            lanes: lanes?,
             mode: mode?,
             rum: optional(rum)?,
             sls: optional(sls)?,

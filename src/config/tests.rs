@@ -1,4 +1,4 @@
-use super::{Config, HostKind, Routes};
+use super::{Config, HostKind, Role, Routes};
 use crate::sentry::project::ProjectId;
 
 const GOOD: &str = r#"{
@@ -212,7 +212,7 @@ fn every_problem_is_reported_at_once() {
             "limits.max_body_bytes: expected an integer from 1 to 2147483648, got 1.5".to_owned(),
             "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
             "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),
-            "hots: unknown key (expected one of host, mode, fast_ack, rum, sls, limits, retry), got \"envoy\"".to_owned(),
+            "hots: unknown key (expected one of host, lanes, mode, fast_ack, rum, sls, limits, retry), got \"envoy\"".to_owned(),
         ]
     );
 }
@@ -360,13 +360,13 @@ fn on_nginx_an_upstream_is_a_host_and_a_port() {
 
 #[test]
 fn the_proxy_is_the_one_that_runs_the_module() {
-    let config = parse(GOOD).unwrap();
-    let found = config.clone().running_in(HostKind::Nginx).unwrap_err();
+    let role = Role::Main(Box::new(parse(GOOD).unwrap()));
+    let found = role.clone().running_in(HostKind::Nginx).unwrap_err();
     assert_eq!(
         found.to_string(),
         "bad plugin configuration, 1 problem; host: expected nginx, which is the proxy here, got envoy"
     );
-    assert!(config.running_in(HostKind::Envoy).is_ok());
+    assert!(role.running_in(HostKind::Envoy).is_ok());
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use super::http::Stream;
 use super::root::Root;
 use super::{host, http};
+use crate::lanes::Lanes;
 use proxy_wasm::types::Action;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,12 +17,41 @@ use std::collections::BTreeMap;
 struct Instance {
     roots: BTreeMap<u32, Root>,
     streams: BTreeMap<u32, Stream>,
+    lanes: Lanes,
 }
 
 impl Instance {
     fn stream(&mut self, id: u32) -> Option<(&mut Root, &mut Stream)> {
         let stream = self.streams.get_mut(&id)?;
         Some((self.roots.get_mut(&stream.root)?, stream))
+    }
+
+    /// The lanes that the root contexts are, but for one of them.
+    fn lanes_beside(&self, id: u32) -> Vec<u8> {
+        let others = self.roots.iter().filter(|(root, _)| **root != id);
+        others.filter_map(|(_, root)| root.lane).collect()
+    }
+
+    fn tick(&mut self, id: u32) {
+        let lanes = self.lanes_beside(id).len();
+        let slot = self.lanes.is_free(id);
+        let Some(root) = self.roots.get_mut(&id) else {
+            return;
+        };
+        let (owner, token) = match root.lane {
+            None => (Some(id), root.tick(slot, lanes)),
+            Some(_) if !slot => return,
+            Some(_) => {
+                let roots = self.roots.iter();
+                let waiting = roots.filter_map(|(id, root)| Some((*id, root.waiting()?)));
+                let owner = self.lanes.next(waiting);
+                let root = owner.and_then(|owner| self.roots.get_mut(&owner));
+                (owner, root.and_then(Root::lend))
+            }
+        };
+        if let (Some(owner), Some(token)) = (owner, token) {
+            self.lanes.took(id, token, owner);
+        }
     }
 }
 
@@ -76,13 +106,20 @@ pub extern "C" fn proxy_on_vm_start(_root: u32, _configuration_size: usize) -> b
 /// A root context gets its configuration.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
-    with(|instance| instance.roots.entry(root).or_default().configure(size))
+    with(|instance| {
+        let lanes = instance.lanes_beside(root);
+        instance
+            .roots
+            .entry(root)
+            .or_default()
+            .configure(size, &lanes)
+    })
 }
 
 /// The tick.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_tick(root: u32) {
-    with(|instance| instance.roots.get_mut(&root).map_or((), Root::tick));
+    with(|instance| instance.tick(root));
 }
 
 /// Request headers.
@@ -132,7 +169,8 @@ pub extern "C" fn proxy_on_http_call_response(
     _trailers: usize,
 ) {
     with(|instance| {
-        if let Some(root) = instance.roots.get_mut(&root) {
+        let owner = instance.lanes.answered(root, token);
+        if let Some(root) = instance.roots.get_mut(&owner) {
             root.call_done(token, headers, body_size);
         }
     });

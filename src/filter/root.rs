@@ -1,19 +1,31 @@
 //! A root context: configuration, ticks, answers, the drain. It carries out what the core asks for.
 
 use super::host::{self, Buffer, Map};
-use crate::config::{Config, HostKind};
+use crate::config::{HostKind, Role};
 use crate::effect::{Effect, Level};
+use crate::lanes::mismatch;
 use crate::metric::{Metric, Series};
 use crate::mirror::reply::{BODY_BYTES, Reply};
 use crate::plugin::Plugin;
 use crate::sls::keys::Answer;
+use crate::ticker::NGINX_MS;
 use crate::time::Millis;
 use std::hash::{BuildHasher, RandomState};
+
+/// nginx: how long after the start the lanes are counted. All contexts are configured before the first tick; after a trap
+/// they come back one by one, each with its own tick.
+const COUNT_LANES_MS: u64 = 1_000;
 
 /// A root context.
 #[derive(Default)]
 pub(super) struct Root {
     plugin: Option<Plugin>,
+    /// nginx: it is this lane.
+    pub(super) lane: Option<u8>,
+    /// nginx: when the lanes are to be counted.
+    count_lanes: Option<Millis>,
+    /// The call that left in this callback.
+    left: Option<u32>,
     /// The host's ids, by [`Series::index`].
     metrics: Vec<Option<u32>>,
     /// Reused for the headers of calls.
@@ -25,14 +37,21 @@ impl Root {
         self.plugin.as_mut()
     }
 
-    /// Puts a configuration in force. `false` makes Envoy refuse the update and keep the old one.
-    pub(super) fn configure(&mut self, size: usize) -> bool {
+    /// Puts a configuration in force. `false` makes Envoy refuse the update and keep the old one. `lanes` are those that
+    /// the other root contexts are.
+    pub(super) fn configure(&mut self, size: usize, lanes: &[u8]) -> bool {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         let running = host::kind();
-        let config = Config::parse(&json, &|name| std::env::var(name).ok())
-            .and_then(|config| config.running_in(running));
-        let config = match config {
-            Ok(config) => config,
+        let role = Role::parse(&json, &|name| std::env::var(name).ok())
+            .and_then(|role| role.running_in(running)?.beside(lanes));
+        let config = match role {
+            Ok(Role::Main(config)) => *config,
+            Ok(Role::Lane(number)) => {
+                if self.lane.replace(number).is_none() {
+                    host::set_tick(NGINX_MS);
+                }
+                return true;
+            }
             Err(error) => {
                 host::log(Level::Error, &error.to_string());
                 // HOSTS.md: on nginx `false` kills the worker for good.
@@ -51,7 +70,9 @@ impl Root {
         }
         plugin.start(env!("EDGE_MIRROR_VERSION"));
         self.plugin = Some(plugin);
-        self.carry_out(host::now());
+        let now = host::now();
+        self.count_lanes = (running == HostKind::Nginx).then(|| now.after(COUNT_LANES_MS));
+        self.carry_out(now);
         true
     }
 
@@ -64,11 +85,31 @@ impl Root {
         }
     }
 
-    pub(super) fn tick(&mut self) {
-        if let Some(plugin) = &mut self.plugin {
-            plugin.tick();
-            self.carry_out(host::now());
+    /// The tick; `slot` as in [`Plugin::tick`], `lanes` are those that are there. Gives the call that left, on nginx.
+    pub(super) fn tick(&mut self, slot: bool, lanes: usize) -> Option<u32> {
+        let plugin = self.plugin.as_mut()?;
+        plugin.tick(slot);
+        let now = host::now();
+        if self.count_lanes.take_if(|due| *due <= now).is_some()
+            && let Some(line) = mismatch(plugin.config().lanes, lanes)
+        {
+            host::log(Level::Warn, &line);
         }
+        self.carry_out(now);
+        self.left.take()
+    }
+
+    /// Copies and writes in flight, if a call waits for a lane.
+    pub(super) fn waiting(&self) -> Option<usize> {
+        let plugin = self.plugin.as_ref().filter(|plugin| plugin.has_ready())?;
+        Some(plugin.in_flight())
+    }
+
+    /// The tick of a lane that makes a call for this context. Gives the call, if one left.
+    pub(super) fn lend(&mut self) -> Option<u32> {
+        self.plugin.as_mut()?.lend();
+        self.carry_out(host::now());
+        self.left.take()
     }
 
     pub(super) fn call_done(&mut self, token: u32, headers: usize, body_size: usize) {
@@ -146,6 +187,8 @@ impl Root {
     }
 
     /// Carries out the effects. `true` if the drain is over.
+    // Of several callers: not as often in the module.
+    #[inline(never)]
     fn effects(&mut self, now: Millis) -> bool {
         let Some(plugin) = &mut self.plugin else {
             return true;
@@ -159,7 +202,10 @@ impl Root {
                 Effect::Dispatch(call) => {
                     let scheme = nginx.then_some(call.scheme);
                     match host::dispatch(&call, scheme, &mut self.scratch) {
-                        Some(token) => plugin.call_started(token, now),
+                        Some(token) => {
+                            self.left = nginx.then_some(token);
+                            plugin.call_started(token, now);
+                        }
                         None => plugin.call_refused(now),
                     }
                 }

@@ -43,15 +43,19 @@ impl Plugin {
     /// The host took the call of the last [`Effect::Dispatch`].
     pub fn call_started(&mut self, token: u32, now: Millis) {
         let now = self.moment(now).steady;
+        // nginx's timeouts are for each step of a call: what trickles may end long after ours, and does not give its slot
+        // away before (see `lanes`).
+        let tells = self.config.host == HostKind::Nginx;
         match self.leaving.take() {
             Some(Leaving::Rum(id)) => {
                 let timeout = self.config.rum.as_ref().map_or(0, |rum| rum.timeout_ms);
                 let wait = u64::from(timeout).saturating_add(ANSWER_GRACE_MS);
+                let wait = if tells { u64::MAX } else { wait };
                 self.outbox.started(id, token, now.after(wait));
             }
             Some(Leaving::Sls(leaving)) => {
                 if let Some(side) = &mut self.sls {
-                    side.leg.started(leaving, token, now);
+                    side.leg.started(leaving, token, now, tells);
                 }
             }
             Some(Leaving::Keys(id)) => {
@@ -93,8 +97,8 @@ impl Plugin {
         self.settled(id, settled, NEVER_SENT);
     }
 
-    /// What is to be done next. In Envoy the copies come first, because only they may leave at once; on nginx, which
-    /// bears one call at a time, the legs take turns.
+    /// What is to be done next. In Envoy the copies come first, because only they may leave at once; on nginx, where a tick
+    /// makes one call at most, the legs take turns.
     pub(super) fn step(&mut self, now: Moment) -> Step {
         if let Some(side) = self
             .sign
@@ -107,11 +111,9 @@ impl Plugin {
             (HostKind::Nginx, Some(_)) => self.turn,
             _ => Leg::Rum,
         };
-        let open = match (self.config.host, &self.sls) {
-            (HostKind::Nginx, Some(side)) => {
-                self.outbox.in_flight() == 0 && !side.leg.has_call(now.steady)
-            }
-            _ => true,
+        let open = match self.config.host {
+            HostKind::Envoy => true,
+            HostKind::Nginx => self.slot && self.calls(now.steady) < self.max_calls,
         };
         let second = match first {
             Leg::Rum => Leg::Sls,
@@ -128,6 +130,11 @@ impl Plugin {
             }
         }
         Step::Idle
+    }
+
+    fn calls(&self, now: Millis) -> usize {
+        let logs = self.sls.as_deref().map_or(0, |side| side.leg.calls(now));
+        self.outbox.in_flight().saturating_add(logs)
     }
 
     fn step_of(&mut self, leg: Leg, now: Moment, open: bool) -> Step {

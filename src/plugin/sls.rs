@@ -85,6 +85,11 @@ impl Plugin {
         else {
             return Step::Idle;
         };
+        let open = match self.config.host {
+            HostKind::Envoy => open,
+            // A key's call takes a slot too.
+            HostKind::Nginx => open && side.leg.calls(now.steady) < self.max_in_flight,
+        };
         let (leg, mut books) = side.with(&mut self.journal);
         match leg.step(now, open, &mut self.jitter, &mut books) {
             leg::Step::Call(leaving) => Step::Call(Leaving::Sls(leaving)),

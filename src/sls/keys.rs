@@ -77,7 +77,7 @@ impl Keys {
         self.credentials.wake_at().map(Millis)
     }
 
-    /// Whether a call is out: nginx bears only one.
+    /// Whether a call is out.
     #[must_use]
     pub fn has_call(&self, now: Millis) -> bool {
         self.lookup.is_some_and(|lookup| now < lookup.deadline)

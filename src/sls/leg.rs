@@ -174,10 +174,18 @@ impl Leg {
         self.intake.is_empty() && self.batcher.logs() == 0 && self.outbox.is_empty()
     }
 
-    /// Whether a call of either kind is out: nginx bears only one.
+    /// Calls of either kind without an answer.
     #[must_use]
-    pub fn has_call(&self, now: Millis) -> bool {
-        self.outbox.in_flight() > 0 || self.keys.has_call(now)
+    pub fn calls(&self, now: Millis) -> usize {
+        self.outbox
+            .in_flight()
+            .saturating_add(usize::from(self.keys.has_call(now)))
+    }
+
+    /// Whether a write could leave, if there is a key.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.outbox.has_ready()
     }
 
     /// An envelope is complete. `reserved` are bytes of the budget that the caller needs.

@@ -142,7 +142,7 @@ impl Edge {
 
     fn tick(&mut self, after: u64) {
         self.now += after;
-        self.plugin.tick();
+        self.plugin.tick(true);
         self.carry_out();
     }
 

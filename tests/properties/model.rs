@@ -180,13 +180,18 @@ impl Model {
             !self.holds.contains_key(&project),
             "project {project} is held back"
         );
-        let most = if rules.envoy { rules.max_in_flight } else { 1 };
+        let most = rules.max_in_flight;
         assert!(in_flight < most, "{in_flight} calls are in flight");
         copy.attempts += 1;
     }
 
     pub fn taken_by_host(&mut self, serial: u64, token: u32, now: u64) {
-        let deadline = now.saturating_add(self.rules.timeout + Rules::GRACE);
+        let wait = match self.rules.envoy {
+            true => self.rules.timeout + Rules::GRACE,
+            // nginx always tells.
+            false => u64::MAX,
+        };
+        let deadline = now.saturating_add(wait);
         self.copies.get_mut(&serial).unwrap().state = State::InFlight { token, deadline };
     }
 

@@ -312,8 +312,27 @@ impl Worker {
     }
 
     pub fn tick_now(&mut self) {
-        self.plugin.tick();
+        self.plugin.tick(self.has_slot());
         self.carry_out(Callback::Tick);
+        // nginx: the lanes tick too.
+        for _ in 1..self.lanes() {
+            if self.has_slot() && self.plugin.has_ready() {
+                self.plugin.lend();
+                self.carry_out(Callback::Tick);
+            }
+        }
+    }
+
+    /// Root contexts: on nginx each bears one call at a time.
+    fn lanes(&self) -> usize {
+        match self.model.rules.envoy {
+            true => 1,
+            false => self.model.rules.max_in_flight,
+        }
+    }
+
+    fn has_slot(&self) -> bool {
+        self.model.rules.envoy || self.tokens().len() < self.lanes()
     }
 
     /// The host's timer fires next; `false` when it is not armed.
@@ -552,10 +571,13 @@ impl Worker {
 }
 
 fn config(rules: &Rules) -> Config {
-    let host = if rules.envoy { "envoy" } else { "nginx" };
+    let host = match rules.envoy {
+        true => r#""envoy""#,
+        false => &format!(r#""nginx", "lanes": {}"#, rules.max_in_flight),
+    };
     let project = |id: u64| format!(r#""{id}": {{"workspace": "ws", "service_id": "p{id}"}}"#);
     let json = format!(
-        r#"{{"host": "{host}", "rum": {{"upstream": "rum.test:80", "authority": "rum.example.com", "timeout_ms": {},
+        r#"{{"host": {host}, "rum": {{"upstream": "rum.test:80", "authority": "rum.example.com", "timeout_ms": {},
             "projects": {{{}, {}}}, "exclude": [7]}},
             "limits": {{"max_body_bytes": {}, "max_pending_bytes": {}, "max_in_flight": {}}},
             "retry": {{"max_attempts": {}, "initial_backoff_ms": {}, "max_backoff_ms": {}, "max_age_ms": {}, "ambiguous": {}}}}}"#,

@@ -4,6 +4,9 @@ use crate::host::{Call, Profile, Reply, Request};
 
 /// A running edge: the core, or the module in a host.
 pub trait Edge: Sized {
+    /// On nginx: root contexts, so calls at a time.
+    const LANES: u8;
+
     fn start(profile: Profile, config: &str) -> Self;
     fn profile(&self) -> Profile;
 
@@ -29,7 +32,7 @@ pub trait Edge: Sized {
     /// The root context has ended.
     fn is_gone(&self) -> bool;
 
-    /// Envoy's rules bind the core to nothing; nginx sends one call at a time.
+    /// Envoy's rules bind the core to nothing; nginx sends one call at a time and lane.
     fn is_nginx(&self) -> bool {
         self.profile() == Profile::Nginx
     }
@@ -113,11 +116,22 @@ pub fn config_with_rum(rum: &str, extra: &str) -> String {
 
 /// The profile's own `host`.
 pub fn for_host(profile: Profile, config: &str) -> String {
-    let host = match profile {
-        Profile::Envoy => "envoy",
-        Profile::Nginx => "nginx",
+    for_host_with(profile, 1, config)
+}
+
+/// The profile's own `host`, and so many lanes.
+pub fn for_host_with(profile: Profile, lanes: u8, config: &str) -> String {
+    let host = match (profile, lanes) {
+        (Profile::Envoy, _) => r#""envoy""#,
+        (Profile::Nginx, 1) => r#""nginx""#,
+        (Profile::Nginx, lanes) => &format!(r#""nginx", "lanes": {lanes}"#),
     };
-    config.replace("HOST", host)
+    config.replace(r#""HOST""#, host)
+}
+
+/// The configuration of a lane.
+pub fn lane(number: u8) -> String {
+    format!(r#"{{"host": "nginx", "lane": {number}}}"#)
 }
 
 pub fn envelope(project: u64) -> Request {
@@ -132,6 +146,8 @@ macro_rules! everywhere {
         $crate::everywhere!(@as core_as_nginx, $crate::native::Native, Nginx, $($scenario),+);
         $crate::everywhere!(@as module_in_envoy, $crate::module::Module, Envoy, $($scenario),+);
         $crate::everywhere!(@as module_in_nginx, $crate::module::Module, Nginx, $($scenario),+);
+        $crate::everywhere!(@as core_with_lanes, $crate::native::NativeWith::<4>, Nginx, $($scenario),+);
+        $crate::everywhere!(@as module_with_lanes, $crate::module::ModuleWith::<4>, Nginx, $($scenario),+);
     };
     (@as $name:ident, $edge:ty, $profile:ident, $($scenario:ident),+) => {
         mod $name {

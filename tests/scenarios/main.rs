@@ -31,6 +31,7 @@ mod delivery;
 mod drain;
 mod fairness;
 mod hostile;
+mod lanes;
 mod limits;
 mod loops;
 mod module_only;

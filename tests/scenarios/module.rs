@@ -1,24 +1,33 @@
 //! The compiled module in the wasmtime host.
 
-use crate::edge::{Edge, for_host};
+use crate::edge::{Edge, for_host_with, lane};
 use crate::host::{Call, Guest, Host, Options, Profile, Reply, Request, What, When};
 
-pub struct Module {
+/// The module in a host; on nginx with so many root contexts, of which the others are lanes.
+pub struct ModuleWith<const LANES: u8> {
     pub host: Host,
     root: u32,
 }
 
-impl Module {
+pub type Module = ModuleWith<1>;
+
+impl<const LANES: u8> ModuleWith<LANES> {
     pub fn from_host(host: Host) -> Self {
         let root = host.current_root();
         Self { host, root }
     }
 }
 
-impl Edge for Module {
+impl<const LANES: u8> Edge for ModuleWith<LANES> {
+    const LANES: u8 = LANES;
+
     fn start(profile: Profile, config: &str) -> Self {
-        let options = Options::new(for_host(profile, config));
-        Self::from_host(Host::new(profile, Guest::sentry_edge_mirror(), options))
+        let options = Options::new(for_host_with(profile, LANES, config));
+        let mut host = Host::new(profile, Guest::sentry_edge_mirror(), options);
+        for number in 1..LANES {
+            host.add_root(lane(number));
+        }
+        Self::from_host(host)
     }
 
     fn profile(&self) -> Profile {

@@ -1,10 +1,11 @@
 //! The core without a module: the same callbacks in the same order, with the smallest possible host around it.
 
-use crate::edge::{Edge, for_host};
+use crate::edge::{Edge, for_host_with};
 use crate::host::{Call, Headers, Profile, Reply, Request};
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::exchange::Exchange;
+use sentry_edge_mirror::lanes::Lanes;
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply as Answer;
 use sentry_edge_mirror::plugin::Plugin;
@@ -12,7 +13,8 @@ use sentry_edge_mirror::sls::keys::Answer as LogAnswer;
 use sentry_edge_mirror::time::Millis;
 use std::collections::BTreeMap;
 
-pub struct Native {
+/// The core in the worker of a host; on nginx with so many root contexts, of which the others are lanes.
+pub struct NativeWith<const LANES: u8> {
     profile: Profile,
     pub plugin: Plugin,
     pub now: Millis,
@@ -23,12 +25,20 @@ pub struct Native {
     pub next_stream: u32,
     next_token: u32,
     calls: Vec<Call>,
+    /// Which root context waits for which call.
+    in_flight: BTreeMap<u32, u32>,
+    lanes: Lanes,
     refuse: u32,
     metrics: BTreeMap<String, i64>,
     gone: bool,
 }
 
-impl Native {
+pub type Native = NativeWith<1>;
+
+/// The root context of the plugin; the lanes have the numbers after it.
+const ROOT: u32 = 1;
+
+impl<const LANES: u8> NativeWith<LANES> {
     fn set_tick(&mut self, period: u32) {
         let period = u64::from(period);
         self.tick = (period > 0).then(|| (period, self.now.after(period)));
@@ -42,6 +52,10 @@ impl Native {
     }
 
     fn carry_out(&mut self) {
+        self.carry_out_in(ROOT);
+    }
+
+    fn carry_out_in(&mut self, root: u32) {
         let now = self.now;
         let mut period = None;
         while let Some(effect) = self.plugin.next_effect(now) {
@@ -56,8 +70,8 @@ impl Native {
                     self.next_token += 1;
                     self.calls.push(Call {
                         token: self.next_token,
-                        root: 1,
-                        context: 1,
+                        root,
+                        context: root,
                         callback: "proxy_on_tick",
                         upstream: call.upstream.to_owned(),
                         headers: Headers::from_iter(call.headers.iter()),
@@ -66,6 +80,11 @@ impl Native {
                         timeout_ms: call.timeout_ms,
                         at_ms: now.0,
                     });
+                    if self.profile == Profile::Nginx {
+                        let other = self.in_flight.insert(root, self.next_token);
+                        assert_eq!(other, None, "one call in flight in root context {root}");
+                        self.lanes.took(root, self.next_token, ROOT);
+                    }
                     self.plugin.call_started(self.next_token, now);
                 }
                 Effect::Add(metric, amount) => {
@@ -107,9 +126,11 @@ impl Native {
     }
 }
 
-impl Edge for Native {
+impl<const LANES: u8> Edge for NativeWith<LANES> {
+    const LANES: u8 = LANES;
+
     fn start(profile: Profile, config: &str) -> Self {
-        let config = for_host(profile, config);
+        let config = for_host_with(profile, LANES, config);
         let config = Config::parse(config.as_bytes(), &|_| None).unwrap();
         let mut plugin = Plugin::new(config, 1);
         plugin.start("test");
@@ -123,6 +144,8 @@ impl Edge for Native {
             next_stream: 0,
             next_token: 0,
             calls: Vec::new(),
+            in_flight: BTreeMap::new(),
+            lanes: Lanes::default(),
             refuse: 0,
             metrics: BTreeMap::new(),
             gone: false,
@@ -192,8 +215,15 @@ impl Edge for Native {
         while let Some((period, due)) = self.tick.filter(|(_, due)| *due <= until) {
             self.now = due;
             self.tick = Some((period, due.after(period)));
-            self.plugin.tick();
+            self.plugin.tick(self.lanes.is_free(ROOT));
             self.carry_out();
+            // The lanes tick for themselves, with the same period.
+            for lane in ROOT + 1..ROOT + u32::from(LANES) {
+                if self.lanes.is_free(lane) && self.plugin.has_ready() {
+                    self.plugin.lend();
+                    self.carry_out_in(lane);
+                }
+            }
         }
         self.now = until;
     }
@@ -203,6 +233,11 @@ impl Edge for Native {
     }
 
     fn reply(&mut self, token: u32, reply: &Reply) {
+        if let Some((root, _)) = self.in_flight.iter().find(|(_, known)| **known == token) {
+            let root = *root;
+            self.in_flight.remove(&root);
+            assert_eq!(self.lanes.answered(root, token), ROOT);
+        }
         let status = reply
             .headers
             .text(":status")

@@ -97,14 +97,17 @@ impl Leg {
         })
     }
 
-    /// The host took the call.
-    pub fn started(&mut self, leaving: Leaving, token: u32, now: Millis) {
+    /// The host took the call. `tells` says that it always tells its end; else the answer may be lost.
+    pub fn started(&mut self, leaving: Leaving, token: u32, now: Millis, tells: bool) {
         match leaving {
             Leaving::Write(id) => {
                 self.headers = HeaderList::default();
                 let timeout = u64::from(self.config.timeout_ms);
-                let deadline = now.after(timeout.saturating_add(GRACE_MS));
-                self.outbox.started(id, token, deadline);
+                let wait = match tells {
+                    true => u64::MAX,
+                    false => timeout.saturating_add(GRACE_MS),
+                };
+                self.outbox.started(id, token, now.after(wait));
             }
             Leaving::Metadata(id) => self.keys.started(id, token, now),
         }

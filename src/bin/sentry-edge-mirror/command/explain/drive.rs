@@ -79,7 +79,7 @@ pub(super) fn drive(config: Config, request: &Request) -> Trace {
     while let Some((period, due)) = host.tick.filter(|(_, due)| *due <= end) {
         host.now = due;
         host.tick = Some((period, due.after(period)));
-        host.plugin.tick();
+        host.plugin.tick(true);
         host.carry_out();
     }
     // Counters that nobody is in a hurry for are published now.
