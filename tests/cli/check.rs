@@ -254,3 +254,63 @@ fn includes_and_listener_files_are_followed() {
     assert_eq!(ran.status, 1);
     assert!(ran.out.contains("lds.yaml:2: expected YAML"), "{ran:?}");
 }
+
+/// An nginx configuration with these plugin configurations, a location each, from line 4 on.
+fn nginx(plugins: &[&str]) -> String {
+    let mut text = "events {}\nhttp {\n  server {\n".to_owned();
+    for (index, plugin) in plugins.iter().enumerate() {
+        text += &format!(
+            "    location = /{index} {{ proxy_wasm sentry_edge_mirror '{plugin}'; return 204; }}\n"
+        );
+    }
+    text + "  }\n}\n"
+}
+
+#[test]
+fn the_lanes_of_a_file_are_looked_at_together() {
+    let rum = r#""rum": {"upstream": "rum:80", "authority": "a", "default": {"workspace": "w", "service_id": "s"}}"#;
+    let main = |lanes: &str| format!(r#"{{"host": "nginx", {lanes} {rum}}}"#);
+    let lane = |number: u8| format!(r#"{{"host": "nginx", "lane": {number}}}"#);
+    let (three, one, zero) = (main(r#""lanes": 3,"#), main(""), main(r#""lanes": 0,"#));
+    let [lane_1, lane_2] = [1, 2].map(lane);
+    let more = r#"{"host": "nginx", "lane": 1, "rum": {}}"#;
+    for (plugins, expected) in [
+        (&[&*lane_1, &*three, &*lane_2][..], &[][..]),
+        (&[&*one][..], &[][..]),
+        // Two locations share them.
+        (&[&*three, &*lane_1, &*three, &*lane_2][..], &[][..]),
+        (&[&*three, &*lane_1][..], &["4 lanes"][..]),
+        (&[&*lane_1, &*lane_2, &*one][..], &["6 lanes"][..]),
+        (&[&*three, &*lane_1, &*lane_1][..], &["6 lane"][..]),
+        (&[&*zero, &*lane_1][..], &["4 lanes"][..]),
+        (&[&*three, &*lane_2, more][..], &["6 rum"][..]),
+        (&[&*lane_1][..], &[][..]),
+    ] {
+        let folder = Folder::new("lanes");
+        let file = folder.file("nginx.conf", &nginx(plugins));
+        let ran = run(&["check", "--quiet", &file]);
+        assert_eq!(problems(&ran.out, &file), expected, "{ran:?}");
+        assert_eq!(ran.status, i32::from(!expected.is_empty()));
+    }
+    // A part of a configuration, whose other parts may have them.
+    let folder = Folder::new("lanes");
+    let part = folder.file(
+        "part.conf",
+        &format!("proxy_wasm sentry_edge_mirror '{three}';\n"),
+    );
+    assert_eq!(run(&["check", &part]).status, 0);
+}
+
+#[test]
+fn what_is_missing_or_double_is_said_with_its_place() {
+    let lane = r#"{"host": "nginx", "lane": 7}"#;
+    let folder = Folder::new("double-lane");
+    let file = folder.file("nginx.conf", &nginx(&[lane, lane]));
+    let ran = run(&["check", &file]);
+    let line = format!("{file}:5: lane: lane 7 stands at {file}:4 already, got 7\n");
+    assert!(ran.out.contains(&line), "{ran:?}");
+    assert!(
+        ran.out
+            .contains(":4: sentry_edge_mirror: valid, host nginx, lane 7\n")
+    );
+}

@@ -1,5 +1,7 @@
 //! `check`: every plugin configuration in the files, every problem.
 
+mod lanes;
+
 use super::args::Check;
 use super::environment::Environment;
 use super::find::{Plugin, find};
@@ -7,7 +9,7 @@ use super::finding::Finding;
 use super::judge::judge;
 use super::source::Source;
 use super::status::{Failure, Status};
-use sentry_edge_mirror::config::{Config, Mode};
+use sentry_edge_mirror::config::{Config, Mode, Role};
 use std::fmt::Write as _;
 
 pub(super) fn run(args: &Check, out: &mut String) -> Result<Status, Failure> {
@@ -48,22 +50,27 @@ fn check(source: &Source, environment: &Environment, assume: bool) -> Report {
                        sentry_edge_mirror in it, got none";
         report.problems.push(Finding::new(&source.name, 1, message));
     }
+    let mut roles = Vec::new();
     for plugin in &found.plugins {
         let mut verdict = judge(plugin, environment, assume);
         if verdict.problems.is_empty() {
-            report.valid.push(valid(plugin, verdict.config.as_ref()));
+            report.valid.push(valid(plugin, verdict.role.as_ref()));
         }
+        roles.extend(verdict.role.map(|role| (plugin, role)));
         report.problems.append(&mut verdict.problems);
         report.notes.append(&mut verdict.notes);
     }
+    let complete = roles.len() == found.plugins.len();
+    report.problems.append(&mut lanes::check(&roles, complete));
     report
 }
 
-fn valid(plugin: &Plugin, config: Option<&Config>) -> String {
+fn valid(plugin: &Plugin, role: Option<&Role>) -> String {
     let name = plugin.name.as_deref().unwrap_or("plugin configuration");
     let place = format!("{}:{}: {name}", plugin.file, plugin.line);
-    match config {
-        Some(config) => format!("{place}: valid, {}", summary(config)),
+    match role {
+        Some(Role::Main(config)) => format!("{place}: valid, {}", summary(config)),
+        Some(Role::Lane(number)) => format!("{place}: valid, host nginx, lane {number}"),
         None => format!("{place}: valid, as far as can be told without its environment"),
     }
 }

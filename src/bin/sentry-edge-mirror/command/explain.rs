@@ -11,7 +11,7 @@ use super::judge::judge;
 use super::source::Source;
 use super::status::{Failure, Status};
 use drive::{Request, Sent, Trace, drive};
-use sentry_edge_mirror::config::{Config, CredentialSource, Sls};
+use sentry_edge_mirror::config::{Config, CredentialSource, Role, Sls};
 use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::sls::credential::Credential;
 use std::fmt::Write as _;
@@ -48,9 +48,9 @@ pub(super) fn run(args: &Explain, out: &mut String) -> Result<Status, Failure> {
         }
         if !verdict.problems.is_empty() {
             status = Status::Problems;
-        } else if let Some(config) = verdict.config {
+        } else if let Some(Role::Main(config)) = verdict.role {
             let _ = writeln!(out, "{}", title(plugin, &config));
-            explain(config, &request, out);
+            explain(*config, &request, out);
         }
     }
     if status == Status::Problems && found.plugins.iter().any(has_references) {

@@ -1,7 +1,7 @@
 //! The plugin configurations in a file: the file itself, or every one in an Envoy or nginx configuration.
 //!
 //! What is ours, among the wasm plugins of a proxy: a plugin whose name, root id or module file says `sentry_edge_mirror`
-//! (`-` counts as `_`), and one whose configuration has a `rum`, `sls` or `sign` object, whatever it is called. The others
+//! (`-` counts as `_`), and one whose configuration has a `rum`, `sls` or `sign` object or a `lane`, whatever it is called. The others
 //! are named and left alone.
 
 mod envoy;
@@ -59,10 +59,11 @@ impl Plugin {
         let Content::Json { node, .. } = &self.content else {
             return false;
         };
-        OUR_SECTIONS
+        let is_lane = node.get(&["lane"]).is_some();
+        let mut sections = OUR_SECTIONS
             .iter()
-            .filter_map(|section| node.get(&[section]))
-            .any(|section| !section.entries().is_empty())
+            .filter_map(|section| node.get(&[section]));
+        is_lane || sections.any(|section| !section.entries().is_empty())
     }
 }
 

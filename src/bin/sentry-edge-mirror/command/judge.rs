@@ -3,12 +3,12 @@
 use super::environment::{Environment, View};
 use super::find::{Content, Plugin};
 use super::finding::Finding;
-use sentry_edge_mirror::config::{Config, HostKind};
+use sentry_edge_mirror::config::{HostKind, Role};
 
 /// The outcome for one configuration.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
-    pub(super) config: Option<Config>,
+    pub(super) role: Option<Role>,
     pub(super) problems: Vec<Finding>,
     /// Odd, but valid.
     pub(super) notes: Vec<Finding>,
@@ -29,7 +29,7 @@ pub(super) fn judge(plugin: &Plugin, environment: &Environment, assume: bool) ->
         verdict.problems.push(problem);
     }
     let view = View::new(environment, &plugin.environment);
-    let parsed = Config::parse(text.as_bytes(), &|name| view.lookup(name));
+    let parsed = Role::parse(text.as_bytes(), &|name| view.lookup(name));
     let hidden = view.hidden();
     let hint = |name: &str| {
         let found = hidden.iter().find(|(hidden, _)| hidden == name);
@@ -37,7 +37,7 @@ pub(super) fn judge(plugin: &Plugin, environment: &Environment, assume: bool) ->
     };
     let mut blamed = Vec::new();
     match parsed {
-        Ok(config) => verdict.config = Some(config),
+        Ok(role) => verdict.role = Some(role),
         Err(error) => {
             for problem in error.problems {
                 let unset = problem.unset.as_deref();
