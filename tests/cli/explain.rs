@@ -70,6 +70,10 @@ fn every_skip_by_the_name_of_its_metric() {
         ("unmapped", &["POST", "/api/8/envelope/"]),
         ("loop", &["POST", "/rum/sentry/w/s/api/42/envelope/"]),
         (
+            "loop",
+            &["POST", "/api/42/envelope/", "-H", "X-Sentry-Edge-Mirror: 1"],
+        ),
+        (
             "too_large",
             &["POST", "/api/42/envelope/", "-d", "12345678901"],
         ),

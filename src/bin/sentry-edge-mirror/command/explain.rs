@@ -222,7 +222,9 @@ fn meaning(leg: &str, reason: &str) -> Option<&'static str> {
         SkipReason::Unmapped => {
             "rum.projects does not list the project and there is no rum.default"
         }
-        SkipReason::Loop => "the path begins with /rum/sentry/, so it is a copy already",
+        SkipReason::Loop => {
+            "the path begins with /rum/sentry/ or x-sentry-edge-mirror is among the headers, so it is a copy already"
+        }
         SkipReason::TooLarge => "the body is larger than limits.max_body_bytes",
         SkipReason::Aborted => "the request ended before it was complete",
         SkipReason::Unreadable => "the proxy did not hand out the body",
