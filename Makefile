@@ -102,6 +102,14 @@ bench-sls: cc ## the SLS leg: instructions by stage, and speed beside the offici
 		target/wasm32-unknown-unknown/release/sls_bench.wasm --output target/sls_bench.wasm
 	$(PYTHON) benches/sls/run.py target/release/sls-bench target/sls_bench.wasm $(if $(QUICK),--quick)
 
+.PHONY: chaos
+chaos: build e2e-tools ## 34 faults with real Envoy and both legs, SECONDS each (8): the table of the README (about 12 minutes)
+	$(PYTHON) tests/e2e/chaos/run.py $(if $(SECONDS),--seconds $(SECONDS))
+
+.PHONY: soak
+soak: build e2e-tools ## mixed traffic and random faults for SECONDS (600), SEED repeats a run: memory flat, counters exact
+	$(PYTHON) tests/e2e/chaos/soak.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: fuzz
 fuzz: ## the property tests with 100 times the cases
 	PROPTEST_CASES=25600 cargo test --quiet --locked --lib --test properties

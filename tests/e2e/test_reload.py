@@ -1,52 +1,17 @@
 """envoy/tee-lds: new configurations under load. Nothing is lost, nothing doubled, and a bad one changes nothing."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from support import replay, rules, sample, wait
 from support.envoy import Envoy, settled
 from support.fake_rum import Behaviour, FakeRum
+from support.listener import DRAIN, Listener
 from support.load import Load
 from support.primary import Primary
-
-DRAIN = ("--drain-time-s", "2", "--drain-strategy", "immediate")
-
-
-class Listener:
-    """The sample's listener file in a directory of the test's, replaced by renames as the sample asks for."""
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "edge.yaml"
-        directory.mkdir()
-        self._port: int | None = None
-
-    def write(self, configuration: sample.Yaml) -> None:
-        (resource,) = sample.load("tee-lds/listeners/edge.yaml")["resources"]
-        resource = sample.adapt_listener(resource, configuration)
-        # Each version of a listener with port 0 would get a port of its own: the first one's is kept.
-        resource["address"]["socket_address"]["port_value"] = self._port or 0
-        new = self.path.with_suffix(".new")
-        new.write_text(yaml.safe_dump({"resources": [resource]}, sort_keys=False))
-        os.rename(new, self.path)
-
-    def remove(self) -> None:
-        """No listener at all."""
-        new = self.path.with_suffix(".new")
-        new.write_text(yaml.safe_dump({"resources": []}))
-        os.rename(new, self.path)
-
-    def point(self, bootstrap: sample.Yaml) -> None:
-        source = bootstrap["dynamic_resources"]["lds_config"]["path_config_source"]
-        source["path"] = str(self.path)
-        source["watched_directory"]["path"] = str(self.path.parent)
-
-    def use_port(self, port: int) -> None:
-        self._port = port
 
 
 @pytest.fixture

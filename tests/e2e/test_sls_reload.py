@@ -10,9 +10,10 @@ from support import replay, rules, sample, sls_edge, sls_traffic, wait
 from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
 from support.fake_sls import Behaviour, FakeSls
+from support.listener import DRAIN, Listener
 from support.primary import Primary
 from support.sls_checks import arrived
-from test_reload import DRAIN, Listener, drained, replace
+from test_reload import drained, replace
 
 
 @pytest.fixture

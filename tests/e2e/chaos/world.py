@@ -1,0 +1,214 @@
+"""Everything around a fault: two edges, one primary each, both targets behind gateways, a name server."""
+
+import copy
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support import sample, sls_edge
+from support.dns import Dns
+from support.envoy import Envoy, balance
+from support.fake_rum import FakeRum
+from support.fake_rum import Behaviour as RumBehaviour
+from support.fake_sls import Behaviour as SlsBehaviour
+from support.listener import DRAIN, Listener
+from support.primary import Primary
+
+from .crowd import Crowd, numbers
+from .gateway import Gateway
+
+WORKERS = 2
+MIB = 1 << 20
+BUDGET = 96 * MIB
+# What Envoy itself may grow by under load: tests/e2e/test_memory.py allows the same for one worker.
+SLACK = 48 * MIB
+# Tries come quickly and calls end soon, so that a fault shows all that it can do while it lasts.
+CONFIGURATION: dict[str, Any] = {
+    "rum": {"timeout_ms": 2000},
+    "sls": sls_edge.section(timeout_ms=2000, retry={"max_attempts": 100}),
+    "limits": {"max_pending_bytes": BUDGET, "max_in_flight": 128},
+    "retry": {"max_attempts": 100, "initial_backoff_ms": 100, "max_backoff_ms": 1000},
+}
+LEGS = ("rum", "sls")
+ENDS = ("captured", "delivered", "failed", "dropped", "pending")
+
+
+def resolved(bootstrap: sample.Yaml, dns: Dns) -> None:
+    """Both targets by a name that only our own server knows, asked for twice a second."""
+    for name in LEGS:
+        cluster = sample.cluster(bootstrap, name)
+        cluster.update(
+            type="STRICT_DNS",
+            dns_lookup_family="V4_ONLY",
+            dns_refresh_rate="0.5s",
+            dns_failure_refresh_rate={"base_interval": "0.2s", "max_interval": "0.5s"},
+            typed_dns_resolver_config={
+                "name": "envoy.network.dns_resolver.cares",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                    "resolvers": [{"socket_address": {"address": "127.0.0.1", "port_value": dns.port}}],
+                    "dns_resolver_options": {"no_default_search_domain": True},
+                },
+            },
+        )
+        sample.address(cluster)["address"] = f"{name}.chaos.test"
+
+
+@dataclass
+class Books:
+    """A leg's own account, and what its target says."""
+
+    captured: int = 0
+    delivered: int = 0
+    failed: int = 0
+    dropped: int = 0
+    pending: int = 0
+    taken: int = 0  # different requests that the target took
+    doubled: int = 0  # taken once more than once
+    foreign: int = 0  # taken, but never answered by the primary to anyone
+
+
+@dataclass
+class Memory:
+    """Watches a process' resident memory."""
+
+    envoy: Envoy
+    before: int = 0
+    peak: int = 0
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.before = self.peak = self.envoy.rss()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.1):
+            try:
+                self.peak = max(self.peak, self.envoy.rss())
+            except (OSError, AssertionError):
+                return  # it was killed, on purpose
+
+    def stop(self) -> int:
+        """The growth in bytes."""
+        self._stopping.set()
+        self._thread.join(5)
+        return self.peak - self.before
+
+
+class World:
+    """Started, with a crowd at work. Close it in the end."""
+
+    def __init__(
+        self, directory: Path, authority: str, configuration: sample.Yaml | None = None, pause: float = 0.005
+    ) -> None:
+        self.configuration = sample.merge(CONFIGURATION, configuration or {})
+        self._forgotten: dict[int, int] = {}
+        self.primary, self.plain_primary = Primary(), Primary(keep=False)
+        self.rum, self.sls = FakeRum(authority), sls_edge.fake_sls()
+        self.gateways = {"rum": Gateway(self.rum.port), "sls": Gateway(self.sls.port)}
+        self.dns = Dns("up")
+        self.listener = Listener(directory / "listeners")
+        self.listener.write(self.configuration)
+        self.edge = Envoy(
+            directory / "edge",
+            self.primary.port,
+            self.gateways["rum"].port,
+            name="tee-lds/bootstrap.yaml",
+            concurrency=WORKERS,
+            edit=self._edit,
+            args=DRAIN,
+        )
+        self.listener.use_port(self.edge.port)
+        self.plain = Envoy(directory / "plain", self.plain_primary.port, 9, with_mirror=False, concurrency=WORKERS)
+        self.crowd = Crowd(self.edge.port, self.plain.port, pause=pause)
+
+    def _edit(self, bootstrap: sample.Yaml) -> None:
+        self.listener.point(bootstrap)
+        sls_edge.clusters(bootstrap, self.gateways["sls"].port, None)
+        resolved(bootstrap, self.dns)
+
+    # ---- what faults do
+
+    def mode(self, legs: tuple[str, ...], mode: str) -> None:
+        for leg in legs:
+            self.gateways[leg].mode = mode
+
+    def behave(self, legs: tuple[str, ...], rum: RumBehaviour, sls: SlsBehaviour) -> None:
+        if "rum" in legs:
+            self.rum.behave = rum
+        if "sls" in legs:
+            self.sls.behave = sls
+
+    def reload(self, version: int) -> None:
+        """Another configuration that says the same."""
+        changed = copy.deepcopy(self.configuration)
+        changed["rum"]["timeout_ms"] += version % 7 + 1
+        self.listener.write(changed)
+
+    # ---- what is found in the end
+
+    def quiet(self, seconds: float) -> dict[str, int]:
+        """Waits until nothing is pending and all adds up, or until the time is over; the last metrics."""
+        deadline = time.monotonic() + seconds
+        while True:
+            metrics = self.edge.metrics()
+            pending = sum(metrics.get(f"{leg}.pending", 0) for leg in LEGS)
+            if (pending == 0 and self.problem(metrics) is None) or time.monotonic() > deadline:
+                return metrics
+            time.sleep(0.1)
+
+    @staticmethod
+    def problem(metrics: dict[str, int]) -> str | None:
+        return balance(metrics, "rum") or balance(metrics, "sls")
+
+    def books(self, metrics: dict[str, int]) -> dict[str, Books]:
+        """Of both legs. Each request makes one copy and one log."""
+        answered = self.crowd.mirrored.answered
+        arrived = {
+            "rum": Counter(numbers(request.target for request in list(self.rum.taken))),
+            "sls": Counter(_numbers(log.get("sentry.message") or "" for log in self.sls.since(0))),
+        }
+        found = {}
+        for leg, taken in arrived.items():
+            found[leg] = Books(
+                *(metrics.get(f"{leg}.{end}", 0) for end in ENDS),
+                taken=len(taken),
+                doubled=taken.total() - len(taken),
+                foreign=len(taken.keys() - answered),
+            )
+        return found
+
+    def forget_bodies(self) -> None:
+        """What the fakes keep for ever is small."""
+        for requests in (self.primary.requests, self.rum.arrived, self.sls.requests):
+            kept = self._forgotten.get(id(requests), 0)
+            # The last ones may still be read by the fake itself.
+            end = max(kept, len(requests) - 200)
+            for request in requests[kept:end]:
+                request.body = b""
+            self._forgotten[id(requests)] = end
+
+    def violations(self) -> list[str]:
+        """What the targets found wrong with what they were sent, beside its number."""
+        return self.rum.violations + self.sls.violations
+
+    def close(self) -> None:
+        self.crowd.stop()
+        for envoy in (self.edge, self.plain):
+            if envoy.process.poll() is None:
+                envoy.stop()
+        for server in (self.primary, self.plain_primary, *self.gateways.values(), self.rum, self.sls):
+            server.close()
+        self.dns.close()
+
+
+def _numbers(messages: Iterable[str]) -> Iterator[int]:
+    """The events' numbers; other traffic has none."""
+    found = (re.match(r"number (\d+) ", message) for message in messages)
+    return (int(match[1]) for match in found if match)
