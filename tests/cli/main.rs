@@ -8,6 +8,7 @@ mod help;
 mod import;
 mod readme;
 mod samples;
+mod security;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -40,10 +40,11 @@ class Envoy:
         args: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
         traps: bool = False,
+        level: str = "info",
         ready_seconds: float = 30,
     ) -> None:
         bootstrap = sample.adapt(sample.load(name), primary, rum, configuration, with_mirror, edit)
-        self._launch(directory, bootstrap, concurrency, args, environment, traps)
+        self._launch(directory, bootstrap, concurrency, ("-l", level, *args), environment, traps)
         self._ready(ready_seconds)
 
     @classmethod
@@ -78,7 +79,7 @@ class Envoy:
         config = directory / "envoy.yaml"
         config.write_text(yaml.safe_dump(bootstrap, sort_keys=False))
         command = [paths.envoy(), "-c", str(config), "--concurrency", str(concurrency), "--use-dynamic-base-id"]
-        command += ["--admin-address-path", str(self._admin_file), "--log-path", str(self._log_file), "-l", "info"]
+        command += ["--admin-address-path", str(self._admin_file), "--log-path", str(self._log_file)]
         with (directory / "stderr.log").open("wb") as stderr:
             # The samples name the module relative to the repository's root.
             self.process = subprocess.Popen(
