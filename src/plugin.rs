@@ -149,7 +149,7 @@ pub struct Plugin {
     publishing_soon: bool,
     effects: VecDeque<Effect<'static>>,
     life: Life,
-    /// The host's clock at the last callback, and the time that has passed by it.
+    /// The host's clock when it last had a time (the epoch: never yet), and the time that has passed by it.
     wall: Millis,
     steady: Millis,
 }
@@ -218,19 +218,27 @@ impl Plugin {
             publishing_soon: false,
             effects: VecDeque::new(),
             life: Life::Serving,
-            wall: Millis(u64::MAX),
+            wall: Millis::default(),
             steady: Millis::default(),
             config,
         }
     }
 
     /// Time that never goes back, from the host's clock, which may: a wait must not become an hour because NTP
-    /// corrected the clock.
+    /// corrected the clock. The epoch is the answer of a clock that failed: then no time has passed, or the next answer
+    /// would make everything that is pending half a century old.
     fn moment(&mut self, wall: Millis) -> Moment {
-        let passed = wall.since(std::mem::replace(&mut self.wall, wall));
-        self.steady = self.steady.after(passed);
-        let steady = self.steady;
-        Moment { steady, wall }
+        let unknown = Millis::default();
+        if wall != unknown {
+            let before = std::mem::replace(&mut self.wall, wall);
+            if before != unknown {
+                self.steady = self.steady.after(wall.since(before));
+            }
+        }
+        Moment {
+            steady: self.steady,
+            wall: self.wall,
+        }
     }
 
     /// The configuration.

@@ -134,7 +134,7 @@ pub(super) fn log(level: Level, line: &str) {
     let _ = unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
 }
 
-/// The host's clock; the epoch when it fails, which every duration bears.
+/// The host's clock; the epoch when it fails, which the core knows as no time.
 pub(super) fn now() -> Millis {
     let mut nanoseconds = 0;
     let status = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };

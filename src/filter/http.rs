@@ -40,6 +40,8 @@ fn mode(root: &mut Root) -> Option<Mode> {
 }
 
 pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action {
+    // No host says the headers twice; should one do so, nothing goes uncounted.
+    gone(root, stream);
     match mode(root) {
         Some(Mode::Sign) => return sign::headers(root, stream, end),
         Some(Mode::Rewrite { .. }) => return rewrite::headers(root, stream, end),

@@ -14,11 +14,15 @@ pub(super) const MILLISECOND: u64 = 1_000_000;
 pub(super) struct Clock {
     pub(super) monotonic: u64,
     pub(super) wall: u64,
+    /// The wall clock stands still.
+    pub(super) stopped: bool,
 }
 
 impl Clock {
     fn move_to(&mut self, monotonic: u64) {
-        self.wall += monotonic - self.monotonic;
+        if !self.stopped {
+            self.wall += monotonic - self.monotonic;
+        }
         self.monotonic = monotonic;
     }
 }
@@ -52,6 +56,11 @@ impl Host {
     pub fn jump_wall_clock(&mut self, ms: i64) {
         let wall = &mut self.state_mut().clock.wall;
         *wall = wall.saturating_add_signed(ms * MILLISECOND as i64);
+    }
+
+    /// The wall clock stands still, or goes on from where it stood.
+    pub fn stop_wall_clock(&mut self, stopped: bool) {
+        self.state_mut().clock.stopped = stopped;
     }
 
     /// Time passes; everything that falls due happens, in order and at its time.

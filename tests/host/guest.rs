@@ -53,6 +53,12 @@ impl Guest {
             .map_err(|error| format!("{error:#}"))
     }
 
+    /// Names of what it imports from this module, `env` for the host calls.
+    pub fn imports(&self, module: &str) -> Vec<String> {
+        let imports = self.0.imports().filter(|import| import.module() == module);
+        imports.map(|import| import.name().to_owned()).collect()
+    }
+
     pub(super) fn module(&self) -> &Module {
         &self.0
     }

@@ -112,7 +112,11 @@ impl State {
             later: Vec::new(),
             violation: None,
             stopping: false,
-            clock: Clock { monotonic: 0, wall },
+            clock: Clock {
+                monotonic: 0,
+                wall,
+                stopped: false,
+            },
             ticks: 0,
             roots: BTreeMap::new(),
             streams: BTreeMap::new(),

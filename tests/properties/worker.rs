@@ -131,8 +131,11 @@ impl Worker {
 
     /// The plugin looks at the clock.
     fn look(&mut self) -> u64 {
-        self.now += self.wall.saturating_sub(self.seen);
-        self.seen = self.wall;
+        // The epoch is a clock that failed.
+        if self.wall > 0 {
+            self.now += self.wall.saturating_sub(self.seen);
+            self.seen = self.wall;
+        }
         self.latest = self.latest.max(self.wall);
         self.model.look(self.now);
         self.now

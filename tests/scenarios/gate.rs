@@ -107,34 +107,58 @@ pub trait Gate: Sized {
 
     /// Received, signed, denied and aborted; they add up, and so does what became of the signed ones.
     fn books(&mut self) -> [i64; 4] {
-        let [received, signed, aborted, pending, unanswered, in_flight] = [
-            "received",
-            "signed",
-            "aborted",
-            "pending",
-            "unanswered",
-            "in_flight",
-        ]
-        .map(|what| self.count(what));
-        let denied: i64 = [
+        self.advance(PUBLISH_MS);
+        let books = sign_books(|what| self.metric(&format!("sentry_edge_mirror.sign.{what}")));
+        [books.received, books.signed, books.denied, books.aborted]
+    }
+}
+
+/// What has become of the writes.
+pub struct SignBooks {
+    pub received: i64,
+    pub signed: i64,
+    pub denied: i64,
+    pub aborted: i64,
+    /// Without an end yet: in the filter, or at the target.
+    pub open: i64,
+}
+
+/// The books of mode `sign`, which add up.
+pub fn sign_books(count: impl Fn(&str) -> i64) -> SignBooks {
+    let sum = |of: &str, what: &[&str]| -> i64 {
+        what.iter().map(|what| count(&format!("{of}.{what}"))).sum()
+    };
+    let denied = sum(
+        "denied",
+        &[
             "forbidden",
             "malformed",
             "too_large",
             "no_room",
             "no_credential",
             "host",
-        ]
-        .map(|reason| self.count(&format!("denied.{reason}")))
-        .iter()
-        .sum();
-        let answered: i64 = ["2xx", "4xx", "5xx", "other"]
-            .map(|class| self.count(&format!("answered.{class}")))
-            .iter()
-            .sum();
-        assert_eq!(received, signed + denied + aborted + pending);
-        assert_eq!(signed, answered + unanswered + in_flight);
-        assert_eq!(self.count("pending_bytes") > 0, pending + in_flight > 0);
-        [received, signed, denied, aborted]
+        ],
+    );
+    let answered = sum("answered", &["2xx", "4xx", "5xx", "other"]);
+    let [received, signed, aborted, pending, unanswered, in_flight] = [
+        "received",
+        "signed",
+        "aborted",
+        "pending",
+        "unanswered",
+        "in_flight",
+    ]
+    .map(&count);
+    assert_eq!(received, signed + denied + aborted + pending);
+    assert_eq!(signed, answered + unanswered + in_flight);
+    let open = pending + in_flight;
+    assert_eq!(count("pending_bytes") > 0, open > 0);
+    SignBooks {
+        received,
+        signed,
+        denied,
+        aborted,
+        open,
     }
 }
 

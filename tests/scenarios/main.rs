@@ -38,7 +38,6 @@ mod module_only;
 mod nginx;
 mod rewrite;
 mod rewrite_held;
-mod rewrite_hostile;
 mod routing;
 mod sign;
 mod sls;

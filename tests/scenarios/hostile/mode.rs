@@ -1,0 +1,224 @@
+//! What the module can be asked to do: its configuration, traffic for it, and what must hold of what went on.
+
+use super::chance::Random;
+use crate::edge::{Edge, PUBLISH_MS, config, for_host};
+use crate::gate::sign_books;
+use crate::host::{Exchange, Guest, Host, Options, Profile, Request};
+use crate::module::Module;
+use crate::sls;
+use crate::target::rewriting;
+
+const METADATA: &str = "metadata.test:80";
+const LIMITS: &str =
+    r#", "limits": {"max_pending_bytes": 60000, "max_in_flight": 5, "max_body_bytes": 4000}"#;
+const SMALL: &str = r#", "batch": {"max_logs": 3, "linger_ms": 500}"#;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Rum,
+    Both,
+    /// Logs only, with a RAM role's credential.
+    Role,
+    Rewrite,
+    RewriteWithLogs,
+    FastAck,
+    Sign,
+    SignWithRole,
+}
+
+/// Every mode in every host that has it.
+pub const EVERYWHERE: [(Mode, Profile); 12] = [
+    (Mode::Rum, Profile::Envoy),
+    (Mode::Rum, Profile::Nginx),
+    (Mode::Both, Profile::Envoy),
+    (Mode::Both, Profile::Nginx),
+    (Mode::Role, Profile::Envoy),
+    (Mode::Role, Profile::Nginx),
+    (Mode::Rewrite, Profile::Envoy),
+    (Mode::Rewrite, Profile::Nginx),
+    (Mode::RewriteWithLogs, Profile::Envoy),
+    (Mode::FastAck, Profile::Envoy),
+    (Mode::Sign, Profile::Envoy),
+    (Mode::SignWithRole, Profile::Envoy),
+];
+
+impl Mode {
+    pub fn start(self, profile: Profile) -> Module {
+        let options = Options {
+            // As nginx does, see the module's one call at a time.
+            enforce_timeouts: profile == Profile::Nginx,
+            allow_on_headers_stop_iteration: self.holds(),
+            target_variable: self.rewrites().then(|| "sentry_edge_mirror".into()),
+            ..Options::new(for_host(profile, &self.config()))
+        };
+        Module::from_host(Host::new(profile, Guest::sentry_edge_mirror(), options))
+    }
+
+    fn config(self) -> String {
+        let role = format!(r#""credential": {{"ecs_ram_role": {{"upstream": "{METADATA}"}}}}"#);
+        let key =
+            r#""credential": {"access_key_id": "edge-id", "access_key_secret": "edge-secret"}"#;
+        let sign = |credential: &str| {
+            format!(
+                r#"{{"host": "HOST", "mode": "sign", "sign": {{"logstores": ["store"]}},
+                    "sls": {{"endpoint": "cn-test.log.aliyuncs.com", "project": "proj", {credential}}},
+                    "limits": {{"max_pending_bytes": 80000, "max_body_bytes": 4000}}}}"#
+            )
+        };
+        match self {
+            Self::Rum => config(LIMITS),
+            Self::Both => config(&format!(", {} {LIMITS}", sls::section(SMALL))),
+            Self::Role => {
+                let section = sls::section_with(&role, SMALL);
+                format!(r#"{{"host": "HOST", {section} {LIMITS}}}"#)
+            }
+            Self::Rewrite => rewriting(LIMITS),
+            Self::RewriteWithLogs => rewriting(&format!(", {} {LIMITS}", sls::section(SMALL))),
+            Self::FastAck => config(&format!(
+                r#", "mode": "rewrite", "fast_ack": true {LIMITS}"#
+            )),
+            Self::Sign => sign(key),
+            Self::SignWithRole => sign(&role),
+        }
+    }
+
+    fn signs(self) -> bool {
+        matches!(self, Self::Sign | Self::SignWithRole)
+    }
+
+    fn rewrites(self) -> bool {
+        matches!(self, Self::Rewrite | Self::RewriteWithLogs | Self::FastAck)
+    }
+
+    /// It may hold a request back, or answer it.
+    fn holds(self) -> bool {
+        self.signs() || self.rewrites()
+    }
+
+    fn has_rum(self) -> bool {
+        !self.signs() && self != Self::Role
+    }
+
+    fn has_logs(self) -> bool {
+        matches!(self, Self::Both | Self::Role | Self::RewriteWithLogs)
+    }
+
+    /// One that the module has to do with.
+    pub fn ordinary(self, profile: Profile) -> Request {
+        let request = match self {
+            _ if self.signs() => Request::post("/logstores/store").chunk(b"body"),
+            _ => crate::edge::envelope(42),
+        };
+        self.arriving(profile, request)
+    }
+
+    fn arriving(self, profile: Profile, request: Request) -> Request {
+        // nginx mirrors to an internal location.
+        match profile {
+            Profile::Nginx if self.rewrites() => request.mirrored_to("/_mirror"),
+            _ => request,
+        }
+    }
+
+    pub fn request(self, profile: Profile, random: &mut Random) -> Request {
+        let target = random.pick(match self.signs() {
+            true => &[
+                "/logstores/store",
+                "/logstores/store/shards/lb",
+                "/logstores/store/shards/route?key=k",
+                "/logstores/other",
+                "/",
+                "",
+            ][..],
+            false => &[
+                "/api/42/envelope/",
+                "/api/43/envelope/?sentry_key=k",
+                "/api/7/envelope/",
+                "/api/42/store/",
+                "/rum/sentry/a/b/api/42/envelope/",
+                "/",
+                "",
+            ],
+        });
+        let method = random.pick(&["POST", "POST", "POST", "GET", "", "OPTIONS"]);
+        let mut request = Request::new(method, target);
+        for _ in 0..random.below(6) {
+            let name = random.pick(&[
+                "content-length",
+                "x-forwarded-for",
+                "content-encoding",
+                "content-type",
+                "x-sentry-auth",
+                "x-log-bodyrawsize",
+                "x-log-compresstype",
+                "user-agent",
+            ]);
+            request = request.header(name, random.bytes(40));
+        }
+        if random.below(2) == 0 {
+            request = request.header("cookie", "theirs");
+            request = request.header("authorization", "Bearer theirs");
+        }
+        let size = usize::try_from(random.below(2_000) + 1).unwrap();
+        let body = match random.below(3) {
+            0 => random.bytes(5_000),
+            1 => Vec::new(),
+            // One that becomes logs.
+            _ => b"{}\n{\"type\":\"event\"}\n{\"message\":\"m\"}\n{\"type\":\"log\"}\n{\"items\":[{},{}]}\n".to_vec(),
+        };
+        self.arriving(profile, request.body_in(&body, size))
+    }
+
+    /// Does the target get to answer what this stream has sent so far?
+    pub fn has_left(self, so_far: &Exchange) -> bool {
+        !self.holds() || so_far.upstream.headers.is_some()
+    }
+
+    /// `honest`: the host may fail, and does not give one thing for another.
+    pub fn check_exchange(self, exchange: &Exchange, honest: bool) {
+        let Some(headers) = &exchange.upstream.headers else {
+            assert!(self.holds(), "{exchange:#?}");
+            return;
+        };
+        if !self.holds() {
+            return exchange.assert_untouched();
+        }
+        let all = |name: &'static str| headers.all(name.as_bytes()).collect::<Vec<_>>();
+        if self.signs() {
+            let [signature] = all("authorization")[..] else {
+                panic!("not signed: {headers:?}");
+            };
+            assert!(signature.starts_with(b"LOG edge-id:"), "{headers:?}");
+            return;
+        }
+        let path = headers.text(":path").unwrap_or_default();
+        assert!(path.starts_with("/rum/sentry/ws/"), "{headers:?}");
+        if honest {
+            for name in ["cookie", "authorization"] {
+                assert!(
+                    all(name).iter().all(|value| value.is_empty()),
+                    "{headers:?}"
+                );
+            }
+        }
+    }
+
+    /// The books of what there is; gives what they still wait for.
+    pub fn check_books(self, edge: &mut Module) -> i64 {
+        let mut pending = 0;
+        if self.has_rum() {
+            edge.check_books();
+            pending += edge.rum("pending");
+        }
+        if self.has_logs() {
+            let [.., logs] = edge.logs();
+            pending += logs + edge.sls("queued");
+        }
+        if self.signs() {
+            edge.advance(PUBLISH_MS);
+            pending +=
+                sign_books(|what| edge.metric(&format!("sentry_edge_mirror.sign.{what}"))).open;
+        }
+        pending
+    }
+}
