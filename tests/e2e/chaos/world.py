@@ -25,13 +25,14 @@ from .gateway import Gateway
 WORKERS = 2
 MIB = 1 << 20
 BUDGET = 96 * MIB
+IN_FLIGHT = 128
 # What Envoy itself may grow by under load: tests/e2e/test_memory.py allows the same for one worker.
 SLACK = 48 * MIB
 # Tries come quickly and calls end soon, so that a fault shows all that it can do while it lasts.
 CONFIGURATION: dict[str, Any] = {
     "rum": {"timeout_ms": 2000},
     "sls": sls_edge.section(timeout_ms=2000, retry={"max_attempts": 100}),
-    "limits": {"max_pending_bytes": BUDGET, "max_in_flight": 128},
+    "limits": {"max_pending_bytes": BUDGET, "max_in_flight": IN_FLIGHT},
     "retry": {"max_attempts": 100, "initial_backoff_ms": 100, "max_backoff_ms": 1000},
 }
 LEGS = ("rum", "sls")
