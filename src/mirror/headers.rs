@@ -109,8 +109,25 @@ fn lower_case_rule(name: &[u8]) -> Rule {
         // Never copied, it belongs to the connection: it announces a body.
         b"transfer-encoding" => Rule::TransferEncoding,
         b"x-sentry-edge-mirror" => Rule::Marker,
-        // Client hints say what user-agent no longer does.
-        [b's', b'e', b'c', b'-', b'c', b'h', b'-', b'u', b'a', ..] => Rule::Copy(None),
+        // Client hints say what user-agent no longer does. The end of the name is the client's: a name, and no long one.
+        [
+            b's',
+            b'e',
+            b'c',
+            b'-',
+            b'c',
+            b'h',
+            b'-',
+            b'u',
+            b'a',
+            end @ ..,
+        ] if name.len() <= LONGEST
+            && end
+                .iter()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) =>
+        {
+            Rule::Copy(None)
+        }
         _ => Rule::Leave,
     }
 }

@@ -1,6 +1,6 @@
 //! The headers that a copy takes over as they are, as the README has them: for tests that try any request.
 
-/// By name; any `sec-ch-ua*` too.
+/// By name; any `sec-ch-ua*` of letters, digits and dashes, up to 64, too.
 pub(crate) const COPIED: [&str; 11] = [
     "content-type",
     "content-encoding",
@@ -17,5 +17,7 @@ pub(crate) const COPIED: [&str; 11] = [
 
 /// Whether a header of this name, in lower case, is taken over.
 pub(crate) fn is_copied(name: &str) -> bool {
-    COPIED.contains(&name) || name.starts_with("sec-ch-ua")
+    let hint = |end: &str| end.chars().all(|c| c == '-' || c.is_ascii_alphanumeric());
+    let end = name.strip_prefix("sec-ch-ua");
+    COPIED.contains(&name) || name.len() <= 64 && end.is_some_and(hint)
 }

@@ -222,3 +222,25 @@ fn lengths_that_lie_are_no_lengths() {
         assert_eq!(copy.content_length, length, "{text}");
     }
 }
+
+/// Found by the fuzz target `headers`: the end of a client hint's name went on as it came, at any length, but for a long
+/// name with capital letters.
+#[test]
+fn the_name_of_a_client_hint_is_a_name() {
+    let long = format!("sec-ch-ua-{}", "x".repeat(55));
+    let hints = [
+        "sec-ch-ua",
+        "Sec-CH-UA-Form-Factors",
+        "sec-ch-ua\u{fa}",
+        "sec-ch-ua: x\r\ncookie",
+        "sec-ch-ua x",
+        "sec-ch-ua\0",
+        &long,
+        &long.to_ascii_uppercase(),
+    ];
+    let hints = hints.map(|name| (name, &b"v"[..]));
+    let copy = copy(PLAIN, &hints, None);
+    let mut passed = names(&copy);
+    passed.retain(|name| name.contains("ch-ua"));
+    assert_eq!(passed, ["sec-ch-ua", "sec-ch-ua-form-factors"]);
+}
