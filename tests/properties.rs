@@ -1,10 +1,8 @@
 //! What must hold for every input, tried on random ones. Runs natively on the core.
 //!
-//! Each file has its own independent idea of what is right, written from the documentation and as naive as possible,
-//! and compares the core with that. `model` and `worker` are a whole worker: the plugin, a host and a clock around it,
-//! and a book of what must become of every copy.
+//! Each file makes inputs for one subject; what must hold is in `tests/oracles`, which the fuzz targets share.
 //!
-//! `PROPTEST_CASES` says how many inputs are tried (`make fuzz`). An input that fails is kept beside the source
+//! `PROPTEST_CASES` says how many inputs are tried. An input that fails is kept beside the source
 //! (`*.regressions`) and tried first from then on.
 
 // A test says what is wrong by panicking, and its arithmetic is on small numbers that it chose itself.
@@ -21,10 +19,6 @@
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-#[path = "shared/allowed.rs"]
-mod allowed;
-#[path = "shared/composed.rs"]
-mod composed;
 #[path = "properties/config.rs"]
 mod config;
 #[path = "properties/delivery.rs"]
@@ -33,16 +27,14 @@ mod delivery;
 mod first_line;
 #[path = "properties/headers.rs"]
 mod headers;
-#[path = "properties/model.rs"]
-mod model;
+#[path = "oracles/mod.rs"]
+mod oracles;
 #[path = "properties/records.rs"]
 mod records;
 #[path = "properties/route.rs"]
 mod route;
 #[path = "properties/sls.rs"]
 mod sls;
-#[path = "properties/worker.rs"]
-mod worker;
 
 fn settings() -> Config {
     Config {

@@ -67,6 +67,14 @@ mod tests {
         }
     }
 
+    /// Found by the fuzz target `envelope`: `idna` hands its adapter an upper-case letter, which asserts that it does not.
+    #[test]
+    fn a_host_with_percent_encoded_bytes() {
+        for host in ["--NbeX%bafe", "%41B", "A%C3%A9B"] {
+            let _ = dsn(format!("{{\"dsn\":\"http://k@{host}/42\"}}").as_bytes());
+        }
+    }
+
     #[test]
     fn anything_else_is_none() {
         for body in [

@@ -235,7 +235,9 @@ impl Leg {
             left = left.saturating_sub(outcome.bytes.max(1_024));
         }
         let now_ms = self.clock.now(now.wall.0);
-        let sealed = match self.draining && self.intake.is_empty() {
+        let ends = self.draining && self.intake.is_empty();
+        // An open batch grows without asking for room. Sealed it is either taken in or dropped, and counted.
+        let sealed = match ends || self.bytes() > self.max_bytes {
             true => self.batcher.seal_all(),
             false => self.batcher.seal_due(now_ms),
         };

@@ -1,9 +1,9 @@
 //! The configuration: no bytes do harm, and no slip goes unnoticed.
 
+use crate::oracles::config::{parse, sound, the_same_as_a_struct};
 use crate::settings;
 use proptest::prelude::*;
 use prost::Message as _;
-use sentry_edge_mirror::config::{Config, ConfigError};
 use serde_json::{Map, Value, json};
 
 /// Every key of a configuration.
@@ -49,14 +49,6 @@ const REQUIRED: [&str; 7] = [
     "rum.projects.42.workspace",
     "rum.projects.43.service_id",
 ];
-
-fn lookup(name: &str) -> Option<String> {
-    (name == "WORKSPACE").then(|| "ws".to_owned())
-}
-
-fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
-    Config::parse(bytes, &lookup)
-}
 
 /// Where the problems are.
 fn paths(value: &Value) -> Vec<String> {
@@ -178,37 +170,6 @@ fn anything() -> impl Strategy<Value = Value> {
     })
 }
 
-/// As Envoy hands over a `google.protobuf.Struct`.
-fn to_struct(value: &Value) -> prost_types::Value {
-    use prost_types::value::Kind;
-    let kind = match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(value) => Kind::BoolValue(*value),
-        Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap()),
-        Value::String(value) => Kind::StringValue(value.clone()),
-        Value::Array(values) => Kind::ListValue(prost_types::ListValue {
-            values: values.iter().map(to_struct).collect(),
-        }),
-        Value::Object(fields) => Kind::StructValue(prost_types::Struct {
-            fields: fields
-                .iter()
-                .map(|(key, value)| (key.clone(), to_struct(value)))
-                .collect(),
-        }),
-    };
-    prost_types::Value { kind: Some(kind) }
-}
-
-/// What a configuration says, or what is wrong with it in whatever order.
-fn outcome(bytes: &[u8]) -> Result<String, Vec<String>> {
-    let config = parse(bytes).map_err(|error| {
-        let mut problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
-        problems.sort();
-        problems
-    })?;
-    Ok(format!("{config:?}"))
-}
-
 proptest! {
     #![proptest_config(settings())]
 
@@ -221,30 +182,12 @@ proptest! {
 
     #[test]
     fn any_json_gives_a_sound_configuration_or_problems(value in anything()) {
-        match parse(value.to_string().as_bytes()) {
-            Err(error) => prop_assert!(!error.problems.is_empty()),
-            Ok(config) => {
-                let rum = config.rum.unwrap();
-                for destination in rum.projects.values().chain(&rum.default) {
-                    let prefix = destination.path_prefix.strip_prefix("/rum/sentry/").unwrap();
-                    let segments: Vec<&str> = prefix.split('/').collect();
-                    prop_assert_eq!(segments.len(), 2);
-                    for segment in segments {
-                        prop_assert!(!["", ".", ".."].contains(&segment));
-                        prop_assert!(segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b)));
-                    }
-                    prop_assert!(!destination.upstream.is_empty() && !destination.authority.is_empty());
-                }
-                prop_assert!(rum.projects.keys().all(|id| !rum.exclude.contains(id)));
-            }
-        }
+        sound(value.to_string().as_bytes());
     }
 
     #[test]
     fn any_struct_says_the_same_as_the_json_it_stands_for(value in anything()) {
-        if let Some(prost_types::value::Kind::StructValue(fields)) = to_struct(&value).kind {
-            prop_assert_eq!(outcome(&fields.encode_to_vec()), outcome(value.to_string().as_bytes()));
-        }
+        the_same_as_a_struct(&value);
     }
 
     #[test]
@@ -319,6 +262,18 @@ fn every_wrong_value_of_every_key() {
             *at(&mut config, &path) = wrong.clone();
             assert_eq!(paths(&config), [path.as_str()], "{wrong}");
         }
+    }
+}
+
+/// Found by the fuzz target `config`: JSON may be nested deeper than a Struct.
+#[test]
+fn deep_nesting_says_the_same_or_nothing() {
+    for depth in 1..=100 {
+        let nested = (0..depth).fold(json!({}), |inner, _| json!({"rum": inner}));
+        the_same_as_a_struct(&nested);
+        the_same_as_a_struct(
+            &json!({"rum": (0..depth).fold(json!([]), |inner, _| json!([inner]))}),
+        );
     }
 }
 

@@ -1,67 +1,13 @@
 //! Any order of events ends every exchange in one outcome, within the budgets.
 
-use crate::model::{Meaning, Rules};
+use crate::oracles::events::{Answer, Event, come_to_rest, run};
+use crate::oracles::logs::LogRules;
+use crate::oracles::model::Rules;
+use crate::oracles::worker::{Dispatch, Fill, Worker};
 use crate::settings;
-use crate::worker::{Dispatch, Fill, Worker};
 use proptest::prelude::*;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
-use sentry_edge_mirror::mirror::reply::Reply;
 use sentry_edge_mirror::outcome::SkipReason;
-
-/// What the target or the proxy says to a call.
-#[derive(Clone, Copy, Debug)]
-enum Answer {
-    Taken(u16),
-    Throttled(Option<u32>),
-    Unavailable(u16, Option<u32>),
-    NoConnection,
-    Broken,
-    Late,
-    Error(u16),
-    Nothing,
-    Refused(u16),
-}
-
-impl Answer {
-    fn give(self, worker: &mut Worker, token: u32) {
-        let seconds = match self {
-            Self::Throttled(seconds) | Self::Unavailable(_, seconds) => seconds,
-            _ => None,
-        };
-        let text = seconds.map(|seconds| seconds.to_string());
-        let of_target = |status| Reply {
-            status: Some(status),
-            from_target: true,
-            retry_after: text.as_ref().map(String::as_bytes),
-            ..Reply::default()
-        };
-        let of_proxy = |status, body| Reply {
-            status: Some(status),
-            body,
-            ..Reply::default()
-        };
-        let reply = match self {
-            Self::Taken(status) | Self::Error(status) | Self::Refused(status) | Self::Unavailable(status, _) => of_target(status),
-            Self::Throttled(_) => of_target(429),
-            Self::NoConnection => of_proxy(503, b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"),
-            Self::Broken => of_proxy(503, b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"),
-            Self::Late => of_proxy(504, b"upstream request timeout"),
-            Self::Nothing => Reply::default(),
-        };
-        let asked = u64::from(seconds.unwrap_or_default()) * 1_000;
-        let whole_project = matches!(self, Self::Throttled(_));
-        let meaning = match self {
-            Self::Taken(_) => Meaning::Taken,
-            Self::Throttled(_) | Self::Unavailable(..) | Self::NoConnection => Meaning::NotTaken {
-                asked,
-                whole_project,
-            },
-            Self::Broken | Self::Late | Self::Error(_) | Self::Nothing => Meaning::Unknown,
-            Self::Refused(_) => Meaning::Refused,
-        };
-        worker.answer(token, &reply, meaning);
-    }
-}
 
 fn answer() -> impl Strategy<Value = Answer> {
     let wait = || prop::option::of(0_u32..40);
@@ -76,46 +22,6 @@ fn answer() -> impl Strategy<Value = Answer> {
         1 => Just(Answer::Nothing),
         1 => prop::sample::select(vec![301, 400, 401, 404, 413, 428, 430, 499, 600, 999]).prop_map(Answer::Refused),
     ]
-}
-
-#[derive(Clone, Debug)]
-enum Event {
-    /// A whole request in one piece.
-    Request {
-        project: u64,
-        size: usize,
-    },
-    Begin {
-        project: u64,
-        announced: Option<u64>,
-        odd_header: bool,
-    },
-    Other(&'static str),
-    Chunk {
-        which: usize,
-        size: usize,
-        fill: Fill,
-    },
-    End(usize),
-    Abort(usize),
-    Answer {
-        which: usize,
-        answer: Answer,
-    },
-    /// An answer that nobody waits for.
-    Stray {
-        token: u32,
-        answer: Answer,
-    },
-    /// What the host does with the next dispatches.
-    Dispatches(Vec<Dispatch>),
-    RefuseTick,
-    Tick,
-    Pass(u64),
-    /// The wall clock moves by so much.
-    Jump(i64),
-    /// The wall clock is set.
-    Set(u64),
 }
 
 fn project() -> impl Strategy<Value = u64> {
@@ -167,81 +73,6 @@ fn event(wild: bool) -> impl Strategy<Value = Event> {
         1 => (-jump..=jump).prop_map(Event::Jump),
         1 => prop::sample::select(set),
     ]
-}
-
-fn run(worker: &mut Worker, events: &[Event]) {
-    for event in events {
-        match event {
-            Event::Request { project, size } => {
-                let open = worker.open();
-                worker.begin(*project, Some(*size as u64), false);
-                if worker.open() > open {
-                    worker.chunk(open, *size, Fill::Whole);
-                }
-                if worker.open() > open {
-                    worker.end(open);
-                }
-            }
-            Event::Begin {
-                project,
-                announced,
-                odd_header,
-            } => worker.begin(*project, *announced, *odd_header),
-            Event::Other(target) => worker.other(target),
-            Event::Chunk { which, size, fill } => worker.chunk(*which, *size, *fill),
-            Event::End(which) => worker.end(*which),
-            Event::Abort(which) => worker.abort(*which),
-            Event::Answer { which, answer } => {
-                let tokens = worker.tokens();
-                if !tokens.is_empty() {
-                    answer.give(worker, tokens[which % tokens.len()]);
-                }
-            }
-            Event::Stray { token, answer } => answer.give(worker, *token),
-            Event::Dispatches(dispatches) => worker.dispatches.extend(dispatches),
-            Event::RefuseTick => worker.refuse_tick = true,
-            Event::Tick => worker.tick_now(),
-            Event::Pass(ms) => worker.pass(*ms),
-            Event::Jump(ms) => worker.jump_to(worker.wall.saturating_add_signed(*ms)),
-            Event::Set(wall) => worker.jump_to(*wall),
-        }
-    }
-}
-
-/// The end of all misfortune: what is pending is delivered, and then there is nothing left to do.
-fn come_to_rest(worker: &mut Worker) {
-    worker.dispatches.clear();
-    worker.refuse_tick = false;
-    while worker.open() > 0 {
-        worker.abort(0);
-    }
-    // A tick that was refused is asked for again in the next callback: one comes with an ordinary request.
-    worker.begin(42, Some(0), false);
-    worker.end(0);
-    for _ in 0..2_000 {
-        worker.take_all();
-        if worker.model.rules.envoy {
-            if !worker.next_tick() {
-                break;
-            }
-        } else {
-            // nginx ticks always: the counters are published within 100 ms.
-            worker.pass(500);
-            if worker.metric(Metric::Pending) == 0 && worker.tokens().is_empty() {
-                break;
-            }
-        }
-    }
-    assert_eq!(
-        worker.metric(Metric::Pending),
-        0,
-        "nothing wakes the worker, or nothing leaves"
-    );
-    assert_eq!(
-        worker.is_ticking(),
-        !worker.model.rules.envoy,
-        "nothing to do and still ticking"
-    );
 }
 
 fn roomy() -> impl Strategy<Value = Rules> {
@@ -378,6 +209,35 @@ fn other_routes_are_counted_now_and_then() {
     worker.pass(1_000);
     assert!(worker.metric(Metric::Skipped(SkipReason::Route)) > 900);
     assert!(!worker.is_ticking());
+}
+
+/// Found by the fuzz target `plugin`: an open batch grew beyond what the leg may hold.
+#[test]
+fn an_open_batch_is_within_the_budget() {
+    let logs = LogRules {
+        ram_role: false,
+        v4: false,
+        compression: "none",
+        max_bytes: 5_323,
+        max_logs: 6,
+        linger: 2_884,
+    };
+    let rules = Rules {
+        max_attempts: 1,
+        max_age: 1,
+        max_pending: 5_000,
+        logs: Some(logs),
+        ..Rules::roomy(true)
+    };
+    let mut worker = Worker::new(rules);
+    let requests = [(7, 3_340), (42, 400)];
+    run(
+        &mut worker,
+        &requests.map(|(project, size)| Event::Request { project, size }),
+    );
+    worker.jump_beyond_everything();
+    come_to_rest(&mut worker);
+    worker.check_end(false);
 }
 
 /// Properties that never meet a full budget or a late answer would be worthless.

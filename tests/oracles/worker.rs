@@ -1,10 +1,12 @@
-//! A worker: a `Plugin` with the smallest host around it, two clocks, and the [`Model`] that watches.
+//! A worker: a `Plugin` with the smallest host around it, two clocks, and the books that watch: [`Model`] for the copies,
+//! [`Logs`] for the other leg, when there is one.
 //!
 //! The host ticks by its monotonic clock, as both real ones do; the plugin is shown the wall clock, which jumps. What goes
 //! back is no time: the model counts only the steps ahead, between the moments at which the plugin looks. After every
 //! callback the published figures must add up and the budgets must hold.
 
-use crate::model::{Meaning, Model, Rules, State};
+use super::logs::{KEY, Logs, METADATA, Metadata, PASSWORD, TOKEN, UPSTREAM};
+use super::model::{Meaning, Model, Rules, State};
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::exchange::Exchange;
@@ -13,6 +15,7 @@ use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply;
 use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
 use std::collections::VecDeque;
 
@@ -54,12 +57,16 @@ pub enum Fill {
 struct Open {
     serial: u64,
     project: u64,
+    /// The legs that want it.
+    rum: bool,
+    sls: bool,
     exchange: Box<Exchange>,
     body: Vec<u8>,
 }
 
 pub struct Worker {
     pub model: Model,
+    pub logs: Option<Logs>,
     plugin: Plugin,
     mono: u64,
     pub wall: u64,
@@ -89,6 +96,7 @@ impl Worker {
         plugin.start("test");
         let mut worker = Self {
             model: Model::new(rules),
+            logs: rules.logs.map(|logs| Logs::new(logs, &rules)),
             plugin,
             mono: 0,
             wall: 1_767_225_600_000,
@@ -112,8 +120,17 @@ impl Worker {
     }
 
     pub fn metric(&self, metric: Metric) -> i64 {
-        let leg = Leg::Rum;
+        self.of(Leg::Rum, metric)
+    }
+
+    pub fn of(&self, leg: Leg, metric: Metric) -> i64 {
         self.metrics[Series { leg, metric }.index()]
+    }
+
+    /// Nothing waits, nothing is in flight, nobody is waited for.
+    pub fn is_at_rest(&self) -> bool {
+        let waits = [Metric::Pending, Metric::Queued].map(|metric| self.of(Leg::Sls, metric));
+        self.metric(Metric::Pending) == 0 && waits == [0, 0] && self.all_tokens().is_empty()
     }
 
     /// Calls that have been dispatched.
@@ -142,12 +159,16 @@ impl Worker {
     }
 
     fn expect(&mut self, metric: Metric, amount: usize) {
-        let leg = Leg::Rum;
+        self.expect_of(Leg::Rum, metric, amount);
+    }
+
+    fn expect_of(&mut self, leg: Leg, metric: Metric, amount: usize) {
         self.expected[Series { leg, metric }.index()] += i64::try_from(amount).unwrap();
     }
 
-    fn skip(&mut self, reason: SkipReason) {
-        self.expect(Metric::Skipped(reason), 1);
+    fn skip(&mut self, rum: bool, sls: bool, reason: SkipReason) {
+        self.expect(Metric::Skipped(reason), usize::from(rum));
+        self.expect_of(Leg::Sls, Metric::Skipped(reason), usize::from(sls));
     }
 
     /// The headers of a request for a project; it stays open if it is captured.
@@ -169,11 +190,12 @@ impl Worker {
         headers.extend(odd_header.then_some((&b"user-agent"[..], &b"caf\xe9"[..])));
         let decided = self.plugin.decide(b"POST", target.as_bytes());
         match project {
-            7 => self.skip(SkipReason::Excluded),
-            44 => self.skip(SkipReason::Unmapped),
+            7 => self.skip(true, false, SkipReason::Excluded),
+            44 => self.skip(true, false, SkipReason::Unmapped),
             _ => self.expect(Metric::HeadersOmitted, usize::from(odd_header)),
         }
-        assert_eq!(decided.is_some(), !matches!(project, 7 | 44));
+        let (rum, sls) = (!matches!(project, 7 | 44), self.logs.is_some());
+        assert_eq!(decided.is_some(), rum || sls);
         if let Some(decided) = decided {
             let head = Head {
                 method: b"POST",
@@ -190,12 +212,14 @@ impl Worker {
                     self.open.push(Open {
                         serial,
                         project,
+                        rum,
+                        sls,
                         exchange,
                         body: Vec::new(),
                     });
                 }
-                None if too_large => self.skip(SkipReason::TooLarge),
-                None => self.no_room(0),
+                None if too_large => self.skip(rum, sls, SkipReason::TooLarge),
+                None => self.no_room(rum, 0),
             }
         }
         self.finish(Callback::Request);
@@ -204,10 +228,13 @@ impl Worker {
     /// A request that is none of ours, or that no rule covers.
     pub fn other(&mut self, target: &str) {
         assert!(self.plugin.decide(b"POST", target.as_bytes()).is_none());
-        match target {
-            _ if target.starts_with("/rum/sentry/") => self.skip(SkipReason::Loop),
-            _ if target.starts_with("/api/42/") => self.skip(SkipReason::Route),
-            _ => {}
+        let reason = match target {
+            _ if target.starts_with("/rum/sentry/") => Some(SkipReason::Loop),
+            _ if target.starts_with("/api/42/") => Some(SkipReason::Route),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.skip(true, self.logs.is_some(), reason);
         }
         self.finish(Callback::Request);
     }
@@ -218,8 +245,11 @@ impl Worker {
             return;
         }
         let mut open = self.open.swap_remove(which % self.open.len());
-        let text = format!("{}:{SECRET}:{};", open.serial, open.body.len());
-        let chunk: Vec<u8> = text.bytes().cycle().take(size).collect();
+        let chunk = match self.logs {
+            Some(_) => piece_of_envelope(open.serial, open.body.len(), size),
+            None => piece(open.serial, open.body.len(), size),
+        };
+        let (rum, sls) = (open.rum, open.sls);
         let mut asked = false;
         let exchange = self.plugin.chunk(open.exchange, size, |body| {
             asked = true;
@@ -239,25 +269,31 @@ impl Worker {
                 open.body.extend(chunk);
                 self.open.push(open);
             }
-            None if too_large => self.skip(SkipReason::TooLarge),
+            None if too_large => self.skip(rum, sls, SkipReason::TooLarge),
             None if asked => {
                 assert!(!matches!(fill, Fill::Whole));
-                self.skip(SkipReason::Unreadable);
+                self.skip(rum, sls, SkipReason::Unreadable);
             }
-            None => self.no_room(length),
+            None => self.no_room(rum, length),
         }
         self.finish(Callback::Request);
     }
 
     /// A body found no room: there must have been none.
-    fn no_room(&mut self, length: usize) {
-        let held: usize = self.open.iter().map(|open| open.exchange.held()).sum();
-        let copies = self.model.bytes_pending() + self.model.copies.len() * MOST_OVERHEAD;
-        assert!(
-            held + copies + length + MOST_OVERHEAD > self.model.rules.max_pending,
-            "there was room"
-        );
-        self.expect(Metric::Captured, 1);
+    fn no_room(&mut self, rum: bool, length: usize) {
+        if rum {
+            let copies = self.model.bytes_pending() + self.model.copies.len() * MOST_OVERHEAD;
+            assert!(
+                self.held() + copies + length + MOST_OVERHEAD > self.model.rules.max_pending,
+                "there was room"
+            );
+            self.expect(Metric::Captured, 1);
+        }
+    }
+
+    /// What is being collected.
+    fn held(&self) -> usize {
+        self.open.iter().map(|open| open.exchange.held()).sum()
     }
 
     pub fn end(&mut self, which: usize) {
@@ -266,9 +302,14 @@ impl Worker {
         }
         let open = self.open.swap_remove(which % self.open.len());
         let now = self.look();
-        self.model
-            .captured(open.serial, open.project, open.body, now);
-        self.expect(Metric::Captured, 1);
+        if let Some(logs) = &mut self.logs {
+            logs.captured(&open.body);
+        }
+        if open.rum {
+            self.model
+                .captured(open.serial, open.project, open.body, now);
+            self.expect(Metric::Captured, 1);
+        }
         self.plugin.end(open.exchange, Millis(self.wall));
         self.finish(Callback::End);
     }
@@ -279,7 +320,7 @@ impl Worker {
         }
         let open = self.open.swap_remove(which % self.open.len());
         self.plugin.abort(&open.exchange);
-        self.skip(SkipReason::Aborted);
+        self.skip(open.rum, open.sls, SkipReason::Aborted);
         self.finish(Callback::Request);
     }
 
@@ -287,19 +328,93 @@ impl Worker {
         self.open.len()
     }
 
-    /// Tokens of the calls that are in flight.
+    /// Tokens of the copies' calls that are in flight.
     pub fn tokens(&self) -> Vec<u32> {
         self.model.in_flight().map(|(_, token)| token).collect()
     }
 
+    /// Tokens of the other leg's calls that have no answer.
+    pub fn log_tokens(&self) -> Vec<u32> {
+        self.logs.as_ref().map(Logs::tokens).unwrap_or_default()
+    }
+
+    /// Tokens of all calls whose answer is still waited for.
+    fn all_tokens(&self) -> Vec<u32> {
+        let mut tokens = self.tokens();
+        let logs = self.log_tokens().into_iter();
+        tokens.extend(logs.filter(|token| self.plugin.answer_bytes(*token, Some(200)).is_some()));
+        tokens
+    }
+
+    /// An answer for whichever leg waits for it, as one to a copy.
     pub fn answer(&mut self, token: u32, reply: &Reply<'_>, meaning: Meaning) {
+        if self.plugin.answer_bytes(token, reply.status).is_some() {
+            return self.answer_log(token, reply.status, &[], reply.body);
+        }
         let now = self.look();
+        self.check_waits(token, false);
         match self.model.waits_for(token) {
             Some(serial) => self.model.settle(serial, meaning, now),
             None => self.expect(Metric::UnexpectedReplies, 1),
         }
         self.plugin.call_done(token, reply, Millis(self.wall));
         self.carry_out(Callback::Answer);
+    }
+
+    /// An answer for the other leg, if it waits for it: as SLS or the metadata service would give it.
+    pub fn answer_log(
+        &mut self,
+        token: u32,
+        status: Option<u16>,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) {
+        if self.plugin.answer_bytes(token, status).is_none() {
+            let reply = Reply {
+                status,
+                ..Reply::default()
+            };
+            return self.answer(token, &reply, Meaning::Unknown);
+        }
+        self.look();
+        self.check_waits(token, true);
+        let header = |name: &str| {
+            let found = headers.iter().find(|(own, _)| *own == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let from_sls = header("x-log-requestid").is_some_and(|id| !id.is_empty());
+        let taken = status == Some(200)
+            || from_sls && status.is_some_and(|status| (200..300).contains(&status));
+        if let Some(logs) = &mut self.logs {
+            logs.answered(token, taken);
+        }
+        let bytes = self.plugin.answer_bytes(token, status).unwrap();
+        let answer = Answer {
+            status,
+            header: &header,
+            body: &body[..bytes.min(body.len())],
+        };
+        self.plugin.answered(token, &answer, Millis(self.wall));
+        self.carry_out(Callback::Answer);
+    }
+
+    /// The metadata service answers.
+    pub fn answer_metadata(&mut self, token: u32, answer: Metadata) {
+        let now = self.look();
+        if let Some(logs) = &mut self.logs {
+            let (status, date, body) = logs.metadata(token, answer, now);
+            self.answer_log(token, status, &[("date", &date)], &body);
+        }
+    }
+
+    fn check_waits(&mut self, token: u32, waits: bool) {
+        let (now, gone) = (self.now, self.done > 0);
+        if let Some(logs) = &mut self.logs {
+            logs.check_waits(token, waits, now, gone);
+            if !waits {
+                logs.forgotten(token);
+            }
+        }
     }
 
     /// Every call in flight is answered with 200, and the ones that follow.
@@ -309,8 +424,13 @@ impl Worker {
             from_target: true,
             ..Reply::default()
         };
-        while let Some(token) = self.tokens().first() {
-            self.answer(*token, &ok, Meaning::Taken);
+        while let Some(token) = self.all_tokens().first() {
+            match &self.logs {
+                Some(logs) if logs.is_metadata(*token) => {
+                    self.answer_metadata(*token, Metadata::Right(3_600));
+                }
+                _ => self.answer(*token, &ok, Meaning::Taken),
+            }
         }
     }
 
@@ -318,7 +438,7 @@ impl Worker {
         self.plugin.tick(self.has_slot());
         self.carry_out(Callback::Tick);
         // nginx: the lanes tick too.
-        for _ in 1..self.lanes() {
+        for _ in 1..self.model.rules.lanes() {
             if self.has_slot() && self.plugin.has_ready() {
                 self.plugin.lend();
                 self.carry_out(Callback::Tick);
@@ -326,16 +446,9 @@ impl Worker {
         }
     }
 
-    /// Root contexts: on nginx each bears one call at a time.
-    fn lanes(&self) -> usize {
-        match self.model.rules.envoy {
-            true => 1,
-            false => self.model.rules.max_in_flight,
-        }
-    }
-
     fn has_slot(&self) -> bool {
-        self.model.rules.envoy || self.tokens().len() < self.lanes()
+        let out = self.tokens().len() + self.log_tokens().len();
+        self.model.rules.envoy || out < self.model.rules.lanes()
     }
 
     /// The host's timer fires next; `false` when it is not armed.
@@ -397,12 +510,21 @@ impl Worker {
         if sending {
             self.model.give_up_overdue(now);
         }
-        let before = self.sent;
+        let (before, taken) = (self.sent, self.token);
         let mut published = false;
         while let Some(effect) = self.plugin.next_effect(wall) {
             match effect {
+                Effect::Dispatch(call) if matches!(call.upstream, UPSTREAM | METADATA) => {
+                    assert!(sending, "a call from {callback:?}");
+                    check_turn(&self.model, self.logs.as_ref(), now);
+                    if let Some(logs) = &mut self.logs {
+                        logs.dispatched(&call, now);
+                    }
+                    self.dispatch_log(now);
+                }
                 Effect::Dispatch(call) => {
                     assert!(sending, "a call from {callback:?}");
+                    check_turn(&self.model, self.logs.as_ref(), now);
                     let path = call.headers.get(b":path").unwrap().to_vec();
                     let body = call.body.to_vec();
                     assert!(
@@ -427,11 +549,17 @@ impl Worker {
                     assert!(series.metric.kind() == Kind::Gauge && !envoy);
                     self.metrics[series.index()] = i64::try_from(value).unwrap();
                 }
-                Effect::Latency(_, ms) => {
+                Effect::Latency(leg, ms) => {
                     assert!(ms <= now);
-                    self.samples += 1;
+                    self.samples += i64::from(leg == Leg::Rum);
                 }
-                Effect::Log(_, line) => assert!(!line.contains(SECRET), "{line}"),
+                Effect::Log(_, line) => {
+                    let secrets = [SECRET, PASSWORD, KEY, TOKEN];
+                    assert!(
+                        !secrets.iter().any(|secret| line.contains(secret)),
+                        "{line}"
+                    );
+                }
                 Effect::SetTick(period) => self.set_tick(period),
                 Effect::Done => {
                     self.done += 1;
@@ -442,6 +570,10 @@ impl Worker {
         if callback == Callback::End {
             assert!(self.sent - before <= 1, "a request waits for a backlog");
         }
+        assert!(
+            envoy || self.token - taken <= 1,
+            "a root context bears one call"
+        );
         assert!(!self.plugin.has_effects(), "there is no end to it");
         self.check_books(published);
         self.check_budget();
@@ -461,18 +593,36 @@ impl Worker {
         self.expect(Metric::Attempts, 1);
         self.expect(Metric::Retries, usize::from(again));
         self.expect(Metric::Bytes, body.len());
+        match self.give_to_host() {
+            true => self.model.taken_by_host(serial, self.token, now),
+            false => self.model.refused_by_host(serial),
+        }
+    }
+
+    fn dispatch_log(&mut self, now: u64) {
+        let taken = self.give_to_host();
+        let token = self.token;
+        if let Some(logs) = &mut self.logs {
+            match taken {
+                true => logs.taken_by_host(token, now),
+                false => logs.refused_by_host(),
+            }
+        }
+    }
+
+    /// Whether the host takes a call.
+    fn give_to_host(&mut self) -> bool {
         self.sent += 1;
         match self.dispatches.pop_front().unwrap_or(Dispatch::Takes) {
             Dispatch::Takes => {
                 self.token += 1;
-                self.model.taken_by_host(serial, self.token, now);
                 self.plugin.call_started(self.token, Millis(self.wall));
-                return;
+                return true;
             }
             Dispatch::Refuses => self.plugin.call_refused(Millis(self.wall)),
             Dispatch::Forgets => {}
         }
-        self.model.refused_by_host(serial);
+        false
     }
 
     fn set_tick(&mut self, period: u32) {
@@ -510,12 +660,14 @@ impl Worker {
         assert_eq!(pending == 0, bytes == 0);
         assert!(usize::try_from(bytes).unwrap() <= self.model.rules.max_pending);
         assert!(usize::try_from(bytes).unwrap() >= usize::try_from(pending).unwrap() * OVERHEAD);
+        let logs = self.check_log_books(published);
         if published {
             // The gauges are of this very moment. What is being collected is in the same budget.
-            let held: usize = self.open.iter().map(|open| open.exchange.held()).sum();
+            let budget = self.model.rules.max_pending * self.model.rules.legs();
+            let held = self.held();
             assert!(
-                usize::try_from(bytes).unwrap() + held <= self.model.rules.max_pending,
-                "{bytes} bytes pending and {held} held"
+                usize::try_from(bytes).unwrap() + logs + held <= budget,
+                "{bytes} and {logs} bytes pending and {held} held"
             );
         }
         if published && self.done == 0 {
@@ -528,18 +680,45 @@ impl Worker {
                 delivered,
                 self.model.count(|state| state == State::Delivered)
             );
-            assert!(failed >= self.model.count(|state| state == State::Failed));
+            let surely = self.model.count(|state| state == State::Failed);
+            assert!(
+                failed >= surely,
+                "failed {failed}, dropped {dropped}; by the model {surely} failed: {:#?}",
+                self.model
+            );
             assert!(pending <= self.model.pending());
             assert!(pending == self.model.pending() || !self.model.rules.is_roomy());
             assert!(bytes >= i64::try_from(self.model.bytes_in_flight()).unwrap());
         }
     }
 
+    /// The same of the other leg; gives its bytes.
+    fn check_log_books(&self, published: bool) -> usize {
+        let Some(logs) = &self.logs else { return 0 };
+        let of = |metric| self.of(Leg::Sls, metric);
+        let ended = of(Metric::Delivered) + of(Metric::Failed) + of(Metric::Dropped);
+        assert_eq!(of(Metric::Captured), ended + of(Metric::Pending));
+        let waits = of(Metric::Pending) > 0 || of(Metric::Queued) > 0;
+        let bytes = usize::try_from(of(Metric::PendingBytes)).unwrap();
+        assert_eq!(waits, bytes > 0);
+        assert!(
+            bytes <= self.model.rules.max_pending,
+            "{bytes} bytes of logs"
+        );
+        assert!(of(Metric::InFlight) == 0 || of(Metric::Pending) > 0);
+        if published && self.done == 0 {
+            let [least, most] = logs.in_flight(self.now);
+            assert!((least..=most).contains(&of(Metric::InFlight)));
+            assert_eq!(of(Metric::Delivered), logs.delivered);
+        }
+        bytes
+    }
+
     /// The bodies that are surely held, whoever holds them, fit in the budget.
     fn check_budget(&self) {
-        let held: usize = self.open.iter().map(|open| open.exchange.held()).sum();
-        let least = held + self.model.bytes_in_flight();
-        assert!(least <= self.model.rules.max_pending, "{least} bytes");
+        let least = self.held() + self.model.bytes_in_flight();
+        let budget = self.model.rules.max_pending * self.model.rules.legs();
+        assert!(least <= budget, "{least} bytes");
     }
 
     /// Every counter is what it must be, once all is over. `certain`: nothing can have been dropped or expired.
@@ -570,26 +749,89 @@ impl Worker {
                 _ => assert_eq!(actual, expected, "{}", series.name()),
             }
         }
+        self.check_end_of_logs();
+    }
+
+    fn check_end_of_logs(&self) {
+        let Some(logs) = &self.logs else { return };
+        let of = |metric| self.of(Leg::Sls, metric);
+        assert_eq!(of(Metric::Delivered), logs.delivered);
+        assert_eq!(
+            (of(Metric::Attempts), of(Metric::Bytes)),
+            (logs.attempts, logs.bytes)
+        );
+        assert_eq!((of(Metric::Pending), of(Metric::Queued)), (0, 0));
+        // An envelope that was dropped unread counts as one log, whatever it held.
+        if of(Metric::Unread) == 0 {
+            assert_eq!(
+                (of(Metric::Captured), of(Metric::Malformed)),
+                (logs.made, logs.malformed)
+            );
+        }
+        for reason in SkipReason::ALL {
+            let metric = Metric::Skipped(reason);
+            let leg = Leg::Sls;
+            let expected = self.expected[Series { leg, metric }.index()];
+            match reason {
+                SkipReason::Route => assert!(of(metric) <= expected),
+                _ => assert_eq!(of(metric), expected, "{reason:?}"),
+            }
+        }
     }
 }
 
+/// nginx: each root context bears one call at a time, whichever leg it is for.
+fn check_turn(model: &Model, logs: Option<&Logs>, now: u64) {
+    let calls = model.in_flight().count() + logs.map_or(0, |logs| logs.calls_waiting(now));
+    assert!(
+        model.rules.envoy || calls < model.rules.lanes(),
+        "{calls} calls are in flight"
+    );
+}
+
+/// Bytes that are no envelope.
+fn piece(serial: u64, at: usize, size: usize) -> Vec<u8> {
+    let text = format!("{serial}:{SECRET}:{at};");
+    text.bytes().cycle().take(size).collect()
+}
+
+/// An event of just this size, behind the envelope's header if it is the first piece; when that is too short for one,
+/// what makes the envelope one that nobody can read.
+fn piece_of_envelope(serial: u64, at: usize, size: usize) -> Vec<u8> {
+    let header = if at == 0 { "{}" } else { "" };
+    let mut text = format!(
+        "{header}\n{{\"type\":\"event\"}}\n{{\"message\":\"log#{serial}.{at}\",\"extra\":{{\"x\":\"{SECRET}\"}},\"password\":\"{PASSWORD}\""
+    );
+    if text.len() >= size {
+        return piece(serial, at, size);
+    }
+    text.extend(std::iter::repeat_n(' ', size - text.len() - 1));
+    text.push('}');
+    text.into_bytes()
+}
+
 fn config(rules: &Rules) -> Config {
+    let legs = rules.legs();
     let host = match rules.envoy {
         true => r#""envoy""#,
-        false => &format!(r#""nginx", "lanes": {}"#, rules.max_in_flight),
+        false => &format!(r#""nginx", "lanes": {}"#, rules.lanes()),
     };
     let project = |id: u64| format!(r#""{id}": {{"workspace": "ws", "service_id": "p{id}"}}"#);
     let json = format!(
         r#"{{"host": {host}, "rum": {{"upstream": "rum.test:80", "authority": "rum.example.com", "timeout_ms": {},
-            "projects": {{{}, {}}}, "exclude": [7]}},
+            "projects": {{{}, {}}}, "exclude": [7]}}, {}
             "limits": {{"max_body_bytes": {}, "max_pending_bytes": {}, "max_in_flight": {}}},
             "retry": {{"max_attempts": {}, "initial_backoff_ms": {}, "max_backoff_ms": {}, "max_age_ms": {}, "ambiguous": {}}}}}"#,
         rules.timeout,
         project(42),
         project(43),
+        rules
+            .logs
+            .map(|logs| logs.json(rules.timeout))
+            .unwrap_or_default(),
         rules.max_body,
-        rules.max_pending,
-        rules.max_in_flight,
+        rules.max_pending * legs,
+        rules.max_in_flight * legs,
         rules.max_attempts,
         rules.initial_backoff,
         rules.max_backoff,

@@ -4,6 +4,7 @@
 //! cannot be. What it cannot know is when exactly an attempt follows (jitter) and, with a tight budget or a short
 //! age, which copies were dropped or expired: those stay pending in the model and must never be seen again.
 
+use super::logs::LogRules;
 use std::collections::BTreeMap;
 
 /// The configuration, as far as the model needs it. Milliseconds and bytes.
@@ -19,6 +20,8 @@ pub struct Rules {
     pub max_in_flight: usize,
     pub max_pending: usize,
     pub max_body: usize,
+    /// The other leg, if there is one. Each has `max_in_flight` and `max_pending` of its own.
+    pub logs: Option<LogRules>,
 }
 
 impl Rules {
@@ -40,6 +43,19 @@ impl Rules {
             max_in_flight: 4,
             max_pending: Self::MUCH_ROOM,
             max_body: 5_000,
+            logs: None,
+        }
+    }
+
+    pub fn legs(&self) -> usize {
+        1 + usize::from(self.logs.is_some())
+    }
+
+    /// Root contexts: on nginx each bears one call at a time.
+    pub fn lanes(&self) -> usize {
+        match self.envoy {
+            true => 1,
+            false => self.max_in_flight * self.legs(),
         }
     }
 

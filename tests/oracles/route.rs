@@ -1,0 +1,121 @@
+//! Which requests are ingest traffic, and the path of their copies: the rules once more.
+
+use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::mirror::decide::{Decision, decide};
+use sentry_edge_mirror::mirror::headers::{Head, compose};
+use sentry_edge_mirror::sentry::route::{Route, recognise};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Envelope(u64),
+    Other(u64),
+    Copy,
+    Nothing,
+}
+
+/// The rules once more, on folded text instead of segments.
+pub fn reference(method: &[u8], target: &[u8]) -> Kind {
+    // Latin-1: any bytes are text, and every byte is one character.
+    let path: String = target
+        .iter()
+        .map(|byte| char::from(*byte))
+        .take_while(|c| *c != '?' && *c != '#')
+        .collect();
+    let mut folded = path;
+    while folded.contains("//") {
+        folded = folded.replace("//", "/");
+    }
+    if folded == "/rum/sentry" || folded.starts_with("/rum/sentry/") {
+        return Kind::Copy;
+    }
+    let Some((id, rest)) = folded
+        .strip_prefix("/api/")
+        .and_then(|path| path.split_once('/'))
+    else {
+        return Kind::Nothing;
+    };
+    let digits = (1..=20).contains(&id.len()) && id.chars().all(|c| "0123456789".contains(c));
+    let id = if digits {
+        id.parse::<u128>().unwrap()
+    } else {
+        0
+    };
+    if id == 0 || id > u128::from(u64::MAX) || method == b"OPTIONS" || method == b"HEAD" {
+        return Kind::Nothing;
+    }
+    let id = u64::try_from(id).unwrap();
+    if method == b"POST" && rest == "envelope/" {
+        Kind::Envelope(id)
+    } else {
+        Kind::Other(id)
+    }
+}
+
+fn recognised(method: &[u8], target: &[u8]) -> Kind {
+    match recognise(method, target) {
+        Some(Route::Envelope(id)) => Kind::Envelope(id.get()),
+        Some(Route::Other(id)) => Kind::Other(id.get()),
+        Some(Route::Mirrored) => Kind::Copy,
+        None => Kind::Nothing,
+    }
+}
+
+fn config(routes: &str) -> Config {
+    let json = format!(
+        r#"{{"rum": {{"upstream": "rum", "authority": "rum.example.com", "routes": "{routes}", "exclude": [7],
+            "projects": {{"42": {{"workspace": "ws", "service_id": "web@42"}}}}, "default": {{"workspace": "ws", "service_id": "rest@0"}}}}}}"#
+    );
+    Config::parse(json.as_bytes(), &|_| None).unwrap()
+}
+
+/// Prefix + target, when the request is to be mirrored and a request line can hold it.
+pub fn path_of_copy(method: &[u8], target: &[u8], all: bool) -> Option<Vec<u8>> {
+    if target.iter().any(|byte| matches!(byte, 0..=32 | 127)) {
+        return None;
+    }
+    let id = match reference(method, target) {
+        Kind::Envelope(id) => id,
+        Kind::Other(id) if all => id,
+        _ => return None,
+    };
+    let prefix = match id {
+        7 => return None,
+        42 => "/rum/sentry/ws/web@42",
+        _ => "/rum/sentry/ws/rest@0",
+    };
+    Some([prefix.as_bytes(), target].concat())
+}
+
+/// Whether the request is recognised, and where its copy goes.
+pub fn check(method: &[u8], target: &[u8]) {
+    assert_eq!(recognised(method, target), reference(method, target));
+    // Read once: a fuzzer asks some ten thousand times a second.
+    thread_local! {
+        static CONFIGS: [Config; 2] = ["envelope", "all"].map(config);
+    }
+    CONFIGS.with(|configs| {
+        for (config, all) in configs.iter().zip([false, true]) {
+            check_path(config, all, method, target);
+        }
+    });
+}
+
+fn check_path(config: &Config, all: bool, method: &[u8], target: &[u8]) {
+    let path = match decide(config.rum.as_ref().unwrap(), method, target) {
+        Decision::Mirror(destination) => {
+            let head = Head {
+                method,
+                target,
+                headers: std::iter::empty(),
+                source: &|| None,
+                scheme: None,
+            };
+            let copy = compose(config.host, &destination, &head);
+            assert_eq!(copy.list.get(b":method"), Some(method));
+            copy.list.get(b":path").map(<[u8]>::to_vec)
+        }
+        _ => None,
+    };
+    let expected = path_of_copy(method, target, all);
+    assert_eq!(path, expected, "all routes: {all}");
+}
