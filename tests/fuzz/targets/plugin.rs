@@ -1,0 +1,22 @@
+//! The whole core: any order of events, on either host, with one leg or both, ends every exchange and every log in one
+//! outcome, within the budgets, and shows no secret.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sentry_edge_mirror_fuzz::oracles::events::{come_to_rest, run};
+use sentry_edge_mirror_fuzz::oracles::worker::Worker;
+use sentry_edge_mirror_fuzz::script::Script;
+
+fuzz_target!(|script: Script| {
+    let mut worker = Worker::new(script.rules);
+    run(&mut worker, &script.events);
+    if worker.is_done() {
+        return;
+    }
+    let certain = script.rules.is_roomy();
+    if !certain {
+        worker.jump_beyond_everything();
+    }
+    come_to_rest(&mut worker);
+    worker.check_end(certain);
+});

@@ -1,0 +1,31 @@
+//! An envelope to its records.
+#![no_main]
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use sentry_edge_mirror::sls::record::Options;
+use sentry_edge_mirror::sls::scrub::Scrubber;
+use sentry_edge_mirror_fuzz::json;
+use sentry_edge_mirror_fuzz::oracles::records::bounded;
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    json::mutate(data, size, max_size, seed)
+});
+
+fuzz_target!(|data: &[u8]| {
+    let scrubber = Scrubber::default();
+    // As it is used, and with bounds so narrow that everything meets them.
+    let usual = Options {
+        scrub: Some(&scrubber),
+        spans: true,
+        ..Options::default()
+    };
+    let narrow = Options {
+        scrub: None,
+        max_payload: 200,
+        max_records: 3,
+        ..usual
+    };
+    for options in [usual, narrow] {
+        bounded(data, options);
+    }
+});
