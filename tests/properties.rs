@@ -27,6 +27,8 @@ mod delivery;
 mod first_line;
 #[path = "properties/headers.rs"]
 mod headers;
+#[path = "properties/modes.rs"]
+mod modes;
 #[path = "oracles/mod.rs"]
 mod oracles;
 #[path = "properties/records.rs"]

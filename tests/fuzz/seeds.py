@@ -138,9 +138,10 @@ def main() -> None:
         [ok + TOKEN, unknown + b"", ok + ROLE, unknown + b"", ok + KEYS],
     ):
         add("metadata", b"\xff".join(answers))
-    # A story is bytes to `arbitrary`: any will do.
+    # Any bytes are a story.
     for number in range(64):
-        add("plugin", random.Random(number).randbytes(400))
+        for target in ("plugin", "passages", "writes"):
+            add(target, random.Random(number).randbytes(400))
 
     for target, all_seeds in seeds.items():
         folder = out / target

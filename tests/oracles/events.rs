@@ -1,7 +1,7 @@
 //! What may happen to a worker, as data: the property tests and the fuzz target `plugin` make such lists, each with its own
 //! engine, and run them here.
 
-use super::logs::Metadata;
+use super::metadata::Answer as Metadata;
 use super::model::Meaning;
 use super::worker::{Dispatch, Fill, Worker};
 use sentry_edge_mirror::mirror::reply::Reply;
@@ -113,7 +113,7 @@ impl LogAnswer {
                     r#"{{"errorCode":"{}","errorMessage":"s3cr3t"}}"#,
                     CODES[code % CODES.len()]
                 );
-                let seconds = worker.wall.saturating_add_signed(i64::from(clock)) / 1_000;
+                let seconds = worker.clocks.wall.saturating_add_signed(i64::from(clock)) / 1_000;
                 let (seconds, wait) = (seconds.to_string(), wait.map(|wait| wait.to_string()));
                 let mut headers = vec![id, ("x-log-time", &seconds)];
                 headers.extend(wait.as_ref().map(|wait| ("retry-after", wait.as_str())));
@@ -231,8 +231,10 @@ pub fn run(worker: &mut Worker, events: &[Event]) {
             Event::RefuseTick => worker.refuse_tick = true,
             Event::Tick => worker.tick_now(),
             Event::Pass(ms) => worker.pass(*ms),
-            Event::Jump(ms) => worker.jump_to(worker.wall.saturating_add_signed(*ms)),
-            Event::Set(wall) => worker.jump_to(*wall),
+            Event::Jump(ms) => {
+                worker.clocks.wall = worker.clocks.wall.saturating_add_signed(*ms);
+            }
+            Event::Set(wall) => worker.clocks.wall = *wall,
         }
     }
 }

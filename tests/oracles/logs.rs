@@ -6,6 +6,7 @@
 //! overdue may be given up at any moment: then both is right, waiting and not waiting.
 
 use super::log_group::parse;
+use super::metadata::{self, Answer, KEY, Keys, TOKEN};
 use super::model::Rules;
 use sentry_edge_mirror::effect::Call;
 use sentry_edge_mirror::sls::record::{Context, Options, records};
@@ -14,13 +15,7 @@ use std::io::Read as _;
 
 /// Stands under a sensitive key in every event, and in nothing that leaves for SLS.
 pub const PASSWORD: &str = "pa55w0rd";
-/// Key and token of every credential; in no header as they are (but the token in its own), and in no log line.
-pub const KEY: &str = "edge-s3cr3t";
-pub const TOKEN: &str = "edge-t0ken";
 pub const UPSTREAM: &str = "sls.test:443";
-pub const METADATA: &str = "metadata.test:80";
-/// The metadata service's clock, which nobody else's has to follow.
-const METADATA_S: u64 = 1_795_240_000;
 
 /// How the leg is configured.
 #[derive(Clone, Copy, Debug)]
@@ -35,22 +30,8 @@ pub struct LogRules {
 }
 
 impl LogRules {
-    pub fn plain() -> Self {
-        Self {
-            ram_role: false,
-            v4: false,
-            compression: "none",
-            max_bytes: 2_000,
-            max_logs: 3,
-            linger: 1_000,
-        }
-    }
-
     pub fn json(&self, timeout: u64) -> String {
-        let credential = match self.ram_role {
-            true => format!(r#"{{"ecs_ram_role": {{"upstream": "{METADATA}"}}}}"#),
-            false => format!(r#"{{"access_key_id": "id0", "access_key_secret": "{KEY}"}}"#),
-        };
+        let credential = Keys::json(self.ram_role);
         let signature = match self.v4 {
             true => r#""signature": "v4", "region": "cn-test""#,
             false => r#""signature": "v1""#,
@@ -70,16 +51,6 @@ impl LogRules {
     }
 }
 
-/// What the metadata service says next.
-#[derive(Clone, Copy, Debug)]
-pub enum Metadata {
-    /// The right thing; a credential lives for so many seconds.
-    Right(u32),
-    Status(u16),
-    Nothing,
-    Garbage,
-}
-
 /// A call that may still be waited for.
 #[derive(Debug)]
 enum Out {
@@ -96,8 +67,7 @@ pub struct Logs {
     tells: bool,
     out: BTreeMap<u32, (Out, u64)>,
     taken: BTreeSet<String>,
-    /// Access key ids, and until when each of them may be used.
-    credentials: BTreeMap<String, u64>,
+    keys: Keys,
     leaving: Option<Out>,
     /// What the counters must come to.
     pub delivered: i64,
@@ -110,10 +80,6 @@ pub struct Logs {
 
 impl Logs {
     pub fn new(rules: LogRules, all: &Rules) -> Self {
-        let mut credentials = BTreeMap::new();
-        if !rules.ram_role {
-            credentials.insert("id0".to_owned(), u64::MAX);
-        }
         Self {
             rules,
             max_in_flight: all.max_in_flight,
@@ -121,7 +87,7 @@ impl Logs {
             tells: !all.envoy,
             out: BTreeMap::new(),
             taken: BTreeSet::new(),
-            credentials,
+            keys: Keys::new(rules.ram_role),
             leaving: None,
             delivered: 0,
             attempts: 0,
@@ -191,7 +157,7 @@ impl Logs {
             let own = [&b"x-acs-security-token"[..], b"x-aliyun-ecs-metadata-token"];
             assert!(own.contains(&name) || !value.contains(TOKEN), "{name:?}");
         }
-        if call.upstream == METADATA {
+        if call.upstream == metadata::UPSTREAM {
             assert!(self.rules.ram_role && call.body.is_empty());
             let path = header(":path").unwrap().to_owned();
             let lookups = self
@@ -209,10 +175,8 @@ impl Logs {
             "{least} writes are in flight"
         );
         let authorization = header("authorization").unwrap();
-        let known =
-            |(id, until): (&String, &u64)| authorization.contains(id.as_str()) && now < *until;
         assert!(
-            self.credentials.iter().any(known),
+            self.keys.covers(authorization, now),
             "signed with what nobody gave, or what is over"
         );
         let raw = unpack(call.body, header("x-log-compresstype"));
@@ -300,48 +264,14 @@ impl Logs {
     pub fn metadata(
         &mut self,
         token: u32,
-        answer: Metadata,
+        answer: Answer,
         now: u64,
-    ) -> (Option<u16>, String, Vec<u8>) {
-        let date = "Sat, 21 Nov 2026 05:46:40 GMT".to_owned();
-        let Some((Out::Metadata { path }, _)) = self.out.get(&token) else {
-            return (Some(200), date, Vec::new());
-        };
-        let body = match answer {
-            Metadata::Nothing => return (None, date, Vec::new()),
-            Metadata::Status(status) => return (Some(status), date, KEY.as_bytes().to_vec()),
-            // No token, no role, and not all of a credential.
-            Metadata::Garbage => {
-                format!("{{\"Code\": \"Success\",\"AccessKeySecret\":\"{KEY}\"").into_bytes()
-            }
-            Metadata::Right(_) if path.ends_with("/token") => TOKEN.as_bytes().to_vec(),
-            Metadata::Right(_) if path.ends_with("/security-credentials/") => b"role\n".to_vec(),
-            Metadata::Right(life) => {
-                let id = format!("id{}", self.credentials.len() + 1);
-                let until = now.saturating_add(u64::from(life) * 1_000);
-                let expiration = rfc3339(METADATA_S + u64::from(life));
-                let body = format!(
-                    r#"{{"Code":"Success","AccessKeyId":"{id}","AccessKeySecret":"{KEY}","SecurityToken":"{TOKEN}","Expiration":"{expiration}"}}"#
-                );
-                self.credentials.insert(id, until);
-                body.into_bytes()
-            }
-        };
-        (Some(200), date, body)
+    ) -> (Option<u16>, &'static str, Vec<u8>) {
+        match self.out.get(&token) {
+            Some((Out::Metadata { path }, _)) => self.keys.answer(path, answer, now),
+            _ => (Some(200), "", Vec::new()),
+        }
     }
-}
-
-/// On the day of [`METADATA_S`] and the next ones of November 2026.
-fn rfc3339(seconds: u64) -> String {
-    let start_of_month = 1_793_491_200;
-    let since = seconds - start_of_month;
-    let (day, hour, minute, second) = (
-        since / 86_400 + 1,
-        since / 3_600 % 24,
-        since / 60 % 60,
-        since % 60,
-    );
-    format!("2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 fn unpack(body: &[u8], compression: Option<&str>) -> Vec<u8> {

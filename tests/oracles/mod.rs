@@ -1,6 +1,9 @@
 //! What must hold, whatever comes in: each file has its own independent idea of what is right, written from the
-//! documentation and as naive as possible, and compares the core with that. `model`, `logs` and `worker` are a whole
-//! worker: the plugin, a host and a clock around it, and a book of what must become of every copy and log.
+//! documentation and as naive as possible, and compares the core with that.
+//!
+//! Three are a whole worker, with a host, a clock and a book around it of what must become of everything: `worker` (with
+//! `model` and `logs`) in mode `tee`, told `events`; `passages` in mode `rewrite` and `writes` in mode `sign`, told any
+//! bytes as a `story`.
 //!
 //! Nothing here makes inputs: the property tests (`tests/properties`) and the fuzz targets (`tests/fuzz`) do.
 
@@ -9,6 +12,7 @@
 
 #[path = "../shared/allowed.rs"]
 pub mod allowed;
+pub mod clocks;
 #[path = "../shared/composed.rs"]
 mod composed;
 pub mod config;
@@ -16,7 +20,14 @@ pub mod events;
 pub mod headers;
 pub mod log_group;
 pub mod logs;
+pub mod metadata;
 pub mod model;
+pub mod passages;
+pub mod proxy;
 pub mod records;
 pub mod route;
+#[path = "../shared/signed.rs"]
+pub mod signed;
+pub mod story;
 pub mod worker;
+pub mod writes;

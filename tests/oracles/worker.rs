@@ -1,11 +1,11 @@
 //! A worker: a `Plugin` with the smallest host around it, two clocks, and the books that watch: [`Model`] for the copies,
 //! [`Logs`] for the other leg, when there is one.
 //!
-//! The host ticks by its monotonic clock, as both real ones do; the plugin is shown the wall clock, which jumps. What goes
-//! back is no time: the model counts only the steps ahead, between the moments at which the plugin looks. After every
-//! callback the published figures must add up and the budgets must hold.
+//! After every callback the published figures must add up and the budgets must hold.
 
-use super::logs::{KEY, Logs, METADATA, Metadata, PASSWORD, TOKEN, UPSTREAM};
+use super::clocks::Clocks;
+use super::logs::{Logs, PASSWORD, UPSTREAM};
+use super::metadata::{self, Answer as Metadata, KEY, TOKEN};
 use super::model::{Meaning, Model, Rules, State};
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::effect::Effect;
@@ -68,14 +68,7 @@ pub struct Worker {
     pub model: Model,
     pub logs: Option<Logs>,
     plugin: Plugin,
-    mono: u64,
-    pub wall: u64,
-    /// The wall clock when the plugin last looked, the latest of these, and the time that has passed for it.
-    seen: u64,
-    latest: u64,
-    now: u64,
-    /// Period and next tick.
-    tick: Option<(u64, u64)>,
+    pub clocks: Clocks,
     pub refuse_tick: bool,
     pub dispatches: VecDeque<Dispatch>,
     open: Vec<Open>,
@@ -98,12 +91,7 @@ impl Worker {
             model: Model::new(rules),
             logs: rules.logs.map(|logs| Logs::new(logs, &rules)),
             plugin,
-            mono: 0,
-            wall: 1_767_225_600_000,
-            seen: u64::MAX,
-            latest: 0,
-            now: 0,
-            tick: None,
+            clocks: Clocks::default(),
             refuse_tick: false,
             dispatches: VecDeque::new(),
             open: Vec::new(),
@@ -143,19 +131,18 @@ impl Worker {
     }
 
     pub fn is_ticking(&self) -> bool {
-        self.tick.is_some()
+        self.clocks.is_ticking()
     }
 
     /// The plugin looks at the clock.
     fn look(&mut self) -> u64 {
-        // The epoch is a clock that failed.
-        if self.wall > 0 {
-            self.now += self.wall.saturating_sub(self.seen);
-            self.seen = self.wall;
-        }
-        self.latest = self.latest.max(self.wall);
-        self.model.look(self.now);
-        self.now
+        let now = self.clocks.look();
+        self.model.look(now);
+        now
+    }
+
+    fn wall(&self) -> Millis {
+        Millis(self.clocks.wall)
     }
 
     fn expect(&mut self, metric: Metric, amount: usize) {
@@ -310,7 +297,7 @@ impl Worker {
                 .captured(open.serial, open.project, open.body, now);
             self.expect(Metric::Captured, 1);
         }
-        self.plugin.end(open.exchange, Millis(self.wall));
+        self.plugin.end(open.exchange, self.wall());
         self.finish(Callback::End);
     }
 
@@ -357,7 +344,7 @@ impl Worker {
             Some(serial) => self.model.settle(serial, meaning, now),
             None => self.expect(Metric::UnexpectedReplies, 1),
         }
-        self.plugin.call_done(token, reply, Millis(self.wall));
+        self.plugin.call_done(token, reply, self.wall());
         self.carry_out(Callback::Answer);
     }
 
@@ -394,7 +381,7 @@ impl Worker {
             header: &header,
             body: &body[..bytes.min(body.len())],
         };
-        self.plugin.answered(token, &answer, Millis(self.wall));
+        self.plugin.answered(token, &answer, self.wall());
         self.carry_out(Callback::Answer);
     }
 
@@ -403,12 +390,12 @@ impl Worker {
         let now = self.look();
         if let Some(logs) = &mut self.logs {
             let (status, date, body) = logs.metadata(token, answer, now);
-            self.answer_log(token, status, &[("date", &date)], &body);
+            self.answer_log(token, status, &[("date", date)], &body);
         }
     }
 
     fn check_waits(&mut self, token: u32, waits: bool) {
-        let (now, gone) = (self.now, self.done > 0);
+        let (now, gone) = (self.clocks.now(), self.done > 0);
         if let Some(logs) = &mut self.logs {
             logs.check_waits(token, waits, now, gone);
             if !waits {
@@ -453,41 +440,25 @@ impl Worker {
 
     /// The host's timer fires next; `false` when it is not armed.
     pub fn next_tick(&mut self) -> bool {
-        let Some((_, due)) = self.tick else {
+        let Some(ms) = self.clocks.until_tick() else {
             return false;
         };
-        self.pass(due.saturating_sub(self.mono));
+        self.pass(ms);
         true
     }
 
     /// Time passes, ticks come.
-    pub fn pass(&mut self, ms: u64) {
-        let until = self.mono + ms;
-        while let Some((period, due)) = self.tick.filter(|(_, due)| *due <= until) {
-            self.wall += due - self.mono;
-            self.mono = due;
-            // nginx ticks every few milliseconds: a busy worker is late when much time passes.
-            let late = if self.model.rules.envoy { 0 } else { ms / 50 };
-            let next = period.max(late).min(until - due + period);
-            self.tick = Some((period, due + next));
+    pub fn pass(&mut self, mut ms: u64) {
+        // nginx ticks every few milliseconds: often enough when much time passes.
+        let least = if self.model.rules.envoy { 0 } else { ms / 50 };
+        while let Some(left) = self.clocks.pass(ms, least) {
             self.tick_now();
+            ms = left;
         }
-        self.wall += until - self.mono;
-        self.mono = until;
-    }
-
-    /// Somebody sets the clock.
-    pub fn jump_to(&mut self, wall: u64) {
-        self.wall = wall;
-    }
-
-    /// After all jumps: a moment at which everything is due.
-    pub fn jump_beyond_everything(&mut self) {
-        self.wall = self.latest.max(self.wall) + 100_000_000;
     }
 
     pub fn drain(&mut self) {
-        self.plugin.drain(Millis(self.wall));
+        self.plugin.drain(self.wall());
         self.carry_out(Callback::LifeCycle);
     }
 
@@ -500,7 +471,7 @@ impl Worker {
     }
 
     fn carry_out(&mut self, callback: Callback) {
-        let (now, wall) = (self.look(), Millis(self.wall));
+        let (now, wall) = (self.look(), self.wall());
         let envoy = self.model.rules.envoy;
         let sending = match callback {
             Callback::Tick => true,
@@ -514,7 +485,9 @@ impl Worker {
         let mut published = false;
         while let Some(effect) = self.plugin.next_effect(wall) {
             match effect {
-                Effect::Dispatch(call) if matches!(call.upstream, UPSTREAM | METADATA) => {
+                Effect::Dispatch(call)
+                    if matches!(call.upstream, UPSTREAM | metadata::UPSTREAM) =>
+                {
                     assert!(sending, "a call from {callback:?}");
                     check_turn(&self.model, self.logs.as_ref(), now);
                     if let Some(logs) = &mut self.logs {
@@ -616,10 +589,10 @@ impl Worker {
         match self.dispatches.pop_front().unwrap_or(Dispatch::Takes) {
             Dispatch::Takes => {
                 self.token += 1;
-                self.plugin.call_started(self.token, Millis(self.wall));
+                self.plugin.call_started(self.token, self.wall());
                 return true;
             }
-            Dispatch::Refuses => self.plugin.call_refused(Millis(self.wall)),
+            Dispatch::Refuses => self.plugin.call_refused(self.wall()),
             Dispatch::Forgets => {}
         }
         false
@@ -631,11 +604,10 @@ impl Worker {
             return;
         }
         assert!(
-            self.model.rules.envoy || self.tick.is_none(),
+            self.model.rules.envoy || !self.clocks.is_ticking(),
             "nginx takes one period in its life"
         );
-        let period = u64::from(period);
-        self.tick = (period > 0).then_some((period, self.mono + period));
+        self.clocks.set_tick(period);
     }
 
     /// What the host shows adds up at every moment, and is what the model says where that is certain.
@@ -707,7 +679,7 @@ impl Worker {
         );
         assert!(of(Metric::InFlight) == 0 || of(Metric::Pending) > 0);
         if published && self.done == 0 {
-            let [least, most] = logs.in_flight(self.now);
+            let [least, most] = logs.in_flight(self.clocks.now());
             assert!((least..=most).contains(&of(Metric::InFlight)));
             assert_eq!(of(Metric::Delivered), logs.delivered);
         }

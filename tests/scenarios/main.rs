@@ -17,6 +17,8 @@
 
 #[path = "../host/mod.rs"]
 mod host;
+#[path = "../shared/signed.rs"]
+mod signed;
 
 mod edge;
 mod gate;

@@ -2,7 +2,8 @@
 //! change of the story.
 
 use crate::oracles::events::{Answer, CODES, Event, LogAnswer};
-use crate::oracles::logs::{LogRules, Metadata};
+use crate::oracles::logs::LogRules;
+use crate::oracles::metadata::Answer as Metadata;
 use crate::oracles::model::Rules;
 use crate::oracles::worker::{Dispatch, Fill};
 use arbitrary::{Arbitrary, Result, Unstructured};

@@ -1,4 +1,4 @@
-//! The whole core: any order of events, on either host, with one leg or both, ends every exchange and every log in one
+//! Mode `tee`, whole: any order of events, on either host, with one leg or both, ends every exchange and every log in one
 //! outcome, within the budgets, and shows no secret.
 #![no_main]
 
@@ -15,7 +15,7 @@ fuzz_target!(|script: Script| {
     }
     let certain = script.rules.is_roomy();
     if !certain {
-        worker.jump_beyond_everything();
+        worker.clocks.jump_beyond_everything();
     }
     come_to_rest(&mut worker);
     worker.check_end(certain);

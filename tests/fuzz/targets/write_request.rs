@@ -6,6 +6,7 @@ use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::sign::Signature;
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write_request::{self, Incoming, Rules};
+use sentry_edge_mirror_fuzz::oracles::signed::is_signed;
 use sentry_edge_mirror_fuzz::{first_line, head_and_body, header_lines};
 use std::str;
 
@@ -60,6 +61,16 @@ fuzz_target!(|data: &[u8]| {
                             .any(|part| part == SECRET.as_bytes())
                     );
                 }
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let lines: Vec<(String, String)> = signed
+                    .iter()
+                    .map(|(name, value)| (text(name).to_ascii_lowercase(), text(value)))
+                    .collect();
+                let region = match &rules.signature {
+                    Signature::V1 => None,
+                    Signature::V4 { region } => Some(region.as_str()),
+                };
+                is_signed(&lines, target, body, &key, region);
                 // Whatever the client said of keys is replaced, in any spelling of the name.
                 for (name, _) in signed
                     .iter()

@@ -1,0 +1,498 @@
+//! Mode `rewrite`: copies come, in pieces, and break off; each is changed in place and goes on, or is answered and
+//! delivered from here. Each ends in one outcome and reaches its target once, and nothing goes on as it came.
+
+use super::metadata::{KEY, Keys};
+use super::proxy::{Proxy, SECRET, lines};
+use super::story::Story;
+use sentry_edge_mirror::metric::{Leg, Metric};
+use sentry_edge_mirror::mirror::headers::Head;
+use sentry_edge_mirror::mirror::reply::Reply;
+use sentry_edge_mirror::outcome::SkipReason;
+use sentry_edge_mirror::plugin::rewrite::{Passage, Step};
+use std::collections::{BTreeMap, BTreeSet};
+
+const MAX_BODY: usize = 6_000;
+const MOST_OPEN: usize = 12;
+/// What a request costs beside its body, at most.
+const MOST_OVERHEAD: usize = 3_000;
+/// Mapped ones, an excluded one and one without a mapping; none is an ordinary path.
+const PROJECTS: [Option<u64>; 8] = [
+    Some(42),
+    Some(42),
+    Some(42),
+    Some(43),
+    Some(43),
+    Some(7),
+    Some(44),
+    None,
+];
+
+struct Open {
+    serial: u64,
+    project: Option<u64>,
+    passage: Option<Passage>,
+    body: Vec<u8>,
+    is_complete: bool,
+    /// Its headers are the copy's, and it goes on.
+    goes_on: bool,
+    /// The sender has been answered.
+    is_answered: bool,
+    /// The target has answered.
+    has_answer: bool,
+}
+
+pub struct Passages {
+    proxy: Proxy,
+    nginx: bool,
+    fast_ack: bool,
+    logs: bool,
+    max_pending: usize,
+    open: Vec<Open>,
+    serial: u64,
+    /// So many of the host's next changes and answers fail.
+    failing: usize,
+    /// By serial: the bodies that were answered here, and are to be delivered from here.
+    taken_in: BTreeMap<u64, (u64, Vec<u8>)>,
+    /// What a target has taken.
+    delivered: BTreeSet<u64>,
+    /// Requests for mapped, excluded and other projects; copies that went on, and calls.
+    mapped: i64,
+    excluded: i64,
+    unmapped: i64,
+    in_place: i64,
+    calls: i64,
+}
+
+impl Passages {
+    /// Plays a story to its end.
+    pub fn play(bytes: &[u8]) -> Self {
+        let mut story = Story::new(bytes);
+        let mut passages = Self::new(&mut story);
+        while !story.is_over() && !passages.proxy.is_over() {
+            passages.event(&mut story);
+            passages.check();
+        }
+        passages.failing = 0;
+        passages.proxy.refuses = 0;
+        while !passages.open.is_empty() {
+            passages.leave(0);
+        }
+        passages.come_to_rest();
+        if passages.fast_ack && !passages.proxy.is_over() {
+            passages.one_that_needs_all_the_room();
+        }
+        passages.check();
+        passages
+    }
+
+    pub fn shown(&self, leg: Leg, metric: Metric) -> i64 {
+        self.proxy.shown(leg, metric)
+    }
+
+    fn new(story: &mut Story<'_>) -> Self {
+        let (nginx, logs) = (story.below(2) == 1, story.below(2) == 1);
+        let fast_ack = !nginx && story.below(3) > 0;
+        let max_pending = 8_000 + 400 * usize::from(story.byte());
+        let host = if nginx { "nginx" } else { "envoy" };
+        let sls = match logs {
+            true => format!(
+                r#""sls": {{"upstream": "sls.test:443", "endpoint": "cn-test.log.aliyuncs.com", "project": "proj", "logstore": "store",
+                    "credential": {}, "batch": {{"max_bytes": 2000, "linger_ms": 500}}}},"#,
+                Keys::json(false)
+            ),
+            false => String::new(),
+        };
+        let upstream = if fast_ack {
+            r#""upstream": "rum.test:80","#
+        } else {
+            ""
+        };
+        let project = |id: u64| format!(r#""{id}": {{"workspace": "ws", "service_id": "p{id}"}}"#);
+        let config = format!(
+            r#"{{"host": "{host}", "mode": "rewrite", "fast_ack": {fast_ack},
+                "rum": {{{upstream} "authority": "rum.example.com", "projects": {{{}, {}}}, "exclude": [7]}}, {sls}
+                "limits": {{"max_body_bytes": {MAX_BODY}, "max_pending_bytes": {max_pending}, "max_in_flight": 6}},
+                "retry": {{"max_attempts": {}, "max_age_ms": {}}}}}"#,
+            project(42),
+            project(43),
+            1 + story.below(4),
+            1_000 * (1 + usize::from(story.byte())),
+        );
+        Self {
+            proxy: Proxy::new(&config),
+            nginx,
+            fast_ack,
+            logs,
+            max_pending,
+            open: Vec::new(),
+            serial: 0,
+            failing: 0,
+            taken_in: BTreeMap::new(),
+            delivered: BTreeSet::new(),
+            mapped: 0,
+            excluded: 0,
+            unmapped: 0,
+            in_place: 0,
+            calls: 0,
+        }
+    }
+
+    fn event(&mut self, story: &mut Story<'_>) {
+        let which = story.below(self.open.len());
+        match story.below(12) {
+            0..=2 if self.open.len() < MOST_OPEN => {
+                let lengths = [
+                    None,
+                    None,
+                    Some(0),
+                    Some(900),
+                    Some(MAX_BODY),
+                    Some(MAX_BODY + 1),
+                ];
+                self.arrive(
+                    story.pick(&PROJECTS),
+                    story.pick(&lengths),
+                    story.below(6) > 0,
+                );
+            }
+            3..=5 if !self.open.is_empty() => {
+                let size = 12 * usize::from(story.byte());
+                let line = format!("{SECRET} {which};\n").into_bytes();
+                let piece = line.into_iter().cycle().take(size).collect();
+                let end = story.below(3) == 0;
+                self.piece(which, piece, end, story.rarely().then(|| story.below(2)));
+            }
+            6 if !self.open.is_empty() => self.respond(which, story),
+            7 if !self.open.is_empty() => self.leave(which),
+            8 | 9 if !self.proxy.out.is_empty() => self.answer(story),
+            10 => self.failing = story.below(4),
+            _ => {
+                self.proxy.whim(story);
+                self.look_at_calls();
+            }
+        }
+    }
+
+    /// Whatever came before has left all room free.
+    fn one_that_needs_all_the_room(&mut self) {
+        let share = self.max_pending / (1 + usize::from(self.logs));
+        let size = MAX_BODY.min(share - MOST_OVERHEAD);
+        let (in_place, delivered) = (self.in_place, self.delivered.len());
+        self.arrive(Some(42), Some(size), true);
+        self.piece(0, vec![b'x'; size], true, None);
+        self.leave(0);
+        self.come_to_rest();
+        let now = (self.in_place, self.delivered.len());
+        assert_eq!(now, (in_place, delivered + 1), "{size} bytes found no room");
+    }
+
+    fn arrive(&mut self, project: Option<u64>, length: Option<usize>, has_body: bool) {
+        self.serial += 1;
+        let serial = self.serial;
+        let target = match project {
+            Some(project) => format!("/api/{project}/envelope/?n={serial}"),
+            None => "/".to_owned(),
+        };
+        let length = length.map(|length| length.to_string());
+        let mut headers: Vec<(&[u8], &[u8])> = vec![
+            (b":method", b"POST"),
+            (b":path", target.as_bytes()),
+            (b"cookie", SECRET.as_bytes()),
+            (b"x-sentry-auth", b"Sentry sentry_key=k"),
+        ];
+        headers.extend(
+            length
+                .as_ref()
+                .map(|length| (&b"content-length"[..], length.as_bytes())),
+        );
+        let wall = self.proxy.wall();
+        self.proxy.clocks.look();
+        let decided = self.proxy.plugin.decide(b"POST", target.as_bytes());
+        match project {
+            Some(42 | 43) => self.mapped += 1,
+            Some(7) => self.excluded += 1,
+            Some(_) => self.unmapped += 1,
+            None => {}
+        }
+        let (passage, step) = match decided {
+            None => (Passage::unwanted(), Step::Answer),
+            Some(plan) => {
+                let head = Head {
+                    method: b"POST",
+                    target: target.as_bytes(),
+                    headers: headers.iter().copied(),
+                    source: &|| None,
+                    scheme: None,
+                };
+                self.proxy.plugin.arrive(plan, &head, has_body, wall)
+            }
+        };
+        let open = Open {
+            serial,
+            project,
+            passage: None,
+            body: Vec::new(),
+            is_complete: !has_body,
+            goes_on: false,
+            is_answered: false,
+            has_answer: false,
+        };
+        self.steps(open, passage, step);
+    }
+
+    /// `fill`: the host hands out less than it said, or nothing.
+    fn piece(&mut self, which: usize, piece: Vec<u8>, end: bool, fill: Option<usize>) {
+        let mut open = self.open.swap_remove(which);
+        if open.is_complete {
+            return self.open.push(open);
+        }
+        let before = open.body.len();
+        open.body.extend(piece);
+        open.is_complete = end;
+        // Of a request that goes on, the host has the new piece; of one that waits, everything.
+        let piece = if open.goes_on {
+            &open.body[before..]
+        } else {
+            &open.body[..]
+        };
+        let wall = self.proxy.wall();
+        if end {
+            self.proxy.clocks.look();
+        }
+        let passage = open.passage.take().unwrap();
+        let (passage, step) =
+            self.proxy
+                .plugin
+                .piece(passage, piece.len(), end.then_some(wall), |body| {
+                    match fill {
+                        // Short, or nothing.
+                        Some(0) => body
+                            .extend_from_slice(piece.split_last().map_or(piece, |(_, rest)| rest)),
+                        Some(_) => return None,
+                        None => body.extend_from_slice(piece),
+                    }
+                    Some(())
+                });
+        self.steps(open, passage, step);
+    }
+
+    /// Does what is asked for, until the request may go on or has to wait.
+    fn steps(&mut self, mut open: Open, mut passage: Passage, mut step: Step) {
+        loop {
+            (passage, step) = match step {
+                Step::Pass => {
+                    assert!(open.goes_on, "it goes on as it came");
+                    break;
+                }
+                Step::Wait => break,
+                Step::PutInPlace => {
+                    assert!(!open.is_answered && !open.goes_on);
+                    check_copy(&open, &lines(passage.headers().unwrap()));
+                    let done = self.succeeds();
+                    if done {
+                        open.goes_on = true;
+                        self.in_place += 1;
+                    }
+                    self.proxy.plugin.placed(passage, done)
+                }
+                // The location answers it.
+                Step::Answer if self.nginx => break,
+                Step::Answer => {
+                    assert!(!open.is_answered && !open.goes_on);
+                    let done = self.succeeds();
+                    if let (true, Some(project @ (42 | 43))) = (done, open.project) {
+                        self.taken_in
+                            .insert(open.serial, (project, open.body.clone()));
+                    }
+                    open.is_answered = done;
+                    let wall = self.proxy.wall();
+                    self.proxy.plugin.answered_here(passage, done, wall)
+                }
+            };
+        }
+        open.passage = Some(passage);
+        self.open.push(open);
+        self.settle();
+    }
+
+    fn succeeds(&mut self) -> bool {
+        match self.failing.checked_sub(1) {
+            Some(left) => {
+                self.failing = left;
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// The target answers, or the proxy in its place.
+    fn respond(&mut self, which: usize, story: &mut Story<'_>) {
+        let status = story.pick(&[200, 200, 204, 413, 429, 500, 503, 504]);
+        let wall = self.proxy.wall();
+        self.proxy.clocks.look();
+        let open = &mut self.open[which];
+        let reply = Reply {
+            status: Some(status),
+            ..Reply::default()
+        };
+        let passage = open.passage.as_mut().unwrap();
+        let before = self.proxy.plugin.in_flight();
+        self.proxy
+            .plugin
+            .response(passage, status, reply.verdict(wall), wall);
+        assert!(self.proxy.plugin.in_flight() <= before);
+        // The first answer counts.
+        if open.goes_on && !open.has_answer && status < 300 {
+            self.delivered.insert(open.serial);
+        }
+        open.has_answer |= open.goes_on;
+        self.settle();
+    }
+
+    fn leave(&mut self, which: usize) {
+        let mut open = self.open.swap_remove(which);
+        let wall = self.proxy.wall();
+        self.proxy.clocks.look();
+        let passage = open.passage.as_mut().unwrap();
+        self.proxy.plugin.leave(passage, wall);
+        // Once more: it is over.
+        self.proxy.plugin.leave(passage, wall);
+        self.settle();
+    }
+
+    fn answer(&mut self, story: &mut Story<'_>) {
+        let which = story.below(self.proxy.out.len());
+        let status = story.pick(&[
+            Some(200),
+            Some(200),
+            Some(429),
+            Some(500),
+            Some(503),
+            Some(400),
+            None,
+        ]);
+        self.answer_with(which, status);
+    }
+
+    fn answer_with(&mut self, which: usize, status: Option<u16>) {
+        let headers = [("x-log-requestid", "5D")];
+        let waited_for = self.proxy.answer(which, status, &headers, b"");
+        if let Some(call) = waited_for.filter(|call| call.upstream == "rum.test:80")
+            && status == Some(200)
+        {
+            self.delivered.insert(serial(call.path()));
+        }
+        self.look_at_calls();
+    }
+
+    fn settle(&mut self) {
+        self.proxy.settle();
+        self.look_at_calls();
+    }
+
+    fn look_at_calls(&mut self) {
+        for call in std::mem::take(&mut self.proxy.seen) {
+            assert!(
+                !call
+                    .headers
+                    .iter()
+                    .any(|(_, value)| value.contains(SECRET) || value.contains(KEY))
+            );
+            if call.upstream != "rum.test:80" {
+                assert!(self.logs && call.upstream == "sls.test:443");
+                continue;
+            }
+            self.calls += 1;
+            let serial = serial(call.path());
+            let Some((project, body)) = self.taken_in.get(&serial) else {
+                panic!("copy {serial} is sent, and nobody was told");
+            };
+            assert_eq!(call.path(), path_of_copy(*project, serial));
+            assert!(call.body == *body, "copy {serial} is not what was received");
+            assert!(
+                !self.delivered.contains(&serial),
+                "copy {serial} is sent after its end"
+            );
+        }
+    }
+
+    fn come_to_rest(&mut self) {
+        for _ in 0..400 {
+            while !self.proxy.out.is_empty() {
+                self.answer_with(0, Some(200));
+            }
+            // Whatever waits is too old in the end.
+            self.proxy.pass(5_000);
+            self.look_at_calls();
+            if self.is_at_rest() {
+                break;
+            }
+        }
+        if self.proxy.is_over() {
+            return;
+        }
+        assert!(self.is_at_rest(), "something stays");
+        let rum = |metric| self.shown(Leg::Rum, metric);
+        let skipped = |reason| rum(Metric::Skipped(reason));
+        let others = [
+            SkipReason::TooLarge,
+            SkipReason::Aborted,
+            SkipReason::Unreadable,
+        ]
+        .map(skipped);
+        assert_eq!(
+            rum(Metric::Captured) + others.iter().sum::<i64>(),
+            self.mapped,
+            "one outcome each"
+        );
+        assert_eq!(
+            [skipped(SkipReason::Excluded), skipped(SkipReason::Unmapped)],
+            [self.excluded, self.unmapped]
+        );
+        assert_eq!(rum(Metric::InPlace), self.in_place);
+        assert_eq!(rum(Metric::Attempts), self.in_place + self.calls);
+        assert_eq!(
+            rum(Metric::Delivered),
+            i64::try_from(self.delivered.len()).unwrap()
+        );
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let gauges = [
+            Metric::Pending,
+            Metric::PendingBytes,
+            Metric::InFlight,
+            Metric::Queued,
+        ];
+        let legs = [Leg::Rum, Leg::Sls].into_iter();
+        let mut shown = legs.flat_map(|leg| gauges.map(|gauge| self.shown(leg, gauge)));
+        self.proxy.out.is_empty() && shown.all(|value| value == 0)
+    }
+
+    /// At every moment.
+    fn check(&self) {
+        for leg in [Leg::Rum, Leg::Sls] {
+            let shown = |metric| self.shown(leg, metric);
+            let ended = shown(Metric::Delivered) + shown(Metric::Failed) + shown(Metric::Dropped);
+            assert_eq!(shown(Metric::Captured), ended + shown(Metric::Pending));
+            assert!(shown(Metric::InFlight) <= shown(Metric::Pending));
+            assert!(usize::try_from(shown(Metric::PendingBytes)).unwrap() <= self.max_pending);
+        }
+    }
+}
+
+fn path_of_copy(project: u64, serial: u64) -> String {
+    format!("/rum/sentry/ws/p{project}/api/{project}/envelope/?n={serial}")
+}
+
+fn serial(path: &str) -> u64 {
+    path.split_once("?n=").unwrap().1.parse().unwrap()
+}
+
+/// What a request is changed to.
+fn check_copy(open: &Open, headers: &[(String, String)]) {
+    let path = path_of_copy(open.project.unwrap(), open.serial);
+    assert!(headers.contains(&(":path".to_owned(), path)));
+    assert!(headers.contains(&(":authority".to_owned(), "rum.example.com".to_owned())));
+    assert!(!headers.iter().any(|(_, value)| value.contains(SECRET)));
+}
