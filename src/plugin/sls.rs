@@ -70,9 +70,14 @@ impl Plugin {
 
     /// A tick's work, before anything is sent.
     pub(super) fn work(&mut self, now: Moment) {
+        // What is being collected is charged to the other leg as far as it has room.
+        let rum = self.config.rum.as_ref().map_or(0, |_| {
+            self.max_pending_bytes.saturating_sub(self.outbox.bytes())
+        });
+        let reserved = self.collecting.saturating_sub(rum);
         if let Some(side) = &mut self.sls {
             let (leg, mut books) = side.with(&mut self.journal);
-            leg.work(now, &mut books);
+            leg.work(now, reserved, &mut books);
         }
     }
 

@@ -224,26 +224,28 @@ impl Leg {
         logs.saturating_add(unread)
     }
 
-    /// A tick's share of the work: reads some envelopes, seals what is due.
-    pub fn work(&mut self, now: Moment, books: &mut Books<'_>) {
+    /// A tick's share of the work: reads some envelopes, seals what is due. `reserved` are bytes of the budget that others
+    /// hold.
+    pub fn work(&mut self, now: Moment, reserved: usize, books: &mut Books<'_>) {
         let mut left = WORK_BYTES;
         while left > 0
             && let Some(envelope) = self.intake.pop()
         {
-            let outcome = self.read(&envelope, now, books);
+            let outcome = self.read(&envelope, now, reserved, books);
             // An empty envelope is work too.
             left = left.saturating_sub(outcome.bytes.max(1_024));
         }
         let now_ms = self.clock.now(now.wall.0);
         let ends = self.draining && self.intake.is_empty();
         // An open batch grows without asking for room. Sealed it is either taken in or dropped, and counted.
-        let sealed = match ends || self.bytes() > self.max_bytes {
+        let over = self.bytes().saturating_add(reserved) > self.max_bytes;
+        let sealed = match ends || over {
             true => self.batcher.seal_all(),
             false => self.batcher.seal_due(now_ms),
         };
         let mut outlet = Outlet {
             outbox: &mut self.outbox,
-            reserved: self.intake.bytes(),
+            reserved: reserved.saturating_add(self.intake.bytes()),
             max_bytes: self.max_bytes,
             now: now.steady,
         };
@@ -252,7 +254,13 @@ impl Leg {
         }
     }
 
-    fn read(&mut self, envelope: &Envelope, now: Moment, books: &mut Books<'_>) -> Outcome {
+    fn read(
+        &mut self,
+        envelope: &Envelope,
+        now: Moment,
+        reserved: usize,
+        books: &mut Books<'_>,
+    ) -> Outcome {
         let rules = Rules {
             destination: &self.config.destination,
             options: Options {
@@ -267,7 +275,7 @@ impl Leg {
         };
         let mut outlet = Outlet {
             outbox: &mut self.outbox,
-            reserved: self.intake.bytes(),
+            reserved: reserved.saturating_add(self.intake.bytes()),
             max_bytes: self.max_bytes,
             now: now.steady,
         };
