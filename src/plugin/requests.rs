@@ -246,19 +246,13 @@ impl Plugin {
     }
 
     /// What the body of an exchange that holds so much may still grow by, when all `others` hold so much: while one leg has
-    /// room, it is collected. Of several at a time, a large one may hold no more than it leaves free: a few that are huge,
-    /// however slowly they come, do not take the room from all the small ones.
+    /// room, it is collected.
     pub(super) fn room(&self, rum: Option<usize>, sls: bool, held: usize, others: usize) -> usize {
         let rum = rum.map(|share| self.outbox.room(share));
         let side = self.sls.as_deref().filter(|_| sls);
         let sls = side.map(|side| side.leg.room());
         let room = rum.max(sls).unwrap_or_default();
-        let free = room.saturating_sub(self.collecting);
-        if others == 0 {
-            return free;
-        }
-        let fair = (free.saturating_sub(held) / 2).max(LARGE_BYTES.saturating_sub(held));
-        free.min(fair)
+        fair(room.saturating_sub(self.collecting), held, others)
     }
 
     /// Something was counted in a request callback: a tick must come, unless one is on its way.
@@ -273,6 +267,17 @@ impl Plugin {
         self.collecting = self.collecting.saturating_sub(exchange.held());
         self.exchanges = self.exchanges.saturating_sub(1);
     }
+}
+
+/// What of `free` a body may take that holds so much, when all `others` hold so much. Of several at a time, a large one may
+/// hold no more than it leaves free: a few that are huge, however slowly they come, do not take the room from all the small
+/// ones.
+pub(super) fn fair(free: usize, held: usize, others: usize) -> usize {
+    if others == 0 {
+        return free;
+    }
+    let fair = (free.saturating_sub(held) / 2).max(LARGE_BYTES.saturating_sub(held));
+    free.min(fair)
 }
 
 pub(super) fn legs_of(exchange: &Exchange) -> [Option<u64>; 2] {

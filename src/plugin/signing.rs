@@ -11,6 +11,7 @@
 //! `received = signed + denied + aborted + pending`, `signed = answered + unanswered + in_flight`.
 
 use super::books::{Book, Gauges};
+use super::requests::fair;
 use super::{Leaving, Plugin, Step, report};
 use crate::config::Sign;
 use crate::effect::Call;
@@ -133,7 +134,9 @@ impl Side {
 
     /// Room for `more` bytes of a request.
     fn charge(&mut self, write: &mut Write, more: usize) -> Result<(), Denial> {
-        if more > self.max_bytes.saturating_sub(self.bytes) {
+        let free = self.max_bytes.saturating_sub(self.bytes);
+        let others = self.bytes.saturating_sub(write.bytes);
+        if more > fair(free, write.bytes, others) {
             return Err(Denial::busy(
                 DenyReason::NoRoom,
                 "too much is being written through this proxy, retry later",

@@ -18,6 +18,7 @@ at_the_gate!(
     what_cannot_be_signed_for_sure_is_answered,
     a_body_over_the_limit_is_answered_at_once,
     the_budget_is_for_all_open_requests_until_they_are_answered,
+    a_huge_write_leaves_room_for_the_others,
     without_a_credential_the_answer_is_503_and_then_it_works,
     a_refused_role_is_fetched_again,
     many_requests_leave_nothing_behind,
@@ -344,6 +345,36 @@ fn the_budget_is_for_all_open_requests_until_they_are_answered<G: Gate>() {
         gate.close(id);
     }
     gate.books();
+}
+
+fn a_huge_write_leaves_room_for_the_others<G: Gate>() {
+    let limits = r#", "limits": {"max_body_bytes": 900000, "max_pending_bytes": 970000}"#;
+    let mut gate = G::start(&config_with(LITERAL, "", limits));
+    let open = Request::post("/logstores/app-log").streamed();
+    let piece = vec![b'x'; 200_000];
+    let (small, huge) = (gate.open(&open), gate.open(&open));
+    // While others write, it may hold no more than it leaves free.
+    gate.body(huge, &piece, false);
+    gate.body(huge, &piece, false);
+    assert!(gate.seen(huge).is_waiting());
+    gate.body(huge, &piece, false);
+    assert_eq!(refused(&gate.seen(huge)), (503, "ServerBusy".to_owned()));
+    gate.close(huge);
+    gate.body(small, b"small", true);
+    check(
+        &gate.seen(small),
+        "/logstores/app-log",
+        b"small",
+        &key(),
+        None,
+    );
+    gate.respond(small, &taken());
+    gate.close(small);
+    // Alone it may be as large as is allowed.
+    let alone = vec![b'x'; 900_000];
+    let seen = gate.exchange(&bare_write(&alone), &taken());
+    check(&seen, "/logstores/app-log", &alone, &key(), None);
+    assert_eq!(gate.books(), [3, 2, 1, 0]);
 }
 
 /// Answers the metadata service's calls, with this id.
