@@ -90,8 +90,7 @@ bench: cost bench-sls ## cost, then side by side with the alternatives, each leg
 	$(PYTHON) benches/side_by_side/run.py $(if $(QUICK),--quick)
 	$(PYTHON) benches/mirror_wait/run.py $(if $(QUICK),--rounds 3)
 
-# Not --locked: its lock file follows the module's own dependencies.
-SLS_BENCH := cargo build --quiet --release --manifest-path benches/sls/Cargo.toml
+SLS_BENCH := cargo build --quiet --locked --release --manifest-path benches/sls/Cargo.toml
 
 .PHONY: bench-sls
 bench-sls: cc ## the SLS leg: instructions by stage, and speed beside the official SDKs (2 minutes; the first time it builds wasmtime)
@@ -143,8 +142,7 @@ dist: build ## the module with its SHA-256 and its SBOM (CycloneDX)
 
 .PHONY: supply-chain
 supply-chain: dist ## licences, sources and doubles (deny.toml), known vulnerabilities where RustSec can be reached, pins, the SBOM
-	.tools/supply-chain/bin/cargo-deny --log-level error --locked check licenses bans sources
-	.tools/supply-chain/bin/cargo-deny --log-level error --locked --manifest-path tests/fuzz/Cargo.toml --config deny.toml check licenses bans sources
+	@tests/tools/supply_chain/deny.sh licenses bans sources
 	@tests/tools/supply_chain/advisories.sh
 	.tools/supply-chain/bin/python -m unittest discover --start-directory tests/tools/supply_chain
 

@@ -8,4 +8,4 @@ if ! GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet "$database" HEAD >/d
   echo "  advisories: NOT checked, $database cannot be reached from here"
   exit 0
 fi
-.tools/supply-chain/bin/cargo-deny --log-level error --locked check advisories
+tests/tools/supply_chain/deny.sh advisories
