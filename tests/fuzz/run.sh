@@ -20,7 +20,8 @@ mkdir -p "$root/findings"
 
 fuzz() {
   local seconds=$1 target=$2 log=$root/$2.log
-  mkdir -p "$root/corpus/$target" "$saved/$target" "$root/seeds/$target"
+  [ -d "$saved/$target" ] || { printf '%s: nothing is saved, see make fuzz-corpus\n' "$target" >&2; return 1; }
+  mkdir -p "$root/corpus/$target" "$root/seeds/$target"
   # A leak check after every input costs a quarter of a second, and safe code has few leaks to find.
   if ! "$bin/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -detect_leaks=0 \
     -artifact_prefix="$root/findings/$target-" "$root/corpus/$target" "$saved/$target" "$root/seeds/$target" >"$log" 2>&1; then

@@ -269,6 +269,9 @@ pub fn come_to_rest(worker: &mut Worker) {
         worker.is_at_rest() || worker.is_done(),
         "nothing wakes the worker, or nothing leaves"
     );
+    if worker.is_done() {
+        return;
+    }
     assert_eq!(
         worker.is_ticking(),
         !worker.model.rules.envoy || ram_role,

@@ -1,11 +1,12 @@
-//! What must hold, whatever comes in: each file has its own independent idea of what is right, written from the
-//! documentation and as naive as possible, and compares the core with that.
+//! What must hold, whatever comes in: each file has its own idea of what is right, written from the documentation and as
+//! naive as possible, and compares the core with that. Two things are taken from the core, because tables elsewhere check
+//! them: the canonical form of a request (SLS's vectors, `tests/conformance`), and how many logs an envelope gives.
 //!
 //! Three are a whole worker, with a host, a clock and a book around it of what must become of everything: `worker` (with
 //! `model` and `logs`) in mode `tee`, told `events`; `passages` in mode `rewrite` and `writes` in mode `sign`, told any
 //! bytes as a `story`.
 //!
-//! Nothing here makes inputs: the property tests (`tests/properties`) and the fuzz targets (`tests/fuzz`) do.
+//! The inputs come from the property tests (`tests/properties`) and the fuzz targets (`tests/fuzz`).
 
 // Each of them uses its own part, and nothing is exported from a test crate.
 #![allow(dead_code, unreachable_pub)]

@@ -1,9 +1,12 @@
 //! Mode `rewrite`: copies come, in pieces, and break off; each is changed in place and goes on, or is answered and
 //! delivered from here. Each ends in one outcome and reaches its target once, and nothing goes on as it came.
 
+use super::logs::PASSWORD;
 use super::metadata::{KEY, Keys};
-use super::proxy::{Proxy, SECRET, lines};
+use super::model::Rules;
+use super::proxy::{Out, Proxy, SECRET, lines};
 use super::story::Story;
+use super::worker::piece_of_envelope;
 use sentry_edge_mirror::metric::{Leg, Metric};
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply;
@@ -13,6 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const MAX_BODY: usize = 6_000;
 const MOST_OPEN: usize = 12;
+/// In flight, all legs together.
+const MOST_CALLS: usize = 6;
+/// Of a call, in milliseconds.
+const TIMEOUT: u64 = 5_000;
+const RUM: &str = "rum.test:80";
 /// What a request costs beside its body, at most.
 const MOST_OVERHEAD: usize = 3_000;
 /// Mapped ones, an excluded one and one without a mapping; none is an ordinary path.
@@ -41,6 +49,12 @@ struct Open {
     has_answer: bool,
 }
 
+struct TakenIn {
+    project: u64,
+    body: Vec<u8>,
+    attempts: usize,
+}
+
 pub struct Passages {
     proxy: Proxy,
     nginx: bool,
@@ -51,10 +65,12 @@ pub struct Passages {
     serial: u64,
     /// So many of the host's next changes and answers fail.
     failing: usize,
-    /// By serial: the bodies that were answered here, and are to be delivered from here.
-    taken_in: BTreeMap<u64, (u64, Vec<u8>)>,
-    /// What a target has taken.
+    max_attempts: usize,
+    /// By serial: what was answered here, and is to be delivered from here.
+    taken_in: BTreeMap<u64, TakenIn>,
+    /// What a target has taken, and what must not be sent again.
     delivered: BTreeSet<u64>,
+    ended: BTreeSet<u64>,
     /// Requests for mapped, excluded and other projects; copies that went on, and calls.
     mapped: i64,
     excluded: i64,
@@ -93,17 +109,18 @@ impl Passages {
         let (nginx, logs) = (story.below(2) == 1, story.below(2) == 1);
         let fast_ack = !nginx && story.below(3) > 0;
         let max_pending = 8_000 + 400 * usize::from(story.byte());
+        let max_attempts = 1 + story.below(4);
         let host = if nginx { "nginx" } else { "envoy" };
         let sls = match logs {
             true => format!(
-                r#""sls": {{"upstream": "sls.test:443", "endpoint": "cn-test.log.aliyuncs.com", "project": "proj", "logstore": "store",
-                    "credential": {}, "batch": {{"max_bytes": 2000, "linger_ms": 500}}}},"#,
+                r#""sls": {{"upstream": "sls.test:443", "endpoint": "cn-test.log.aliyuncs.com", "project": "proj", "logstore": "store", "timeout_ms": {TIMEOUT},
+                    "credential": {}, "compression": "none", "batch": {{"max_bytes": 2000, "linger_ms": 500}}}},"#,
                 Keys::json(false)
             ),
             false => String::new(),
         };
         let upstream = if fast_ack {
-            r#""upstream": "rum.test:80","#
+            &format!(r#""upstream": "{RUM}", "timeout_ms": {TIMEOUT},"#)
         } else {
             ""
         };
@@ -111,11 +128,11 @@ impl Passages {
         let config = format!(
             r#"{{"host": "{host}", "mode": "rewrite", "fast_ack": {fast_ack},
                 "rum": {{{upstream} "authority": "rum.example.com", "projects": {{{}, {}}}, "exclude": [7]}}, {sls}
-                "limits": {{"max_body_bytes": {MAX_BODY}, "max_pending_bytes": {max_pending}, "max_in_flight": 6}},
+                "limits": {{"max_body_bytes": {MAX_BODY}, "max_pending_bytes": {max_pending}, "max_in_flight": {MOST_CALLS}}},
                 "retry": {{"max_attempts": {}, "max_age_ms": {}}}}}"#,
             project(42),
             project(43),
-            1 + story.below(4),
+            max_attempts,
             1_000 * (1 + usize::from(story.byte())),
         );
         Self {
@@ -127,8 +144,10 @@ impl Passages {
             open: Vec::new(),
             serial: 0,
             failing: 0,
+            max_attempts,
             taken_in: BTreeMap::new(),
             delivered: BTreeSet::new(),
+            ended: BTreeSet::new(),
             mapped: 0,
             excluded: 0,
             unmapped: 0,
@@ -157,8 +176,8 @@ impl Passages {
             }
             3..=5 if !self.open.is_empty() => {
                 let size = 12 * usize::from(story.byte());
-                let line = format!("{SECRET} {which};\n").into_bytes();
-                let piece = line.into_iter().cycle().take(size).collect();
+                let open = &self.open[which];
+                let piece = piece_of_envelope(open.serial, open.body.len(), size);
                 let end = story.below(3) == 0;
                 self.piece(which, piece, end, story.rarely().then(|| story.below(2)));
             }
@@ -301,8 +320,12 @@ impl Passages {
                     assert!(!open.is_answered && !open.goes_on);
                     let done = self.succeeds();
                     if let (true, Some(project @ (42 | 43))) = (done, open.project) {
-                        self.taken_in
-                            .insert(open.serial, (project, open.body.clone()));
+                        let taken_in = TakenIn {
+                            project,
+                            body: open.body.clone(),
+                            attempts: 0,
+                        };
+                        self.taken_in.insert(open.serial, taken_in);
                     }
                     open.is_answered = done;
                     let wall = self.proxy.wall();
@@ -377,10 +400,14 @@ impl Passages {
     fn answer_with(&mut self, which: usize, status: Option<u16>) {
         let headers = [("x-log-requestid", "5D")];
         let waited_for = self.proxy.answer(which, status, &headers, b"");
-        if let Some(call) = waited_for.filter(|call| call.upstream == "rum.test:80")
-            && status == Some(200)
-        {
-            self.delivered.insert(serial(call.path()));
+        if let Some(call) = waited_for.filter(|call| call.upstream == RUM) {
+            let serial = serial(call.path());
+            match status {
+                Some(200) => drop(self.delivered.insert(serial)),
+                // Surely not taken: it may be sent again.
+                Some(429 | 503) => {}
+                _ => drop(self.ended.insert(serial)),
+            }
         }
         self.look_at_calls();
     }
@@ -391,28 +418,40 @@ impl Passages {
     }
 
     fn look_at_calls(&mut self) {
+        let share = MOST_CALLS / (1 + usize::from(self.logs));
+        // An answer that is later than this is not waited for.
+        let late = TIMEOUT + Rules::GRACE;
+        let now = self.proxy.clocks.now();
+        let waiting = self.proxy.out.iter().filter(|call| now - call.at < late);
+        let (copies, writes): (Vec<&Out>, Vec<&Out>) =
+            waiting.partition(|call| call.upstream == RUM);
+        assert!(copies.len() <= share && writes.len() <= share);
         for call in std::mem::take(&mut self.proxy.seen) {
-            assert!(
-                !call
-                    .headers
-                    .iter()
-                    .any(|(_, value)| value.contains(SECRET) || value.contains(KEY))
-            );
-            if call.upstream != "rum.test:80" {
+            let values = call.headers.iter().map(|(_, value)| value.as_str());
+            for value in values {
+                assert!(!value.contains(SECRET) && !value.contains(KEY), "{value}");
+            }
+            if call.upstream != RUM {
                 assert!(self.logs && call.upstream == "sls.test:443");
+                let body = String::from_utf8_lossy(&call.body);
+                assert!(!body.contains(PASSWORD));
                 continue;
             }
             self.calls += 1;
             let serial = serial(call.path());
-            let Some((project, body)) = self.taken_in.get(&serial) else {
+            let Some(copy) = self.taken_in.get_mut(&serial) else {
                 panic!("copy {serial} is sent, and nobody was told");
             };
-            assert_eq!(call.path(), path_of_copy(*project, serial));
-            assert!(call.body == *body, "copy {serial} is not what was received");
+            assert_eq!(call.path(), path_of_copy(copy.project, serial));
             assert!(
-                !self.delivered.contains(&serial),
-                "copy {serial} is sent after its end"
+                call.body == copy.body,
+                "copy {serial} is not what was received"
             );
+            let ended = self.delivered.contains(&serial) || self.ended.contains(&serial);
+            assert!(!ended, "copy {serial} is sent after its end");
+            // A call that the host refuses is none.
+            copy.attempts += usize::from(call.token > 0);
+            assert!(copy.attempts <= self.max_attempts, "copy {serial}");
         }
     }
 

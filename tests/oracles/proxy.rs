@@ -147,6 +147,13 @@ impl Proxy {
             }
         }
         assert!(!self.plugin.has_effects(), "there is no end to it");
+        if self.is_over {
+            let gauges = [Metric::Pending, Metric::PendingBytes, Metric::InFlight];
+            for leg in [Leg::Rum, Leg::Sls] {
+                let left = gauges.map(|gauge| self.shown(leg, gauge));
+                assert_eq!(left, [0; 3], "{leg:?}: left behind");
+            }
+        }
         assert!(
             self.metrics.iter().all(|value| *value >= 0),
             "{:?}",
@@ -220,7 +227,7 @@ impl Proxy {
             0 => self.refuses = story.below(4),
             1 => self.clocks.wall = self.clocks.wall.saturating_add_signed((byte - 128) * 3_000),
             2 => self.clocks.wall = story.pick(&[0, 1, 1_767_225_600_000, 1 << 50]),
-            3 if byte > 250 => self.drain(),
+            3 if byte > 230 => self.drain(),
             4 => self.tick(),
             _ => self.pass((byte * byte).unsigned_abs()),
         }

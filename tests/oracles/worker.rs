@@ -633,6 +633,9 @@ impl Worker {
         assert!(usize::try_from(bytes).unwrap() <= self.model.rules.max_pending);
         assert!(usize::try_from(bytes).unwrap() >= usize::try_from(pending).unwrap() * OVERHEAD);
         let logs = self.check_log_books(published);
+        if self.done > 0 {
+            assert_eq!([pending, bytes, in_flight], [0; 3], "left behind");
+        }
         if published {
             // The gauges are of this very moment. What is being collected is in the same budget.
             let budget = self.model.rules.max_pending * self.model.rules.legs();
@@ -678,6 +681,10 @@ impl Worker {
             "{bytes} bytes of logs"
         );
         assert!(of(Metric::InFlight) == 0 || of(Metric::Pending) > 0);
+        if self.done > 0 {
+            assert_eq!((of(Metric::Pending), bytes), (0, 0), "left behind");
+            assert_eq!((of(Metric::Queued), of(Metric::InFlight)), (0, 0));
+        }
         if published && self.done == 0 {
             let [least, most] = logs.in_flight(self.clocks.now());
             assert!((least..=most).contains(&of(Metric::InFlight)));
@@ -691,6 +698,12 @@ impl Worker {
         let least = self.held() + self.model.bytes_in_flight();
         let budget = self.model.rules.max_pending * self.model.rules.legs();
         assert!(least <= budget, "{least} bytes");
+    }
+
+    /// The host deletes the context when it has said that it is done, and the requests' contexts with it.
+    pub fn delete(&mut self) {
+        assert!(self.is_done());
+        self.open.clear();
     }
 
     /// Every counter is what it must be, once all is over. `certain`: nothing can have been dropped or expired.
@@ -769,7 +782,7 @@ fn piece(serial: u64, at: usize, size: usize) -> Vec<u8> {
 
 /// An event of just this size, behind the envelope's header if it is the first piece; when that is too short for one,
 /// what makes the envelope one that nobody can read.
-fn piece_of_envelope(serial: u64, at: usize, size: usize) -> Vec<u8> {
+pub fn piece_of_envelope(serial: u64, at: usize, size: usize) -> Vec<u8> {
     let header = if at == 0 { "{}" } else { "" };
     let mut text = format!(
         "{header}\n{{\"type\":\"event\"}}\n{{\"message\":\"log#{serial}.{at}\",\"extra\":{{\"x\":\"{SECRET}\"}},\"password\":\"{PASSWORD}\""

@@ -281,12 +281,12 @@ impl Writes {
     }
 
     fn end(&mut self, which: usize, taken: bool) {
+        if self.open[which].has_left {
+            return;
+        }
         let now = self.proxy.clocks.look();
         let wall = self.proxy.wall();
         let open = &mut self.open[which];
-        if open.has_left {
-            return;
-        }
         let head = open.head.clone();
         let pairs = head
             .iter()

@@ -62,7 +62,7 @@ fn logs(u: &mut Unstructured<'_>) -> Result<LogRules> {
     })
 }
 
-/// `tame`: the clock moves so little that nothing becomes too old, and nothing ends, so that every fate is certain.
+/// `tame`: the clock moves so little that nothing becomes too old: every fate is certain.
 fn event(u: &mut Unstructured<'_>, tame: bool) -> Result<Event> {
     let jump = if tame { 60_000 } else { 86_400_000 };
     Ok(match u.int_in_range(0..=31_u8)? {
@@ -117,7 +117,10 @@ fn event(u: &mut Unstructured<'_>, tame: bool) -> Result<Event> {
             1 + which(u)?
         ]),
         26 => Event::RefuseTick,
-        27 => Event::Tick,
+        27 => match u.int_in_range(0..=3_u8)? {
+            0 => Event::Drain,
+            _ => Event::Tick,
+        },
         28 | 29 => Event::Pass(match u.int_in_range(0..=2_u8)? {
             0 => u.int_in_range(0..=20)?,
             1 => u.int_in_range(20..=1_000)?,
@@ -125,10 +128,7 @@ fn event(u: &mut Unstructured<'_>, tame: bool) -> Result<Event> {
         }),
         30 => Event::Jump(u.int_in_range(-jump..=jump)?),
         _ if tame => Event::Tick,
-        _ => match u.int_in_range(0..=15_u8)? {
-            0 => Event::Drain,
-            _ => Event::Set(*u.choose(&[0, 1, 1_767_225_600_000, 1 << 50])?),
-        },
+        _ => Event::Set(*u.choose(&[0, 1, 1_767_225_600_000, 1 << 50])?),
     })
 }
 
