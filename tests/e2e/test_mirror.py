@@ -4,46 +4,21 @@ envoy/mirror-target.yaml are started as they are.
 Expected of a copy is what nginx sent to the primary: both subrequests carry the same headers.
 """
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
-from support import fixtures, programs, replay, rules, wait
+from support import fixtures, programs, replay, rules
 from support.bugsink import Bugsink
 from support.envoy import Envoy, settled
 from support.fake_rum import OK, Behaviour, FakeRum
 from support.forwarder import Forwarder
-from support.http1 import Request
 from support.nginx import Nginx, mirror
 from support.primary import Primary
-
-SAMPLE = "mirror-target.yaml"
-# The plain way: the request itself goes on, so no upstream is called.
-PLAIN: dict[str, Any] = {"fast_ack": None, "rum": {"upstream": None}}
-FAST: dict[str, Any] = {}
-
-
-def copy_of(request: Request, rum_config: dict, plain: bool) -> rules.Copy | None:
-    """The copy of what nginx sent, by way of Envoy, which does two things of its own before any filter: of a header that
-    is to be there once it joins the lines, and a referer that is no web address it drops.
-    """
-    copy = rules.Copy.of(rum_config, request)
-    if copy is None:
-        return None
-    headers = dict(copy.headers)
-    if "content-type" in headers:
-        headers["content-type"] = (",".join(headers["content-type"]),)
-    referer = headers.get("referer", ("",))[0]
-    if referer and not referer.startswith("http"):
-        del headers["referer"]
-    # The plain way has no body to look for a DSN in when the headers leave, and RUM does not check the key.
-    if plain and headers.get("authorization", ("",))[0].lower().startswith("basic"):
-        del headers["authorization"]
-    return dataclasses.replace(copy, headers=tuple(sorted(headers.items())))
+from support.rewrite_edge import FAST, NAME, PLAIN, copy_of
 
 
 class Stack(NamedTuple):
@@ -60,7 +35,7 @@ def start(directory: Path, authority: str, configuration: dict) -> Iterator[Stac
     primary, rum = Primary(), FakeRum(authority)
     try:
         with (
-            Envoy(directory / "envoy", 0, rum.port, name=SAMPLE, configuration=configuration) as envoy,
+            Envoy(directory / "envoy", 0, rum.port, name=NAME, configuration=configuration) as envoy,
             mirror(directory / "nginx", primary.port, envoy.port) as nginx,
         ):
             yield Stack(nginx, envoy, primary, rum, configuration is PLAIN)
@@ -271,7 +246,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory, rum_config: dict) -> Iterator[
     forwarder = Forwarder(bugsink.port)
     try:
         with (
-            Envoy(directory / "envoy", 0, rum.port, name=SAMPLE, concurrency=2) as envoy,
+            Envoy(directory / "envoy", 0, rum.port, name=NAME, concurrency=2) as envoy,
             mirror(directory / "nginx", forwarder.port, envoy.port) as nginx,
         ):
             yield Sdk(nginx, envoy, forwarder, bugsink, rum)

@@ -6,6 +6,7 @@ The primary gets what it would get without the module, the client the same answe
 primary did not get: a copy of a request that nobody sent would be the smuggler's success.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,19 +15,13 @@ from typing import NamedTuple
 
 import pytest
 
-from support import replay, rules, smuggle1, smuggle2
+from support import rules, sls_checks, sls_edge, smuggle, smuggle2
 from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
 from support.http1 import Request
 from support.pair import Setup, setup, without_request_id
 from support.primary import Primary
-
-# By name: the case's own bytes, and those of somebody else's request behind them.
-WIRES = {f"h1-{name}": (wire, smuggle1.AFTER) for name, wire in smuggle1.WIRES.items()}
-WIRES |= {f"h2-{name}": (smuggle2.wire(frames), smuggle2.AFTER) for name, frames in smuggle2.FRAMES.items()}
-CASES = [(name, then) for name in WIRES for then in ("alone", "then-another")]
-# So long nothing came: the edge waits for more.
-SILENCE_SECONDS = 1.5
+from support.smuggle import CASES, WIRES, of, talk
 
 
 class Seen(NamedTuple):
@@ -39,58 +34,28 @@ class Seen(NamedTuple):
     copies: list[Request]
 
 
-def answers(client: replay.Client) -> Iterator[int]:
-    """Statuses of HTTP/1.1 answers, up to the end of the connection."""
-    while status := client.answer().status:
-        yield status
-
-
-def talk(port: int, wire: bytes) -> list[int]:
-    """Sends bytes and reads all answers: their statuses in order; -1 when it ends in silence."""
-    statuses: list[int] = []
-    is_h2 = wire.startswith(smuggle2.PREFACE)
-    # The sending side stays open: Envoy gives up a request whose client has half closed.
-    with replay.Client(port, timeout=SILENCE_SECONDS) as client:
-        try:
-            client.send(wire)
-        except OSError:
-            pass  # refused in the middle: the answer is there to be read
-        try:
-            for status in smuggle2.answers(client) if is_h2 else answers(client):
-                # HTTP/1.1, refused: Envoy answers and closes at once, and the reset may overtake the answer.
-                if status == 400 and not is_h2:
-                    break
-                statuses.append(status)
-        except TimeoutError:
-            statuses.append(-1)
-    # The streams of one HTTP/2 connection are answered in any order.
-    return sorted(statuses) if is_h2 else statuses
-
-
-def agent(number: int) -> bytes:
-    return b"case-%04d" % number
-
-
-def of(number: int, requests: list[Request]) -> list[Request]:
-    return [request for request in requests if agent(number) in request.head]
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, rum_config: dict) -> Iterator[Setup]:
-    yield from setup(tmp_path_factory.mktemp("smuggling"), rum_config["authority"])
+@pytest.fixture(scope="module", params=["tee.yaml", "tee-sls.yaml"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, rum_config: dict) -> Iterator[Setup]:
+    """With one leg, and with both: the SLS leg reads the same bytes, and nothing that the primary did not get."""
+    directory, began = tmp_path_factory.mktemp("smuggling"), time.time()
+    if request.param == "tee.yaml":
+        yield from setup(directory, rum_config["authority"])
+        return
+    sls = sls_edge.fake_sls()
+    for both in setup(
+        directory, rum_config["authority"], name=request.param, edit=sls_edge.edit(sls, sls_edge.section())
+    ):
+        yield both
+        logs = sls_checks.arrived(both.mirrored, sls, [r for r in both.primary.requests if r.complete], began)
+        assert len(logs) > 10, "a leg that does nothing changes nothing"
+    sls.close()
+    sls.verify()
 
 
 @pytest.fixture(scope="module")
 def seen(pair: Setup, rum_config: dict) -> dict[tuple[str, str], Seen]:
     """All cases through both edges. Copies beyond those of what the primary got fail the test module at its end."""
-    wires = {}
-    for number, (name, then) in enumerate(CASES):
-        wire, after = WIRES[name]
-        wire += after if then == "then-another" else b""
-        wires[number] = wire.replace(smuggle1.AGENT, agent(number))
-    with ThreadPoolExecutor(48) as pool:
-        jobs = {n: [pool.submit(talk, port, w) for port in (pair.mirrored.port, pair.plain.port)] for n, w in wires.items()}
-        statuses = {number: [job.result() for job in both] for number, both in jobs.items()}
+    statuses = smuggle.sweep([pair.mirrored.port, pair.plain.port])
     for request in pair.primary.requests:
         pair.rum.expect(rules.Copy.of(rum_config, request))
     pair.rum.wait()

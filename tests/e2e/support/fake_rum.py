@@ -70,10 +70,10 @@ class FakeRum(loop.Server):
                 return
             if request is None:
                 return
-            if not request.complete:
-                # Envoy gave the call up inside the body: only ever its own timeout or shutdown.
-                return
             self._check(request)
+            if not request.complete:
+                # Given up inside the body: by Envoy's own timeout or shutdown, or in mode `rewrite` by the client.
+                return
             behaviour = self.behave if isinstance(self.behave, Behaviour) else self.behave(request)
             taken = 200 <= behaviour.status < 300 and not behaviour.hang and not behaviour.reset
             with self._lock:
@@ -147,7 +147,7 @@ class FakeRum(loop.Server):
                 problems.append(f"unexpected, or taken twice: {request}")
                 continue
             left[key] -= 1
-            got = _own_headers(request)
+            got = own_headers(request)
             if got in headers[key]:
                 headers[key].remove(got)
             else:
@@ -156,7 +156,7 @@ class FakeRum(loop.Server):
         assert not problems, f"{len(problems)} violations at the fake RUM:\n  " + "\n  ".join(problems[:20])
 
 
-def _own_headers(request: http1.Request) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def own_headers(request: http1.Request) -> tuple[tuple[str, tuple[str, ...]], ...]:
     found: dict[str, list[str]] = {}
     for name, value in request.headers:
         if name.lower() not in rules.OWN:

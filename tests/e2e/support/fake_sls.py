@@ -155,7 +155,7 @@ class FakeSls(loop.Server):
         return refusal
 
     def _check_head(self, request: http1.Request) -> sls_signature.Claim:
-        """Everything but the clock and the body's contents; who signed it, once that is proved."""
+        """Everything but the clock and what the body means; who signed it, once that is proved."""
 
         def wrong(status: int, code: str, message: str) -> Refusal:
             return self._wrong(request, status, code, message)
@@ -174,8 +174,6 @@ class FakeSls(loop.Server):
             raise wrong(404, "ProjectNotExist", f"Host is {request.header('host')!r}, not {self.host!r}")
         if request.framing != "content-length":
             raise wrong(411, "MissingContentLength", f"framing is {request.framing}")
-        if request.header("content-type") != "application/x-protobuf":
-            raise wrong(415, "InvalidContentType", repr(request.header("content-type")))
         if request.header("x-log-apiversion") != "0.6.0":
             raise wrong(400, "InvalidAPIVersion", repr(request.header("x-log-apiversion")))
         return self._check_signature(request, wrong)
@@ -227,6 +225,9 @@ class FakeSls(loop.Server):
             raise self._wrong(request, 400, "RequestTimeExpired", message)
 
     def _read_group(self, request: http1.Request) -> sls_group.Group:
+        """What the body says, and what the head says about it."""
+        if request.header("content-type") != "application/x-protobuf":
+            raise self._wrong(request, 415, "InvalidContentType", repr(request.header("content-type")))
         size = request.header("x-log-bodyrawsize") or ""
         if not size.isascii() or not size.isdigit():
             raise self._wrong(request, 400, "InvalidBodyRawSize", repr(size))

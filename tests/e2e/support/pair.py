@@ -20,10 +20,11 @@ class Setup(NamedTuple):
     plain_primary: Primary
 
 
-def setup(directory: Any, authority: str, configuration: dict | None = None) -> Iterator[Setup]:
+def setup(directory: Any, authority: str, configuration: dict | None = None, **options: Any) -> Iterator[Setup]:
+    """`options`: of the Envoy with the module."""
     primary, plain_primary, rum = Primary(), Primary(), FakeRum(authority)
     with (
-        Envoy(directory / "with", primary.port, rum.port, configuration=configuration) as mirrored,
+        Envoy(directory / "with", primary.port, rum.port, configuration=configuration, **options) as mirrored,
         Envoy(directory / "without", plain_primary.port, rum.port, with_mirror=False) as plain,
     ):
         yield Setup(mirrored, primary, rum, plain, plain_primary)

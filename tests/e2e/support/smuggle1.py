@@ -3,11 +3,13 @@
 BODY = b'{}\n{"type":"event"}\n{}\n'
 # By which a conversation's requests and copies are found again: all run at the same time.
 AGENT = b"case-0000"
+# No copy and no write to SLS may carry it.
+COOKIE = b"session=smuggled"
 
 
 def post(*lines: bytes, body: bytes = b"", end: bytes = b"\r\n", target: bytes = b"/api/1/envelope/") -> bytes:
     """A request of these header lines, as they are."""
-    first = [b"POST %s HTTP/1.1" % target, b"Host: edge.example", b"User-Agent: " + AGENT]
+    first = [b"POST %s HTTP/1.1" % target, b"Host: edge.example", b"User-Agent: " + AGENT, b"Cookie: " + COOKIE]
     return end.join([*first, *lines, b"", b""]) + body
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hpack import Decoder, Encoder
 
 from .replay import Client
-from .smuggle1 import AGENT, HIDDEN
+from .smuggle1 import AGENT, COOKIE, HIDDEN
 
 DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION = 0, 1, 3, 4, 7, 9
 END_STREAM, END_HEADERS = 1, 4
@@ -28,7 +28,7 @@ def headers(pairs: Pairs, stream: int = 1, flags: int = END_HEADERS) -> bytes:
 
 def pseudo(path: bytes = b"/api/1/envelope/", method: bytes = b"POST") -> Pairs:
     start = [(b":method", method), (b":scheme", b"http"), (b":authority", b"edge.example"), (b":path", path)]
-    return [*start, (b"user-agent", AGENT)]
+    return [*start, (b"user-agent", AGENT), (b"cookie", COOKIE)]
 
 
 def post(*more: tuple[bytes, bytes], body: tuple[bytes, ...] = (b"{}",), path: bytes = b"/api/1/envelope/") -> bytes:
