@@ -54,7 +54,7 @@ class FakeMetadata(loop.Server):
         self.issued: list[str] = []  # key ids, in the order in which they were made
         self.violations: list[str] = []
         self._issue = issue
-        self._tokens: dict[str, float] = {}
+        self.tokens: dict[str, float] = {}  # given out, and until when
         self._current: bytes | None = None
         self._lock = threading.Lock()
         super().__init__()
@@ -112,14 +112,14 @@ class FakeMetadata(loop.Server):
         if not self.mode.hardened:
             return http1.response(404)
         token = secrets.token_urlsafe(24)
-        self._tokens[token] = time.monotonic() + int(ttl)
+        self.tokens[token] = time.monotonic() + int(ttl)
         return http1.response(200, token.encode(), TEXT)
 
     def _permitted(self, request: http1.Request) -> bool:
         token = request.header(TOKEN_HEADER)
         if token is None:
             return self.mode.plain
-        if self._tokens.get(token, 0.0) < time.monotonic():
+        if self.tokens.get(token, 0.0) < time.monotonic():
             self.violations.append(f"{request}: a token that was never given, or has expired")
             return False
         return True
