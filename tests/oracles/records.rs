@@ -102,6 +102,31 @@ pub fn bounded(bytes: &[u8], options: Options<'_>) {
     }
 }
 
+/// Keys, and what may stand before them (`customer_no` is configured).
+pub const SENSITIVE: [&str; 20] = [
+    "password",
+    "passwd",
+    "secret",
+    "api_key",
+    "apikey",
+    "API-Key",
+    "auth",
+    "credentials",
+    "mysql_pwd",
+    "privateKey",
+    "private-key",
+    "token",
+    "bearer",
+    "Cookie",
+    "sessionid",
+    "csrf_token",
+    "X-Xsrf",
+    "x-auth-token",
+    "Authorization",
+    "customerNo",
+];
+pub const PREFIXES: [&str; 3] = ["", "my_", "the-"];
+
 /// JSON in which [`CANARY`] stands only where it must not stay.
 pub fn nothing_sensitive_stays(scrubber: &Scrubber, text: &str) {
     let once = scrubber.json(text).unwrap();

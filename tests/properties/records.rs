@@ -132,29 +132,8 @@ fn secretive() -> impl Strategy<Value = Value> {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    let word = prop::sample::select(vec![
-        "password",
-        "passwd",
-        "secret",
-        "api_key",
-        "apikey",
-        "API-Key",
-        "auth",
-        "credentials",
-        "mysql_pwd",
-        "privateKey",
-        "private-key",
-        "token",
-        "bearer",
-        "Cookie",
-        "sessionid",
-        "csrf_token",
-        "X-Xsrf",
-        "x-auth-token",
-        "Authorization",
-        "customerNo",
-    ]);
-    (word, prop::sample::select(vec!["", "my_", "the-"]))
+    let word = prop::sample::select(oracle::SENSITIVE.to_vec());
+    (word, prop::sample::select(oracle::PREFIXES.to_vec()))
         .prop_map(|(word, prefix)| format!("{prefix}{word}"))
 }
 

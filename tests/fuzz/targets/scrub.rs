@@ -5,31 +5,10 @@
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use sentry_edge_mirror_fuzz::json;
-use sentry_edge_mirror_fuzz::oracles::records::{CANARY, nothing_sensitive_stays, still_json};
+use sentry_edge_mirror_fuzz::oracles::records::{
+    CANARY, PREFIXES, SENSITIVE, nothing_sensitive_stays, still_json,
+};
 use serde_json::Value;
-
-const KEYS: [&str; 20] = [
-    "password",
-    "passwd",
-    "my_secret",
-    "api_key",
-    "apikey",
-    "API-Key",
-    "auth",
-    "credentials",
-    "mysql_pwd",
-    "privateKey",
-    "private-key",
-    "token",
-    "the-bearer",
-    "Cookie",
-    "sessionid",
-    "csrf_token",
-    "X-Xsrf",
-    "x-auth-token",
-    "Authorization",
-    "customerNo",
-];
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     json::mutate(data, size, max_size, seed)
@@ -59,14 +38,15 @@ fn secret(random: &mut u64) -> Value {
 }
 
 fn plant(value: &mut Value, random: &mut u64) {
-    let key = KEYS[draw(random, KEYS.len())];
+    let word = SENSITIVE[draw(random, SENSITIVE.len())];
+    let key = format!("{}{word}", PREFIXES[draw(random, PREFIXES.len())]);
     match value {
         Value::Object(members) => {
             members
                 .values_mut()
                 .for_each(|member| plant(member, random));
             if draw(random, 3) == 0 {
-                members.insert(key.to_owned(), secret(random));
+                members.insert(key, secret(random));
             }
         }
         Value::Array(values) => {
