@@ -17,9 +17,13 @@ ask() {
 
 port=$1 seconds=$2
 ask 'POST /drain_listeners?graceful'
+calm=0
 for _ in $(seq "$((seconds * 5))"); do
-  ask 'GET /stats?filter=sentry_edge_mirror.*pending'
-  if ! grep -q 'pending: [1-9]' <<<"$answer"; then
+  ask 'GET /stats?filter=sentry_edge_mirror'
+  # Metrics are up to 100 ms old: what came last is seen a moment later.
+  if grep -qE '\.(pending|queued): [1-9]' <<<"$answer"; then
+    calm=0
+  elif [ "$((calm += 1))" -eq 5 ]; then
     exit 0
   fi
   sleep 0.2
