@@ -104,7 +104,7 @@ bench-sls: cc ## the SLS leg: instructions by stage, and speed beside the offici
 	$(PYTHON) benches/sls/run.py target/release/sls-bench target/sls_bench.wasm $(if $(QUICK),--quick)
 
 .PHONY: chaos
-chaos: build e2e-tools ## 34 faults with real Envoy and both legs, SECONDS each (8): the table of the README (about 12 minutes)
+chaos: build e2e-tools ## 40 faults with real Envoy and both legs, SECONDS each (6): the table of the README (about 7 minutes)
 	$(PYTHON) tests/e2e/chaos/run.py $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: soak

@@ -7,6 +7,8 @@ two edges are asked in turn by the same client, so that a slow machine is slow f
 import gzip
 import hashlib
 import json
+import random
+import string
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +23,8 @@ from support.replay import NOTHING, Answer, Client, replay
 
 # Sizes of the events' padding: most are small, some are not.
 SIZES = (0, 200, 3_000, 800, 10_000, 100, 1_500, 40_000)
+# What they are padded with is a piece of this: no compression makes a budget larger than it says.
+NOISE = "".join(random.Random(1).choices(string.ascii_letters, k=1 << 20))
 FRAMINGS = ("content-length", "chunked", "gzip", "chunked-gzip", "expect", "h2")
 
 
@@ -31,6 +35,7 @@ class Result:
     sent: int = 0
     answered: set[int] = field(default_factory=set)  # numbers of the requests that the primary answered, rightly
     wrong: list[str] = field(default_factory=list)
+    refused: int = 0  # no connection at all
     unanswered: int = 0  # see support/load.py: a listener that is being replaced may do that, with or without us
     seconds: list[float] = field(default_factory=list)
 
@@ -72,10 +77,12 @@ class _Edge:
 class Crowd:
     """Sends until `stop`. `mirrored` and `plain` are what came of it at each edge."""
 
-    def __init__(self, mirrored: int, plain: int, connections: int = 6, pause: float = 0.005) -> None:
+    def __init__(
+        self, mirrored: int, plain: int, connections: int = 6, pause: float = 0.005, sizes: tuple[int, ...] = SIZES
+    ) -> None:
         self.mirrored, self.plain = Result(), Result()
         self._ports = (mirrored, plain)
-        self._pause = pause
+        self._pause, self._sizes = pause, sizes
         self._numbers = count(1)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -90,7 +97,8 @@ class Crowd:
                 break
             number = next(self._numbers)
             framing = FRAMINGS[turn % len(FRAMINGS)]
-            body = sls_traffic.event(f"number {number} ", padding="x" * SIZES[turn % len(SIZES)])
+            start, size = random.randrange(len(NOISE) // 2), self._sizes[turn % len(self._sizes)]
+            body = sls_traffic.event(f"number {number} ", padding=NOISE[start : start + size])
             if framing.endswith("gzip"):
                 body = gzip.compress(body, 1)
             target = f"/api/{number % 3 + 1}/envelope/?n={number}"
@@ -102,9 +110,11 @@ class Crowd:
 
     def _one(self, edge: _Edge, framing: str, target: str, body: bytes, number: int) -> None:
         began = time.monotonic()
-        answer, problem = NOTHING, ""
+        answer, problem, refused = NOTHING, "", False
         try:
             answer = edge.post(framing, target, body)
+        except ConnectionRefusedError:
+            refused = True
         except (ConnectionError, ProtocolError):
             pass  # no answer, as far as this client can tell: h2 reads nothing more after a GOAWAY, even a graceful one
         except OSError as error:
@@ -116,7 +126,9 @@ class Crowd:
         result = edge.result
         with self._lock:
             result.sent += 1
-            if problem:
+            if refused:
+                result.refused += 1
+            elif problem:
                 result.wrong.append(problem)
             elif answer.status:
                 result.answered.add(number)

@@ -1,14 +1,17 @@
 """The faults, each as a function that does it to a world for so many seconds and puts everything right again."""
 
-import itertools
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from signal import SIGKILL, SIGTERM, Signals
+from typing import Any
 
-from support import fake_rum, fake_sls, wait
+from support import fake_rum, fake_sls, sample, wait
 
 from . import gateway
-from .world import LEGS, World
+from .crowd import SIZES
+from .world import LEGS, MIB, SLACK, WORKERS, World
 
 Legs = tuple[str, ...]
 BOTH: Legs = LEGS
@@ -26,8 +29,15 @@ class Fault:
     # Nobody can know whether the target took what it did not answer: the RUM leg then counts a copy as failed rather
     # than send it twice, the SLS leg (at least once) sends it again.
     ambiguous: bool = False
-    # Envoy ends: what was pending is lost, and the counters with it.
+    # Envoy ends; what counts are the metrics that were read last.
     ends: bool = False
+    # It does so with copies pending: they are lost.
+    cut: bool = False
+    # More comes in than the budget holds.
+    full: bool = False
+    slack: int = SLACK  # bytes that Envoy may grow by beside the budgets
+    configuration: sample.Yaml = field(default_factory=dict)
+    sizes: tuple[int, ...] = SIZES
     seconds: float | None = None  # instead of the harness' own
 
     @property
@@ -54,6 +64,7 @@ def away(world: World, legs: Legs, seconds: float) -> None:
     """Nobody listens, and open connections are cut; then it comes back."""
     for leg in legs:
         world.gateways[leg].close()
+        world.cut[leg] = world.gateways[leg].cut
     time.sleep(seconds)
     for leg in legs:
         world.gateways[leg].reopen()
@@ -74,78 +85,131 @@ def answers(status: int, retry_after: str | None = None) -> Callable[[World, Leg
 
 
 def no_name(world: World, legs: Legs, seconds: float) -> None:
-    """The targets' names cease to be, and their addresses with them."""
-    world.dns.mode = "nxdomain"
-    away(world, legs, seconds)
-    world.dns.mode = "up"
+    """The targets' names cease to be; at their addresses all is well, but nobody may know."""
+    before = Counter(world.dns.asked_for)
+    names = {leg: f"{leg}.chaos.test" for leg in legs}
+    world.dns.gone = frozenset(names.values())
+    world.expect_soon("the clusters are empty", lambda: not any(world.members(leg) for leg in legs))
+    time.sleep(seconds)
+    for leg, name in names.items():
+        world.expect(world.members(leg) == 0, f"{leg}: the cluster was not empty")
+        world.expect(world.dns.asked_for[name] > before[name], f"{leg}: nobody asked for {name}")
+    for leg in set(LEGS) - set(legs):
+        world.expect(world.members(leg) == 1, f"{leg}: the cluster lost its member")
+    world.dns.gone = frozenset()
+    world.expect_soon("the clusters have their member again", lambda: all(world.members(leg) == 1 for leg in legs))
 
 
 def reloads(world: World, _legs: Legs, seconds: float) -> None:
     """A new configuration every two seconds."""
+    before, written = world.updates("success"), 0
     end = time.monotonic() + seconds
-    for version in itertools.count(1):
-        world.reload(version)
-        if time.monotonic() > end:
-            break
+    while written == 0 or time.monotonic() < end:
+        world.reload()
+        written += 1
         time.sleep(2)
+    world.expect_soon("all updates were taken", lambda: world.updates("success") >= before + written)
+    taken = world.updates("success") - before
+    world.expect(taken == written, f"{taken} updates taken, {written} written")
+    world.expect(world.updates("rejected") == 0, f"{world.updates('rejected')} updates rejected")
+
+
+def fill(world: World, legs: Legs, seconds: float) -> None:
+    """Targets that hang, until the budgets are full and for some time more."""
+    world.mode(legs, gateway.HANG_AFTER)
+    end, peak = time.monotonic() + seconds, Counter[str]()
+    while time.monotonic() < end:
+        metrics = world.edge.metrics()
+        for leg in legs:
+            peak[leg] = max(peak[leg], metrics[f"{leg}.pending_bytes"])
+        time.sleep(0.1)
+    world.mode(legs, gateway.PASS)
+    for leg in legs:
+        # Each leg has its half.
+        share = WORKERS * world.budget // 2
+        world.expect(share // 2 < peak[leg] <= share, f"{leg}: {peak[leg]} bytes pending of {share}")
 
 
 def orderly(world: World, _legs: Legs, seconds: float) -> None:
-    """As the README says: drain the listeners, wait until nothing is pending, SIGTERM."""
+    """As the README says: drain the listeners, wait until nothing waits, SIGTERM."""
     time.sleep(seconds)
     assert world.edge.admin("/drain_listeners?graceful", "POST").strip() == "OK"
     world.crowd.stop()
-    wait.until("nothing is pending", lambda: not any(world.edge.metrics()[f"{leg}.pending"] for leg in LEGS), 60)
+    calm = time.monotonic()
+
+    def over() -> bool:
+        nonlocal calm
+        if world.waits():
+            calm = time.monotonic()
+        return time.monotonic() - calm > 1
+
+    wait.until("nothing waits for a second", over, 60, 0.1)
     world.edge.process.terminate()
     world.edge.process.wait(20)
 
 
-def stopped(world: World, _legs: Legs, seconds: float) -> None:
-    """SIGTERM in the midst of it, with slow targets so that there is something to lose."""
+def orderly_slow(world: World, legs: Legs, seconds: float) -> None:
+    """Likewise, with something to wait for."""
     _slow(world)
-    time.sleep(seconds)
-    world.edge.process.terminate()
-    world.edge.process.wait(20)
+    orderly(world, legs, seconds)
 
 
-def killed(world: World, _legs: Legs, seconds: float) -> None:
-    """SIGKILL, likewise."""
-    _slow(world)
-    time.sleep(seconds)
-    world.edge.process.kill()
-    world.edge.process.wait(20)
+def ended(by: Signals) -> Callable[[World, Legs, float], None]:
+    """A signal in the midst of it, with slow targets so that there is something to lose."""
+
+    def do(world: World, _legs: Legs, seconds: float) -> None:
+        _slow(world)
+        time.sleep(seconds)
+        world.look()
+        world.edge.process.send_signal(by)
+        world.edge.process.wait(20)
+
+    return do
 
 
 def _slow(world: World) -> None:
     world.behave(BOTH, fake_rum.Behaviour(seconds=0.3), fake_sls.Behaviour(seconds=0.3))
 
 
-def everywhere(name: str, do: Callable[[World, Legs, float], None], **more: bool) -> list[Fault]:
+def everywhere(name: str, do: Callable[[World, Legs, float], None], **more: Any) -> list[Fault]:
     """One leg, the other, both."""
     return [Fault(name, do, legs, **more) for legs in (RUM, SLS, BOTH)]
 
 
+SMALL = 8 * MIB
 FAULTS: list[Fault] = [
     Fault("nothing", nothing),
     *everywhere("refuses connections", away, ambiguous=True),
     *everywhere("hangs before reading", network(gateway.HANG_BEFORE), ambiguous=True),
     *everywhere("hangs after reading", network(gateway.HANG_AFTER), ambiguous=True),
+    Fault(
+        "hangs, budget 8 MiB a worker",
+        fill,
+        ambiguous=True,
+        full=True,
+        # Envoy's own copies of the bodies in flight are held to a quarter of the budgets; the rest is for buffers of so many
+        # calls and connections, and for the one envelope a worker decodes. (Seen: 15 MiB in all.)
+        slack=WORKERS * SMALL // 4 + 12 * MIB,
+        configuration={"limits": {"max_pending_bytes": SMALL}},
+        sizes=(20_000, 60_000, 500, 90_000),
+    ),
     *everywhere("resets mid-body", network(gateway.RESET), ambiguous=True),
     *everywhere("drips its answer", network(gateway.DRIP), ambiguous=True),
     *everywhere("answers garbage", network(gateway.GARBAGE), ambiguous=True),
     *everywhere("answers 500", answers(500), ambiguous=True),
     *everywhere("answers 503", answers(503)),
     *everywhere("answers 429, Retry-After 2", answers(429, "2")),
-    Fault("away for 20 s, then back", away, ambiguous=True, seconds=20),
-    Fault("name gone and back", no_name, ambiguous=True),
+    *everywhere("away for 20 s, then back", away, ambiguous=True, seconds=20),
+    *everywhere("name gone and back", no_name),
     Fault("new configuration every 2 s", reloads, seconds=12),
     Fault("drain, then SIGTERM", orderly, ends=True),
-    Fault("SIGTERM, targets slow", stopped, ends=True),
-    Fault("SIGKILL, targets slow", killed, ends=True),
+    Fault("drain, then SIGTERM, targets slow", orderly_slow, ends=True),
+    Fault("SIGTERM, targets slow", ended(SIGTERM), ends=True, cut=True),
+    Fault("SIGKILL, targets slow", ended(SIGKILL), ends=True, cut=True),
 ]
 # Three that between them meet every kind of outcome, for `make check`.
 QUICK = [
     Fault("refuses connections", away, ambiguous=True),
     Fault("hangs after reading", network(gateway.HANG_AFTER), ambiguous=True),
-    Fault("SIGTERM, targets slow", stopped, ends=True),
+    Fault("SIGTERM, targets slow", ended(SIGTERM), ends=True, cut=True),
 ]

@@ -1,6 +1,7 @@
 """Stands before a target and fails the way networks do: below HTTP, and also in the middle of things."""
 
 import asyncio
+import socket
 
 from support import loop
 from support.fake_sls import reset
@@ -21,10 +22,22 @@ DRIP_SECONDS = 0.1
 class Gateway(loop.Server):
     """Forwards TCP to `target`, in the current mode."""
 
+    reuse_port = True
+
     def __init__(self, target: int, port: int = 0) -> None:
         self.target = target
         self.mode = PASS
-        super().__init__(port)
+        # Bound, and never listens: while the gateway is closed, nobody else's connection may get its port, not even one
+        # from Envoy to this very port, which Linux would then connect to itself.
+        self._guard = socket.socket()
+        self._guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._guard.bind(("127.0.0.1", port))
+        self.cut = 0  # connections that the last `close` cut: each had one call on it at most
+        super().__init__(self._guard.getsockname()[1])
+
+    async def _stop(self) -> None:
+        self.cut = self.connections_open
+        await super()._stop()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while self.mode == HANG_BEFORE:

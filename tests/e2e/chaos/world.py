@@ -5,12 +5,12 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import sample, sls_edge
+from support import sample, sls_edge, wait
 from support.dns import Dns
 from support.envoy import Envoy, balance
 from support.fake_rum import FakeRum
@@ -19,7 +19,7 @@ from support.fake_sls import Behaviour as SlsBehaviour
 from support.listener import DRAIN, Listener
 from support.primary import Primary
 
-from .crowd import Crowd, numbers
+from .crowd import SIZES, Crowd, numbers
 from .gateway import Gateway
 
 WORKERS = 2
@@ -36,6 +36,11 @@ CONFIGURATION: dict[str, Any] = {
     "retry": {"max_attempts": 100, "initial_backoff_ms": 100, "max_backoff_ms": 1000},
 }
 LEGS = ("rum", "sls")
+WAITING = ("rum.pending", "sls.pending", "sls.queued")
+# A listener that is replaced may cut connections that come in at that very moment, with or without us (support/load.py).
+CUT_PER_RELOAD = 2
+# Metrics are at most 100 ms old; a busy machine gets more.
+STALE_SECONDS = 0.5
 ENDS = ("captured", "delivered", "failed", "dropped", "pending")
 
 
@@ -106,9 +111,20 @@ class World:
     """Started, with a crowd at work. Close it in the end."""
 
     def __init__(
-        self, directory: Path, authority: str, configuration: sample.Yaml | None = None, pause: float = 0.005
+        self,
+        directory: Path,
+        authority: str,
+        configuration: sample.Yaml | None = None,
+        pause: float = 0.005,
+        sizes: tuple[int, ...] = SIZES,
     ) -> None:
         self.configuration = sample.merge(CONFIGURATION, configuration or {})
+        self.budget: int = self.configuration["limits"]["max_pending_bytes"]
+        self.problems: list[str] = []  # what faults saw themselves
+        self.reloads = 0
+        self.cut: dict[str, int] = {}  # connections of each leg that a fault cut
+        self.last: dict[str, int] = {}  # the metrics, when Envoy was about to end
+        self.before_last = 0  # requests that had been answered for `STALE_SECONDS` by then
         self._forgotten: dict[int, int] = {}
         self.primary, self.plain_primary = Primary(), Primary(keep=False)
         self.rum, self.sls = FakeRum(authority), sls_edge.fake_sls()
@@ -127,7 +143,7 @@ class World:
         )
         self.listener.use_port(self.edge.port)
         self.plain = Envoy(directory / "plain", self.plain_primary.port, 9, with_mirror=False, concurrency=WORKERS)
-        self.crowd = Crowd(self.edge.port, self.plain.port, pause=pause)
+        self.crowd = Crowd(self.edge.port, self.plain.port, pause=pause, sizes=sizes)
 
     def _edit(self, bootstrap: sample.Yaml) -> None:
         self.listener.point(bootstrap)
@@ -146,11 +162,49 @@ class World:
         if "sls" in legs:
             self.sls.behave = sls
 
-    def reload(self, version: int) -> None:
+    def reload(self) -> None:
         """Another configuration that says the same."""
+        self.reloads += 1
         changed = copy.deepcopy(self.configuration)
-        changed["rum"]["timeout_ms"] += version % 7 + 1
+        changed["rum"]["timeout_ms"] += self.reloads % 7 + 1
         self.listener.write(changed)
+
+    def expect(self, right: bool, otherwise: str) -> None:
+        """What a fault finds by itself, while it lasts."""
+        if not right:
+            self.problems.append(otherwise)
+
+    def expect_soon(self, what: str, probe: Callable[[], bool], seconds: float = 15.0) -> None:
+        """Waits for it."""
+        try:
+            wait.until(what, probe, seconds, 0.05)
+        except AssertionError as error:
+            self.problems.append(str(error))
+
+    def updates(self, what: str) -> int:
+        """Listener updates that Envoy took (success) or refused (rejected)."""
+        return self.edge.stats(f"listener_manager.lds.update_{what}$")[f"listener_manager.lds.update_{what}"]
+
+    def members(self, leg: str) -> int:
+        """Addresses that Envoy knows of a target."""
+        return self.edge.stats(f"cluster.{leg}.membership_total$")[f"cluster.{leg}.membership_total"]
+
+    def look(self) -> None:
+        """The metrics right before Envoy is ended from one moment to the next."""
+        self.before_last = len(self.crowd.mirrored.answered)
+        time.sleep(STALE_SECONDS)
+
+        def balanced() -> bool:
+            # They are read one by one while workers count, so that a single reading may be askew.
+            self.last = self.edge.metrics()
+            return self.problem(self.last) is None
+
+        self.expect_soon("books that balance under load", balanced)
+
+    def waits(self) -> bool:
+        """Whether anything is still to be delivered; what was read stays in `last`."""
+        self.last = self.edge.metrics()
+        return any(self.last[name] for name in WAITING)
 
     # ---- what is found in the end
 
@@ -163,6 +217,15 @@ class World:
             if (pending == 0 and self.problem(metrics) is None) or time.monotonic() > deadline:
                 return metrics
             time.sleep(0.1)
+
+    def rest(self) -> None:
+        """Waits until the targets are through with what they have."""
+        seen, since = -1, time.monotonic()
+        while time.monotonic() - since < 1:
+            now = len(self.rum.taken) + len(self.sls.logs)
+            if now != seen:
+                seen, since = now, time.monotonic()
+            time.sleep(0.05)
 
     @staticmethod
     def problem(metrics: dict[str, int]) -> str | None:

@@ -22,6 +22,9 @@ def run(coroutine: Coroutine[Any, Any, Any], timeout: float = 60.0) -> Any:
 class Server:
     """A TCP server on a free port of loopback; subclasses write `handle`. Closing it closes its connections."""
 
+    # Whether another socket may be bound to the port.
+    reuse_port = False
+
     def __init__(self, port: int = 0, ssl: Any = None) -> None:
         self._tasks: set[asyncio.Task] = set()
         self._ssl = ssl
@@ -31,7 +34,13 @@ class Server:
     async def _start(self, port: int) -> None:
         # The backlog is deep because some tests open hundreds of connections to a server that never answers.
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", port, ssl=self._ssl, backlog=1024, limit=1 << 20
+            self._serve,
+            "127.0.0.1",
+            port,
+            ssl=self._ssl,
+            backlog=1024,
+            limit=1 << 20,
+            reuse_port=self.reuse_port,
         )
         self.port: int = self._server.sockets[0].getsockname()[1]
 
@@ -58,6 +67,11 @@ class Server:
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=5)
+
+    @property
+    def connections_open(self) -> int:
+        """Connections that are being served at this moment."""
+        return len(self._tasks)
 
     def close(self) -> None:
         """Stops listening and drops every connection: from here on connecting is refused."""
