@@ -323,13 +323,13 @@ impl Plugin {
         self.life_cycle();
     }
 
-    /// Root callback: the plugin ends now, whatever is pending.
+    /// Root callback: the plugin ends now, whatever is pending. Requests that are open have been aborted, or left, before.
     pub fn give_up(&mut self, now: Millis) {
-        if self.life == Life::Over {
-            return;
-        }
         let until = self.moment(now).steady;
-        self.life = Life::Draining { until };
+        // After a drain there may still be something to publish.
+        if self.life != Life::Over {
+            self.life = Life::Draining { until };
+        }
         self.life_cycle();
     }
 

@@ -9,7 +9,7 @@ use super::root::Root;
 use super::{host, http};
 use crate::lanes::Lanes;
 use proxy_wasm::types::Action;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 /// Everything that lives in this instance: an instance is one thread of one worker.
@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 struct Instance {
     roots: BTreeMap<u32, Root>,
     streams: BTreeMap<u32, Stream>,
+    /// Streams whose root context has ended before them.
+    orphans: BTreeMap<u32, Stream>,
     lanes: Lanes,
 }
 
@@ -24,6 +26,25 @@ impl Instance {
     fn stream(&mut self, id: u32) -> Option<(&mut Root, &mut Stream)> {
         let stream = self.streams.get_mut(&id)?;
         Some((self.roots.get_mut(&stream.root)?, stream))
+    }
+
+    /// Ends a root context, and first what is open in its streams. No host lets a root context end before they do; should
+    /// one do so, nothing goes uncounted, and nothing on that waits.
+    #[inline(never)]
+    fn end(&mut self, id: u32) {
+        let Some(root) = self.roots.get_mut(&id) else {
+            return;
+        };
+        let streams = self.streams.iter();
+        let streams = streams.filter(|(_, stream)| stream.root == id);
+        let streams: Vec<u32> = streams.map(|(stream, _)| *stream).collect();
+        for id in streams {
+            if let Some(mut stream) = self.streams.remove(&id) {
+                http::orphaned(root, &mut stream);
+                self.orphans.insert(id, stream);
+            }
+        }
+        root.end();
     }
 
     /// The lanes that the root contexts are, but for one of them.
@@ -57,6 +78,8 @@ impl Instance {
 
 thread_local! {
     static INSTANCE: RefCell<Instance> = RefCell::default();
+    /// A root context of this instance holds requests, or did.
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs a callback. A host that calls again from inside one of its own calls is told nothing.
@@ -67,13 +90,22 @@ fn with<T: Default>(callback: impl FnOnce(&mut Instance) -> T) -> T {
     })
 }
 
-/// Runs a callback of a stream. One that is told nothing goes on.
+/// Runs a callback of a stream. One that nothing is known of goes on, unless it may be of those that are held.
 fn on_stream(id: u32, callback: impl FnOnce(&mut Root, &mut Stream) -> Action) -> Action {
     let action = with(|instance| {
         let (root, stream) = instance.stream(id)?;
         Some(callback(root, stream))
     });
-    action.unwrap_or(Action::Continue)
+    action.unwrap_or_else(|| without_root(id))
+}
+
+#[cold]
+fn without_root(id: u32) -> Action {
+    let last_word = with(|instance| Some(instance.orphans.get(&id)?.last_word));
+    last_word.unwrap_or(match HOLDS.get() {
+        true => Action::Pause,
+        false => Action::Continue,
+    })
 }
 
 proxy_wasm::main!({});
@@ -108,11 +140,12 @@ pub extern "C" fn proxy_on_vm_start(_root: u32, _configuration_size: usize) -> b
 pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
     with(|instance| {
         let lanes = instance.lanes_beside(root);
-        instance
-            .roots
-            .entry(root)
-            .or_default()
-            .configure(size, &lanes)
+        // No host configures a context twice; should one do so, nothing goes uncounted.
+        instance.end(root);
+        let root = instance.roots.entry(root).or_default();
+        let taken = root.configure(size, &lanes);
+        HOLDS.set(HOLDS.get() || root.holds);
+        taken
     })
 }
 
@@ -146,7 +179,8 @@ pub extern "C" fn proxy_on_response_headers(id: u32, _count: usize, _end: bool) 
     on_stream(id, |root, stream| {
         http::response(root, stream);
         Action::Continue
-    })
+    });
+    Action::Continue
 }
 
 /// Of no interest. ngx_wasm_module calls this and the next one without looking whether they are there.
@@ -195,9 +229,12 @@ pub extern "C" fn proxy_on_delete(id: u32) {
         if let Some((root, stream)) = instance.stream(id) {
             http::gone(root, stream);
         }
-        instance.streams.remove(&id);
-        if let Some(mut root) = instance.roots.remove(&id) {
-            root.end();
+        if instance.streams.remove(&id).is_none() {
+            instance.orphans.remove(&id);
+        }
+        if instance.roots.contains_key(&id) {
+            instance.end(id);
+            instance.roots.remove(&id);
         }
     });
 }

@@ -7,6 +7,7 @@ use super::root::Root;
 use super::sign::{self, Turn};
 use crate::config::{HostKind, Mode};
 use crate::exchange::Exchange;
+use crate::mirror::header_list::HeaderList;
 use crate::mirror::headers::Head;
 use crate::plugin::Plugin;
 use crate::plugin::rewrite::Passage;
@@ -22,6 +23,8 @@ pub(super) struct Stream {
     pub(super) turn: Turn,
     /// Mode `rewrite`: where it is.
     pub(super) passage: Option<Box<Passage>>,
+    /// What it is told once its root context has ended.
+    pub(super) last_word: Action,
 }
 
 impl Stream {
@@ -31,12 +34,24 @@ impl Stream {
             exchange: None,
             turn: Turn::default(),
             passage: None,
+            last_word: Action::Continue,
         }
     }
 }
 
 fn mode(root: &mut Root) -> Option<Mode> {
     root.plugin().map(|plugin| plugin.config().mode)
+}
+
+/// A request of a root context whose configuration is not in force: nginx gets no refusal of one. There the location
+/// answers what would be held; elsewhere, where the module only took the host for nginx, we do.
+fn not_in_force(root: &Root) -> Action {
+    const UNAVAILABLE: u32 = 503;
+    if !root.holds || host::property("ngx\0request_uri").is_some() {
+        return Action::Continue;
+    }
+    host::send_local_response(UNAVAILABLE, &HeaderList::default(), b"");
+    Action::Pause
 }
 
 pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action {
@@ -46,7 +61,7 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action
         Some(Mode::Sign) => return sign::headers(root, stream, end),
         Some(Mode::Rewrite { .. }) => return rewrite::headers(root, stream, end),
         Some(Mode::Tee) => copy_headers(root, stream, end),
-        None => {}
+        None => return not_in_force(root),
     }
     Action::Continue
 }
@@ -56,7 +71,7 @@ pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool)
         Some(Mode::Sign) => return sign::body(root, stream, size, end),
         Some(Mode::Rewrite { .. }) => return rewrite::body(root, stream, size, end),
         Some(Mode::Tee) => copy_body(root, stream, size, end),
-        None => {}
+        None => return not_in_force(root),
     }
     Action::Continue
 }
@@ -67,7 +82,7 @@ pub(super) fn trailers(root: &mut Root, stream: &mut Stream) -> Action {
         Some(Mode::Sign) => return sign::end(root, stream),
         Some(Mode::Rewrite { .. }) => return rewrite::trailers(root, stream),
         Some(Mode::Tee) => finish(root, stream, true),
-        None => {}
+        None => return not_in_force(root),
     }
     Action::Continue
 }
@@ -129,6 +144,7 @@ fn copy_body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) {
 }
 
 /// The stream is over, whether the request was complete or not.
+#[inline(never)]
 pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
     sign::gone(root, stream);
     if stream.passage.is_some() {
@@ -143,6 +159,19 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
     }
     plugin.abort(&exchange);
     finish(root, stream, false);
+}
+
+/// The root context ends before the stream: what is open ends with it.
+pub(super) fn orphaned(root: &mut Root, stream: &mut Stream) {
+    let passage = stream.passage.as_deref();
+    if root.holds && !passage.is_some_and(Passage::goes_on) {
+        stream.last_word = Action::Pause;
+    }
+    // Without the host's view of the stream, which cannot be asked for here: nothing becomes complete now.
+    if let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) {
+        plugin.abort(&exchange);
+    }
+    gone(root, stream);
 }
 
 /// nginx never says that headers end a request, and has no body callback for a request without a body.

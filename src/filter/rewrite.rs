@@ -24,7 +24,7 @@ const TARGET: &str = "ngx\0sentry_edge_mirror";
 
 pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action {
     let Some(plugin) = root.plugin() else {
-        return Action::Continue;
+        return Action::Pause;
     };
     let host = plugin.config().host;
     let method = host::header(Map::Request, ":method").unwrap_or_default();
@@ -60,8 +60,9 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action
 }
 
 pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) -> Action {
+    // What comes before its headers, or after its end, waits.
     let (Some(plugin), Some(passage)) = (root.plugin(), stream.passage.take()) else {
-        return Action::Continue;
+        return Action::Pause;
     };
     let now = end.then(host::now);
     let (passage, step) = plugin.piece(*passage, size, now, |body| {

@@ -1,7 +1,7 @@
 //! A root context: configuration, ticks, answers, the drain. It carries out what the core asks for.
 
 use super::host::{self, Buffer, Map};
-use crate::config::{HostKind, Role};
+use crate::config::{HostKind, Mode, Role};
 use crate::effect::{Effect, Level};
 use crate::lanes::mismatch;
 use crate::metric::{Metric, Series};
@@ -20,6 +20,8 @@ const COUNT_LANES_MS: u64 = 1_000;
 #[derive(Default)]
 pub(super) struct Root {
     plugin: Option<Plugin>,
+    /// Its mode holds requests: none goes on as it came, in force or not.
+    pub(super) holds: bool,
     /// nginx: it is this lane.
     pub(super) lane: Option<u8>,
     /// nginx: when the lanes are to be counted.
@@ -42,8 +44,9 @@ impl Root {
     pub(super) fn configure(&mut self, size: usize, lanes: &[u8]) -> bool {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         let running = host::kind();
-        let role = Role::parse(&json, &|name| std::env::var(name).ok())
-            .and_then(|role| role.running_in(running)?.beside(lanes));
+        let role = Role::parse(&json, &|name| std::env::var(name).ok());
+        self.holds = matches!(&role, Ok(Role::Main(config)) if config.mode != Mode::Tee);
+        let role = role.and_then(|role| role.running_in(running)?.beside(lanes));
         let config = match role {
             Ok(Role::Main(config)) => *config,
             Ok(Role::Lane(number)) => {
@@ -58,8 +61,6 @@ impl Root {
                 return running == HostKind::Nginx;
             }
         };
-        // No host configures a context twice; should one do so, nothing goes uncounted.
-        self.end();
         let seed = RandomState::new().hash_one(host::now().0);
         let mut plugin = Plugin::new(config, seed);
         self.metrics = vec![None; Series::COUNT];

@@ -105,6 +105,12 @@ impl Passage {
         }
     }
 
+    /// Its headers are those of the copy, and it may go on.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.in_place
+    }
+
     fn legs(&self) -> [Option<u64>; 2] {
         let [rum, sls] = self.exchange.as_deref().map_or([None, None], legs_of);
         let forward = self.forward.as_ref().map(|rum| rum.target.project);
