@@ -181,15 +181,16 @@ impl Host {
         let state = self.state_mut();
         state.in_flight.remove(&token);
         state.reply = Some(reply.clone());
-        let size = reply.body.len() as u32 + u32::from(reply.cut_short);
+        let size = reply.body.len() + usize::from(reply.cut_short);
         // nginx counts the lines that were received: without the status.
         let counted =
             |(name, _): &(&[u8], &[u8])| profile == Profile::Envoy || !name.starts_with(b":");
         let sizes = [
-            reply.headers.iter().filter(counted).count() as u32,
+            reply.headers.iter().filter(counted).count(),
             size,
-            reply.trailers.len() as u32,
-        ];
+            reply.trailers.len(),
+        ]
+        .map(|size| self.state().told(size));
         let result = self.call(
             "proxy_on_http_call_response",
             context,

@@ -1,5 +1,9 @@
 //! Faults on demand: a host that answers a call with an error, with nothing, or with nonsense.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::instance::Host;
 
 /// Which calls are hit.
@@ -25,6 +29,20 @@ pub enum What {
     Data(Vec<u8>),
     /// The host function itself traps.
     Trap,
+}
+
+/// How often each call was hit by a fault. Copies count together.
+#[derive(Clone, Debug, Default)]
+pub struct Hits(Rc<RefCell<BTreeMap<&'static str, u64>>>);
+
+impl Hits {
+    pub fn of(&self, call: &str) -> u64 {
+        self.0.borrow().get(call).copied().unwrap_or_default()
+    }
+
+    pub(super) fn count(&self, call: &'static str) {
+        *self.0.borrow_mut().entry(call).or_default() += 1;
+    }
 }
 
 struct Fault {
@@ -96,6 +114,16 @@ impl Random {
 }
 
 impl Host {
+    /// How often a call was hit by a fault.
+    pub fn fault_hits(&self, call: &str) -> u64 {
+        self.state().options.hits.of(call)
+    }
+
+    /// Callbacks are told this instead of any size or count, or the truth again.
+    pub fn claim_sizes(&mut self, size: Option<u32>) {
+        self.state_mut().options.claimed_size = size;
+    }
+
     /// Lets a host call (by its import name) misbehave. Several faults may wait for the same call; the first fits.
     pub fn fault(&mut self, call: &'static str, when: When, what: What) {
         self.state_mut().faults.add(call, when, what);

@@ -248,11 +248,16 @@ impl Host {
         &self.guest
     }
 
-    /// Any callback with any arguments: what no host would do.
-    pub fn try_raw(&mut self, callback: &'static str, arguments: &[u32]) -> Result<(), Trap> {
+    /// Any callback with any arguments: what no host would do. Gives its result.
+    pub fn try_raw(
+        &mut self,
+        callback: &'static str,
+        arguments: &[u32],
+    ) -> Result<Option<u32>, Trap> {
         let context = arguments.first().copied().unwrap_or_default();
-        self.call(callback, context, arguments)?;
-        self.settle()
+        let result = self.call(callback, context, arguments)?;
+        self.settle()?;
+        Ok(result)
     }
 
     pub fn profile(&self) -> Profile {

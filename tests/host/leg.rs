@@ -198,12 +198,9 @@ impl Host {
             .iter()
             .filter(|(name, _)| profile == Profile::Envoy || !name.starts_with(b":"))
             .count();
+        let count = self.state().told(count);
         let shown_end = end && profile == Profile::Envoy;
-        let action = self.step(
-            id,
-            way.callbacks()[0],
-            &[id, count as u32, u32::from(shown_end)],
-        )?;
+        let action = self.step(id, way.callbacks()[0], &[id, count, u32::from(shown_end)])?;
         let body_callbacks =
             self.state().options.allow_on_headers_stop_iteration && profile == Profile::Envoy;
         if way == Way::Request && action == Action::Continue && self.location_answers(id) {
@@ -302,7 +299,8 @@ impl Host {
         let leg = self.leg(id, way);
         leg.visible.get_or_insert_default().extend(chunk);
         let size = leg.visible.as_ref().map_or(0, Vec::len);
-        let action = self.step(id, way.callbacks()[1], &[id, size as u32, u32::from(end)])?;
+        let size = self.state().told(size);
+        let action = self.step(id, way.callbacks()[1], &[id, size, u32::from(end)])?;
         let leg = self.leg(id, way);
         match action {
             Action::Continue => leg.pass_body(profile, end),
@@ -328,7 +326,7 @@ impl Host {
 
     fn feed_trailers(&mut self, id: ContextId, way: Way, trailers: Headers) -> Result<(), Trap> {
         let profile = self.profile();
-        let count = trailers.len() as u32;
+        let count = self.state().told(trailers.len());
         self.leg(id, way).trailers = Some(trailers);
         let action = self.step(id, way.callbacks()[2], &[id, count])?;
         let leg = self.leg(id, way);

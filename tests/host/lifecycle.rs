@@ -16,8 +16,12 @@ use super::trap::Trap;
 impl Host {
     /// One more root context in this instance: another plugin of the same VM (Envoy), a lane (nginx).
     pub fn add_root(&mut self, config: impl AsRef<[u8]>) -> ContextId {
-        self.create_root(config.as_ref(), true)
+        self.try_add_root(config)
             .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn try_add_root(&mut self, config: impl AsRef<[u8]>) -> Result<ContextId, StartError> {
+        self.create_root(config.as_ref(), true)
     }
 
     pub(super) fn create_root(
@@ -36,13 +40,26 @@ impl Host {
         };
         self.state_mut().roots.insert(id, root);
         self.call("proxy_on_context_create", id, &[id, 0])?;
+        let started = self.start_root(id, config, vm_start);
+        if started.is_err() {
+            self.state_mut().roots.remove(&id);
+        }
+        started.map(|()| id)
+    }
+
+    fn start_root(
+        &mut self,
+        id: ContextId,
+        config: &[u8],
+        vm_start: bool,
+    ) -> Result<(), StartError> {
         if vm_start {
-            let size = self.state().options.vm_config.len() as u32;
+            let size = self.state().told(self.state().options.vm_config.len());
             self.accept("proxy_on_vm_start", id, size)?;
         }
-        self.accept("proxy_on_configure", id, config.len() as u32)?;
-        self.settle()?;
-        Ok(id)
+        let size = self.state().told(config.len());
+        self.accept("proxy_on_configure", id, size)?;
+        Ok(self.settle()?)
     }
 
     /// A start callback that may refuse.
@@ -145,6 +162,19 @@ impl Host {
         state.roots.remove(&id);
         state.in_flight.retain(|_, flight| flight.root != id);
         Ok(())
+    }
+
+    /// A root context ends while its streams are open, with `on_done` before or without a word: what no host does. Its
+    /// streams stay, and nobody serves new ones but another root context.
+    pub fn end_root_first(&mut self, id: ContextId, with_done: bool) {
+        let ended = |host: &mut Self| {
+            if with_done {
+                host.call("proxy_on_done", id, &[id])?;
+            }
+            host.delete_root(id)?;
+            host.settle()
+        };
+        ended(self).unwrap_or_else(|trap: Trap| trap.raise());
     }
 
     /// Has this root context ended (`on_done` true or `proxy_done`, then `on_delete`)?

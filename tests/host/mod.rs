@@ -62,7 +62,7 @@ mod wat;
 pub use cost::Cost;
 pub use dispatch::{Call, Reply};
 pub use exchange::{Action, Exchange, LocalResponse, Passed, Step};
-pub use fault::{What, When};
+pub use fault::{Hits, What, When};
 pub use guest::Guest;
 pub use headers::Headers;
 pub use instance::{Host, StartError};

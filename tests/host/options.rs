@@ -1,5 +1,6 @@
 //! Which host is played, and the parts of its configuration that a filter can feel.
 
+use super::fault::{Hits, What, When};
 use super::rules::Rule;
 
 /// The host that is played.
@@ -29,6 +30,12 @@ pub struct Options {
     pub log_level: u32,
     /// A callback that burns more traps: an endless loop becomes a failed test instead of a hanging one.
     pub fuel_per_callback: u64,
+    /// Host calls that misbehave from the very start, the configuration included ([`Host::fault`](super::Host::fault)).
+    pub faults: Vec<(&'static str, When, What)>,
+    /// Where the faults that hit are counted. A test that keeps it can look also when the instance did not start.
+    pub hits: Hits,
+    /// What callbacks are told instead of any size or count: of headers, bodies, replies, the configuration.
+    pub claimed_size: Option<u32>,
     /// Calls end by themselves when their timeout passes, as in the real hosts. Off, "never" means never.
     pub enforce_timeouts: bool,
 
@@ -66,6 +73,9 @@ impl Options {
             wall_clock_ms: 1_767_225_600_000, // 2026-01-01T00:00:00Z
             log_level: 2,
             fuel_per_callback: 10_000_000_000,
+            faults: Vec::new(),
+            hits: Hits::default(),
+            claimed_size: None,
             enforce_timeouts: false,
             clusters: None,
             allow_on_headers_stop_iteration: false,

@@ -100,6 +100,10 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(profile: Profile, options: Options) -> Self {
         let wall = options.wall_clock_ms * super::clock::MILLISECOND;
+        let mut faults = Faults::default();
+        for (call, when, what) in options.faults.iter().cloned() {
+            faults.add(call, when, what);
+        }
         Self {
             profile,
             memory: None,
@@ -131,7 +135,7 @@ impl State {
             stdout: Vec::new(),
             stderr: Vec::new(),
             random: Random(options.seed),
-            faults: Faults::default(),
+            faults,
             cost: Cost::default(),
             ledger: Ledger::default(),
             options,
@@ -148,6 +152,18 @@ impl State {
         } else {
             self.current
         }
+    }
+
+    /// The fault that hits this host call, if any.
+    pub(super) fn fault(&mut self, call: &'static str) -> Option<What> {
+        let what = self.faults.hit(call, &mut self.random)?;
+        self.options.hits.count(call);
+        Some(what)
+    }
+
+    /// What a callback is told as a size, or a count.
+    pub(super) fn told(&self, size: usize) -> u32 {
+        self.options.claimed_size.unwrap_or(size as u32)
     }
 
     /// The root context of the context.

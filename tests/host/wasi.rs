@@ -5,6 +5,7 @@
 
 use wasmtime::{Caller, Linker};
 
+use super::fault::What;
 use super::memory::{fill, put, put_u32, put_u64, read};
 use super::state::State;
 
@@ -52,6 +53,12 @@ macro_rules! link {
     ($linker:ident: $($name:literal ($($arg:ident: $kind:ty),*) = $run:expr;)*) => {$(
         $linker.func_wrap(MODULE, $name, |mut c: Caller<'_, State>, $($arg: $kind),*| -> wasmtime::Result<u32> {
             *c.data_mut().cost.host_calls.entry($name).or_default() += 1;
+            match c.data_mut().fault($name) {
+                Some(What::Status(number)) => return Ok(number),
+                Some(What::Nothing) => return Ok(SUCCESS),
+                Some(What::Trap) => return Err(wasmtime::format_err!("injected fault: {} traps", $name)),
+                Some(What::Data(_)) | None => {}
+            }
             $run(&mut c, $($arg),*)
         })?;
     )*};

@@ -139,7 +139,7 @@ fn enter(
         return Err(state.broken(Rule::NotImplemented, name));
     }
     let outer = std::mem::replace(&mut state.host_call, name);
-    let answer = match state.faults.hit(name, &mut state.random) {
+    let answer = match state.fault(name) {
         Some(What::Status(status)) => Ok(Status(status)),
         Some(What::Trap) => Err(wasmtime::format_err!("injected fault: {name} traps")),
         Some(What::Nothing) if !is_getter(name) => Ok(Status::OK),

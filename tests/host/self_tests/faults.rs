@@ -62,6 +62,57 @@ fn data_stands_in_for_a_header_that_is_missing() {
     assert_eq!(said(&host), ["0", "7", "1", "0"]);
 }
 
+/// Says the configuration's size as it is told it, and the status of its getter.
+const READS_ITS_CONFIGURATION: &str = r#"
+    (func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (call $say (local.get 1))
+        (call $say (call $proxy_get_buffer_bytes
+            (i32.const 7) (i32.const 0) (local.get 1) (i32.const 4) (i32.const 8)))
+        (i32.const 1))"#;
+
+#[test]
+fn faults_and_lies_may_be_there_from_the_start() {
+    let start = |options| {
+        said(&Host::new(
+            Profile::Envoy,
+            &Guest::wat(READS_ITS_CONFIGURATION),
+            options,
+        ))
+    };
+    let options = Options::new("{}");
+    assert_eq!(start(options.clone()), ["2", "0"]);
+    let lie = Options {
+        claimed_size: Some(99),
+        ..options.clone()
+    };
+    assert_eq!(start(lie), ["99", "0"]);
+    let call = "proxy_get_buffer_bytes";
+    let fault = Options {
+        faults: vec![(call, When::Next(1), What::Status(7))],
+        ..options
+    };
+    let hits = fault.hits.clone();
+    assert_eq!(
+        (hits.of(call), start(fault), hits.of(call)),
+        (0, vec!["2".into(), "7".into()], 1)
+    );
+}
+
+#[test]
+fn a_root_context_can_end_before_its_streams() {
+    let says = r#"
+        (func (export "proxy_on_done") (param i32) (result i32) (call $say (local.get 0)) (i32.const 1))
+        (func (export "proxy_on_delete") (param i32) (call $say (i32.add (local.get 0) (i32.const 100))))"#;
+    let mut host = run(Profile::Envoy, says);
+    let stream = host.open(&Request::get("/"));
+    let root = host.current_root();
+    host.end_root_first(root, true);
+    assert!(host.is_gone(root));
+    host.close(stream);
+    let expected = [root, root + 100, stream, stream + 100].map(|number| number.to_string());
+    assert_eq!(said(&host), expected);
+}
+
 /// Traps when the path is not 1 byte long.
 const TRAPS: &str = r#"
     (data (i32.const 64) ":path")
