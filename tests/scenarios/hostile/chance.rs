@@ -53,6 +53,10 @@ const WRITES: [&str; 7] = [
     "proxy_send_local_response",
 ];
 
+/// A RAM role's key, as the metadata service says it.
+pub const ROLE_KEY: &str = r#"{"Code": "Success", "AccessKeyId": "edge-id", "AccessKeySecret": "secret", "SecurityToken": "token",
+    "Expiration": "2026-01-01T00:20:00Z"}"#;
+
 /// More than any limit of the configurations.
 const HUGE: usize = 1_000_000;
 
@@ -133,14 +137,13 @@ pub fn reply(random: &mut Random) -> Reply {
                 "WriteQuotaExceed",
             ];
             let code = random.pick(&codes);
-            reply.body(format!(r#"{{"errorCode": "{code}", "errorMessage": "no"}}"#))
+            reply.body(format!(
+                r#"{{"errorCode": "{code}", "errorMessage": "no"}}"#
+            ))
         }
         // What the metadata service says, in its order or not.
         4 => reply.body(random.pick(&["token", "edge-role", "{\"Code\": \"Success\"}"])),
-        _ => reply.body(
-            r#"{"Code": "Success", "AccessKeyId": "edge-id", "AccessKeySecret": "secret", "SecurityToken": "token",
-                "Expiration": "2026-01-01T00:20:00Z"}"#,
-        ),
+        _ => reply.body(ROLE_KEY),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the module can be asked to do: its configuration, traffic for it, and what must hold of what went on.
 
+use super::chance::ROLE_KEY;
 use super::chance::Random;
 use crate::edge::{Edge, PUBLISH_MS, config, for_host};
 use crate::gate::sign_books;
-use crate::host::{Exchange, Guest, Host, Options, Profile, Request};
+use crate::host::{Call, Exchange, Guest, Host, Options, Profile, Reply, Request, StartError};
 use crate::module::Module;
 use crate::sls;
 use crate::target::rewriting;
@@ -44,14 +45,27 @@ pub const EVERYWHERE: [(Mode, Profile); 12] = [
 
 impl Mode {
     pub fn start(self, profile: Profile) -> Module {
-        let options = Options {
+        let host = Host::new(profile, Guest::sentry_edge_mirror(), self.options(profile));
+        Module::from_host(host)
+    }
+
+    /// May fail; the options are those of the mode, and more.
+    pub fn try_start(self, profile: Profile, options: Options) -> Result<Module, StartError> {
+        Host::try_new(profile, Guest::sentry_edge_mirror(), options).map(Module::from_host)
+    }
+
+    pub fn options(self, profile: Profile) -> Options {
+        Options {
             // As nginx does, see the module's one call at a time.
             enforce_timeouts: profile == Profile::Nginx,
             allow_on_headers_stop_iteration: self.holds(),
             target_variable: self.rewrites().then(|| "sentry_edge_mirror".into()),
-            ..Options::new(for_host(profile, &self.config()))
-        };
-        Module::from_host(Host::new(profile, Guest::sentry_edge_mirror(), options))
+            ..Options::new(self.config_for(profile))
+        }
+    }
+
+    pub fn config_for(self, profile: Profile) -> String {
+        for_host(profile, &self.config())
     }
 
     fn config(self) -> String {
@@ -82,24 +96,24 @@ impl Mode {
         }
     }
 
-    fn signs(self) -> bool {
+    pub fn signs(self) -> bool {
         matches!(self, Self::Sign | Self::SignWithRole)
     }
 
-    fn rewrites(self) -> bool {
+    pub fn rewrites(self) -> bool {
         matches!(self, Self::Rewrite | Self::RewriteWithLogs | Self::FastAck)
     }
 
     /// It may hold a request back, or answer it.
-    fn holds(self) -> bool {
+    pub fn holds(self) -> bool {
         self.signs() || self.rewrites()
     }
 
-    fn has_rum(self) -> bool {
+    pub fn has_rum(self) -> bool {
         !self.signs() && self != Self::Role
     }
 
-    fn has_logs(self) -> bool {
+    pub fn has_logs(self) -> bool {
         matches!(self, Self::Both | Self::Role | Self::RewriteWithLogs)
     }
 
@@ -110,6 +124,40 @@ impl Mode {
             _ => crate::edge::envelope(42),
         };
         self.arriving(profile, request)
+    }
+
+    /// The metadata service answers, so that there is a key. Gives the other calls.
+    pub fn fetch_keys(self, edge: &mut Module) -> Vec<Call> {
+        let mut others = Vec::new();
+        loop {
+            let calls = edge.calls();
+            if calls.is_empty() {
+                return others;
+            }
+            for call in calls {
+                if call.upstream != METADATA {
+                    others.push(call);
+                    continue;
+                }
+                let body = match call.path() {
+                    path if path.ends_with("/token") => "token",
+                    path if path.ends_with("/edge-role") => ROLE_KEY,
+                    _ => "edge-role",
+                };
+                edge.reply(call.token, &Reply::status(200).body(body));
+            }
+            edge.advance(5);
+        }
+    }
+
+    /// One that it has to refuse, or to leave alone.
+    pub fn unwanted(self, profile: Profile) -> Request {
+        let target = if self.signs() {
+            "/logstores/other"
+        } else {
+            "/other"
+        };
+        self.arriving(profile, Request::post(target).chunk(b"body"))
     }
 
     fn arriving(self, profile: Profile, request: Request) -> Request {
@@ -186,7 +234,7 @@ impl Mode {
         let all = |name: &'static str| headers.all(name.as_bytes()).collect::<Vec<_>>();
         if self.signs() {
             let [signature] = all("authorization")[..] else {
-                panic!("not signed: {headers:?}");
+                panic!("not signed: {exchange:#?}");
             };
             assert!(signature.starts_with(b"LOG edge-id:"), "{headers:?}");
             return;
