@@ -148,9 +148,10 @@ fn put_in_place(plugin: &mut Plugin, passage: &Passage) -> Option<()> {
 }
 
 /// nginx: whether this may be a request of nginx's own, as `mirror` makes them: its path is the location's. `:path` is
-/// decoded, so a client's own request with escapes is taken for one too, and left to the location.
+/// decoded, so a client's own request with escapes is taken for one too, and left to the location. So is what is no path.
 fn is_subrequest() -> bool {
     let path = host::header(Map::Request, ":path");
+    let path = path.filter(|path| path.starts_with(b"/"));
     path.is_none() || path != host::property("ngx\0request_uri")
 }
 

@@ -56,11 +56,16 @@ pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool)
 
 /// The request is complete.
 pub(super) fn end(root: &mut Root, stream: &mut Stream) -> Action {
-    let (Some(plugin), Turn::Held(mut write, map)) =
-        (root.plugin(), std::mem::take(&mut stream.turn))
-    else {
-        stream.turn = Turn::Answered;
+    let Some(plugin) = root.plugin() else {
         return Action::Pause;
+    };
+    let (mut write, map) = match std::mem::replace(&mut stream.turn, Turn::Answered) {
+        Turn::Held(write, map) => (write, map),
+        // No host ends a request twice; should one do so, its answer is still counted.
+        turn => {
+            stream.turn = turn;
+            return Action::Pause;
+        }
     };
     let now = host::now();
     let answer = match plugin.write_ends(&mut write, Pairs::new(&map), now) {
