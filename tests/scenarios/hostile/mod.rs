@@ -180,6 +180,36 @@ fn a_clock_that_fails_once_ages_nothing() {
     }
 }
 
+/// Found here: the answer was not counted, and the write in flight for ever.
+#[test]
+fn a_signed_request_that_ends_twice_is_still_answered() {
+    let mut edge = Mode::Sign.start(Profile::Envoy);
+    let stream = edge
+        .host
+        .open(&Mode::Sign.ordinary(Profile::Envoy).streamed());
+    edge.host.body(stream, b"body", true);
+    let told = edge.host.try_raw("proxy_on_request_trailers", &[stream, 1]);
+    assert_eq!(told.unwrap_or_else(|trap| trap.raise()), Some(1));
+    edge.host.respond(stream, &Response::status(200));
+    edge.host.close(stream);
+    assert_eq!(Mode::Sign.check_books(&mut edge), 0);
+    assert_eq!(edge.metric("sentry_edge_mirror.sign.answered.2xx"), 1);
+}
+
+/// Found here: two calls that told the same nonsense looked like a client's own request, and the filter answered. nginx
+/// closes the client's connection then, which the host tells.
+#[test]
+fn nonsense_for_a_path_is_left_to_the_location() {
+    let mut edge = Mode::Rewrite.start(Profile::Nginx);
+    for call in ["proxy_get_header_map_value", "proxy_get_property"] {
+        let what = What::Data(b"nonsense".to_vec());
+        edge.host.fault(call, When::Always, what);
+    }
+    let request = Mode::Rewrite.ordinary(Profile::Nginx);
+    let seen = exchange(&mut edge, Mode::Rewrite, &request, 200);
+    assert_eq!(seen.upstream.headers, None);
+}
+
 /// Found here: what was begun before stayed pending for ever.
 #[test]
 fn headers_that_come_twice_end_what_was_begun() {
