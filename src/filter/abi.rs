@@ -78,7 +78,7 @@ impl Instance {
 
 thread_local! {
     static INSTANCE: RefCell<Instance> = RefCell::default();
-    /// A root context of this instance holds requests, or did.
+    /// A root context of this instance [holds](Root::hold) requests, or did.
     static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -144,7 +144,7 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
         instance.end(root);
         let root = instance.roots.entry(root).or_default();
         let taken = root.configure(size, &lanes);
-        HOLDS.set(HOLDS.get() || root.holds);
+        HOLDS.set(HOLDS.get() || root.hold() == Action::Pause);
         taken
     })
 }

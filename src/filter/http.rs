@@ -164,8 +164,8 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
 /// The root context ends before the stream: what is open ends with it.
 pub(super) fn orphaned(root: &mut Root, stream: &mut Stream) {
     let passage = stream.passage.as_deref();
-    if root.holds && !passage.is_some_and(Passage::goes_on) {
-        stream.last_word = Action::Pause;
+    if !passage.is_some_and(Passage::goes_on) {
+        stream.last_word = root.hold();
     }
     // Without the host's view of the stream, which cannot be asked for here: nothing becomes complete now.
     if let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) {

@@ -60,9 +60,10 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action
 }
 
 pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) -> Action {
-    // What comes before its headers, or after its end, waits.
+    let hold = root.hold();
     let (Some(plugin), Some(passage)) = (root.plugin(), stream.passage.take()) else {
-        return Action::Pause;
+        // Before its headers, or after its end.
+        return hold;
     };
     let now = end.then(host::now);
     let (passage, step) = plugin.piece(*passage, size, now, |body| {

@@ -10,6 +10,7 @@ use crate::plugin::Plugin;
 use crate::sls::keys::Answer;
 use crate::ticker::NGINX_MS;
 use crate::time::Millis;
+use proxy_wasm::types::Action;
 use std::hash::{BuildHasher, RandomState};
 
 /// nginx: how long after the start the lanes are counted. All contexts are configured before the first tick; after a trap
@@ -20,8 +21,10 @@ const COUNT_LANES_MS: u64 = 1_000;
 #[derive(Default)]
 pub(super) struct Root {
     plugin: Option<Plugin>,
-    /// Its mode holds requests: none goes on as it came, in force or not.
+    /// Its mode lets no request go on as it came, in force or not.
     pub(super) holds: bool,
+    /// It runs in nginx.
+    nginx: bool,
     /// nginx: it is this lane.
     pub(super) lane: Option<u8>,
     /// nginx: when the lanes are to be counted.
@@ -39,12 +42,23 @@ impl Root {
         self.plugin.as_mut()
     }
 
+    /// What becomes of a request of its mode that nothing is known of. On nginx nothing is held: the location itself answers
+    /// what was not put in place. And there the other requests of a worker are unknown after a trap, to an instance that
+    /// they share with those of mode `tee`: they are to go on.
+    pub(super) fn hold(&self) -> Action {
+        match self.holds && !self.nginx {
+            true => Action::Pause,
+            false => Action::Continue,
+        }
+    }
+
     /// Puts a configuration in force. `false` makes Envoy refuse the update and keep the old one. `lanes` are those that
     /// the other root contexts are.
     pub(super) fn configure(&mut self, size: usize, lanes: &[u8]) -> bool {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         let running = host::kind();
         let role = Role::parse(&json, &|name| std::env::var(name).ok());
+        self.nginx = running == HostKind::Nginx;
         self.holds = matches!(&role, Ok(Role::Main(config)) if config.mode != Mode::Tee);
         let role = role.and_then(|role| role.running_in(running)?.beside(lanes));
         let config = match role {
