@@ -132,7 +132,7 @@ impl Root {
             return;
         };
         let text = |name: &str| host::header(Map::CallReply, name);
-        let nginx = plugin.config().host == HostKind::Nginx;
+        let nginx = self.nginx;
         // nginx does not count the status: an answer with nothing else, as a 204 may be, has 0 headers there.
         let status = (headers > 0 || nginx)
             .then(|| text(":status"))
@@ -208,7 +208,7 @@ impl Root {
         let Some(plugin) = &mut self.plugin else {
             return true;
         };
-        let nginx = plugin.config().host == HostKind::Nginx;
+        let nginx = self.nginx;
         let metrics = &self.metrics;
         let id = |series: Series| metrics.get(series.index()).copied().flatten();
         let mut done = false;

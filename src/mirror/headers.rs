@@ -109,27 +109,17 @@ fn lower_case_rule(name: &[u8]) -> Rule {
         // Never copied, it belongs to the connection: it announces a body.
         b"transfer-encoding" => Rule::TransferEncoding,
         b"x-sentry-edge-mirror" => Rule::Marker,
-        // Client hints say what user-agent no longer does. The end of the name is the client's: a name, and no long one.
-        [
-            b's',
-            b'e',
-            b'c',
-            b'-',
-            b'c',
-            b'h',
-            b'-',
-            b'u',
-            b'a',
-            end @ ..,
-        ] if name.len() <= LONGEST
-            && end
-                .iter()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) =>
-        {
-            Rule::Copy(None)
-        }
+        // Client hints say what user-agent no longer does.
+        _ if is_client_hint(name) => Rule::Copy(None),
         _ => Rule::Leave,
     }
+}
+
+/// The end of the name is the client's: it must be a name, and no long one.
+fn is_client_hint(name: &[u8]) -> bool {
+    let named = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    let end = name.strip_prefix(b"sec-ch-ua");
+    name.len() <= LONGEST && end.is_some_and(|end| end.iter().all(named))
 }
 
 /// Composes the headers of a copy.
