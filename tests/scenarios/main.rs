@@ -17,6 +17,8 @@
 
 #[path = "../host/mod.rs"]
 mod host;
+#[path = "../shared/random.rs"]
+mod random;
 #[path = "../shared/signed.rs"]
 mod signed;
 

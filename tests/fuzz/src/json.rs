@@ -3,28 +3,8 @@
 //! A whole document, or one line of an envelope (whose item header then gets the new length), is parsed, one node of it
 //! is replaced, and it is written again.
 
+use crate::random::Random;
 use serde_json::{Map, Value};
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len())]
-    }
-}
 
 /// Keys that something reads, or takes for a secret.
 const KEYS: [&str; 47] = [
@@ -131,7 +111,7 @@ const NUMBERS: [&str; 12] = [
 /// libFuzzer's own mutations, and always when there is no JSON.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut random = Random(u64::from(seed));
-    if random.below(2) == 0
+    if random.index(2) == 0
         && let Some(new) = mutated(&data[..size], &mut random)
         && new.len() <= max_size
     {
@@ -149,7 +129,7 @@ fn mutated(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::to_vec)
         .collect();
-    let at = random.below(lines.len());
+    let at = random.index(lines.len());
     let new = document(&lines[at], random)?;
     if let Some(before) = at.checked_sub(1)
         && let Ok(mut header) = serde_json::from_slice::<Map<String, Value>>(&lines[before])
@@ -158,7 +138,7 @@ fn mutated(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
         header.insert("length".to_owned(), new.len().into());
         lines[before] = serde_json::to_vec(&header).ok()?;
     }
-    match random.below(8) {
+    match random.index(8) {
         // An item once more.
         0 => lines.insert(at, new),
         _ => lines[at] = new,
@@ -169,17 +149,17 @@ fn mutated(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
 fn document(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut value: Value = serde_json::from_slice(bytes).ok()?;
     let nodes = count(&value);
-    let mut left = random.below(nodes);
-    let donor = nth(&value, &mut random.below(nodes)).cloned();
+    let mut left = random.index(nodes);
+    let donor = nth(&value, &mut random.index(nodes)).cloned();
     let node = nth_mut(&mut value, &mut left)?;
     change(node, donor, random);
     serde_json::to_vec(&value).ok()
 }
 
 fn change(node: &mut Value, donor: Option<Value>, random: &mut Random) {
-    match (random.below(8), &mut *node) {
+    match (random.index(8), &mut *node) {
         (0, Value::Object(members)) => {
-            let key = random.below(members.len());
+            let key = random.index(members.len());
             if let Some(key) = members.keys().nth(key).cloned() {
                 members.remove(&key);
             }
@@ -189,11 +169,11 @@ fn change(node: &mut Value, donor: Option<Value>, random: &mut Random) {
             members.insert(key, donor.unwrap_or_default());
         }
         (0..=2, Value::Array(values)) => {
-            let copies = 1 + random.below(4);
+            let copies = 1 + random.index(4);
             values.extend(std::iter::repeat_n(donor.unwrap_or_default(), copies));
         }
         (0..=2, Value::String(text)) => {
-            let mut at = random.below(text.len() + 1);
+            let mut at = random.index(text.len() + 1);
             while !text.is_char_boundary(at) {
                 at -= 1;
             }
@@ -209,10 +189,10 @@ fn change(node: &mut Value, donor: Option<Value>, random: &mut Random) {
         }
         (6, _) => *node = serde_json::from_str(random.pick(&NUMBERS)).unwrap_or_default(),
         _ => {
-            *node = match random.below(6) {
+            *node = match random.index(6) {
                 0 => Value::Null,
                 1 => Value::Bool(true),
-                2 => Value::String("x".repeat(random.below(300))),
+                2 => Value::String("x".repeat(random.index(300))),
                 _ => Value::String(random.pick(&TEXTS).to_owned()),
             }
         }

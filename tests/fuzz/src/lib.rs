@@ -8,6 +8,8 @@ use std::str;
 pub mod json;
 #[path = "../../oracles/mod.rs"]
 pub mod oracles;
+#[path = "../../shared/random.rs"]
+pub mod random;
 pub mod script;
 
 /// `name: value` in each line; bytes that are neither a colon nor a line feed go anywhere.

@@ -8,6 +8,7 @@ use sentry_edge_mirror_fuzz::json;
 use sentry_edge_mirror_fuzz::oracles::records::{
     CANARY, PREFIXES, SENSITIVE, nothing_sensitive_stays, still_json,
 };
+use sentry_edge_mirror_fuzz::random::Random;
 use serde_json::Value;
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
@@ -21,15 +22,8 @@ fn hash(data: &[u8]) -> u64 {
     })
 }
 
-fn draw(random: &mut u64, bound: usize) -> usize {
-    *random = random
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    (*random >> 33) as usize % bound
-}
-
-fn secret(random: &mut u64) -> Value {
-    match draw(random, 4) {
+fn secret(random: &mut Random) -> Value {
+    match random.index(4) {
         0 => serde_json::json!([CANARY, {"a": CANARY}]),
         1 => serde_json::json!({"a": {"b": CANARY}, "c": [[CANARY]]}),
         2 => format!("{CANARY} \"{CANARY}\" {{{CANARY}&{CANARY}=\n").into(),
@@ -37,26 +31,26 @@ fn secret(random: &mut u64) -> Value {
     }
 }
 
-fn plant(value: &mut Value, random: &mut u64) {
-    let word = SENSITIVE[draw(random, SENSITIVE.len())];
-    let key = format!("{}{word}", PREFIXES[draw(random, PREFIXES.len())]);
+fn plant(value: &mut Value, random: &mut Random) {
+    let word = SENSITIVE[random.index(SENSITIVE.len())];
+    let key = format!("{}{word}", PREFIXES[random.index(PREFIXES.len())]);
     match value {
         Value::Object(members) => {
             members
                 .values_mut()
                 .for_each(|member| plant(member, random));
-            if draw(random, 3) == 0 {
+            if random.index(3) == 0 {
                 members.insert(key, secret(random));
             }
         }
         Value::Array(values) => {
             values.iter_mut().for_each(|value| plant(value, random));
-            if draw(random, 6) == 0 {
+            if random.index(6) == 0 {
                 *value = serde_json::json!([[key, secret(random)]]);
             }
         }
-        Value::String(_) if draw(random, 8) == 0 => {
-            *value = match draw(random, 3) {
+        Value::String(_) if random.index(8) == 0 => {
+            *value = match random.index(3) {
                 0 => format!("x=1&user%5B{key}%5D={CANARY}&y=z"),
                 1 => format!("GET /\r\n{key}={CANARY}\r\nHost: x"),
                 _ => serde_json::json!({key: secret(random)}).to_string(),
@@ -80,6 +74,6 @@ fuzz_target!(|data: &[u8]| {
     if value.to_string().contains(CANARY) {
         return;
     }
-    plant(&mut value, &mut hash(data));
+    plant(&mut value, &mut Random(hash(data)));
     nothing_sensitive_stays(&scrubber, &value.to_string());
 });

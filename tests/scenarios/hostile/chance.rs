@@ -1,33 +1,7 @@
 //! What goes wrong, by a seed: faults of host calls, requests, answers.
 
 use crate::host::{Host, Reply, What, When};
-
-/// SplitMix64, so that a failing seed can be run again.
-pub struct Random(pub u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub fn pick<T: Clone>(&mut self, items: &[T]) -> T {
-        items[usize::try_from(self.below(items.len() as u64)).unwrap()].clone()
-    }
-
-    pub fn bytes(&mut self, most: u64) -> Vec<u8> {
-        (0..self.below(most))
-            .map(|_| self.next().to_le_bytes()[0])
-            .collect()
-    }
-}
+use crate::random::Random;
 
 const CLOCK: &str = "proxy_get_current_time_nanoseconds";
 /// What hands out bytes.

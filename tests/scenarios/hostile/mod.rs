@@ -12,7 +12,8 @@ mod sizes;
 use crate::edge::{Edge, envelope};
 use crate::host::{Exchange, Profile, Reply, Request, Response, What, When};
 use crate::module::Module;
-use chance::{Random, break_host, end_somehow, reply};
+use crate::random::Random;
+use chance::{break_host, end_somehow, reply};
 use mode::{EVERYWHERE, Mode};
 
 /// A whole exchange; the target answers if the request gets there.
@@ -35,6 +36,15 @@ fn end(edge: &mut Module) {
         }
         Profile::Nginx => edge.host.stop(),
     }
+}
+
+/// The same, with the books checked before it and after it.
+fn end_with_books(edge: &mut Module, mode: Mode) {
+    mode.check_books(edge);
+    end(edge);
+    let pending = mode.check_books(edge);
+    let nginx = edge.profile() == Profile::Nginx;
+    assert!(pending == 0 || nginx, "{mode:?}: {pending} pending");
 }
 
 /// Says of a failure which random host it was, and how to run it again.
@@ -129,16 +139,9 @@ fn run(seed: u64, mode: Mode, profile: Profile, metrics_work: bool) {
     // Something ordinary, so that everything is published. A tick that was asked for before the clock leapt may be late.
     exchange(&mut edge, mode, &mode.ordinary(profile), 200);
     edge.advance(2_000);
-    if metrics_work {
-        mode.check_books(&mut edge);
-    }
-    end(&mut edge);
-    if metrics_work {
-        let pending = mode.check_books(&mut edge);
-        assert!(
-            pending == 0 || profile == Profile::Nginx,
-            "{pending} pending"
-        );
+    match metrics_work {
+        true => end_with_books(&mut edge, mode),
+        false => end(&mut edge),
     }
 }
 
