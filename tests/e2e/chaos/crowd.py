@@ -9,7 +9,6 @@ import hashlib
 import json
 import random
 import string
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from itertools import count
 from h2.exceptions import ProtocolError
 
 from support import sls_traffic
+from support.clients import Clients
 from support.fixtures import Fixture
 from support.replay import NOTHING, Answer, Client, replay
 
@@ -74,8 +74,8 @@ class _Edge:
         return self.client.request(target, body, headers=headers, chunks=chunks)
 
 
-class Crowd:
-    """Sends until `stop`. `mirrored` and `plain` are what came of it at each edge."""
+class Crowd(Clients):
+    """Sends until `halt`. `mirrored` and `plain` are what came of it at each edge."""
 
     def __init__(
         self, mirrored: int, plain: int, connections: int = 6, pause: float = 0.005, sizes: tuple[int, ...] = SIZES
@@ -84,11 +84,7 @@ class Crowd:
         self._ports = (mirrored, plain)
         self._pause, self._sizes = pause, sizes
         self._numbers = count(1)
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(connections)]
-        for thread in self._threads:
-            thread.start()
+        super().__init__(connections)
 
     def _run(self, worker: int) -> None:
         edges = [_Edge(port, result) for port, result in zip(self._ports, (self.mirrored, self.plain), strict=True)]
@@ -137,12 +133,6 @@ class Crowd:
                 result.unanswered += 1
         if not answer.keeps_connection:
             edge.drop()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive(), "a client hangs"
 
 
 def _is_about(answer: Answer, body: bytes) -> bool:

@@ -134,7 +134,7 @@ def orderly(world: World, _legs: Legs, seconds: float) -> None:
     """As the README says: drain the listeners, wait until nothing waits, SIGTERM."""
     time.sleep(seconds)
     assert world.edge.admin("/drain_listeners?graceful", "POST").strip() == "OK"
-    world.crowd.stop()
+    world.crowd.halt()
     calm = time.monotonic()
 
     def over() -> bool:

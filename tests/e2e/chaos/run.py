@@ -76,12 +76,12 @@ def run(fault: Fault, directory: Path, seconds: float, pause: float = 0.005) -> 
         memory = Memory(world.edge)
         fault.do(world, fault.legs, fault.seconds or seconds)
         if fault.ends:
-            world.crowd.stop()
+            world.crowd.halt()
             world.rest()
             metrics = world.last
         else:
             _warm(world)
-            world.crowd.stop()
+            world.crowd.halt()
             metrics = world.quiet(60)
         growth = memory.stop()
         books = world.books(metrics)

@@ -140,7 +140,7 @@ def soak(directory: Path, seconds: float, seed: int) -> list[str]:
         corpus, samples = Corpus(world.edge.port, rum, seed), Samples(world)
         done = _trouble(world, seconds, random.Random(seed))
         corpus.stop()
-        world.crowd.stop()
+        world.crowd.halt()
         metrics = world.quiet(60)
         samples.stop()
         grown = samples.growth(samples.bytes), samples.growth(samples.files)

@@ -263,7 +263,7 @@ class World:
         return self.rum.violations + self.sls.violations
 
     def close(self) -> None:
-        self.crowd.stop()
+        self.crowd.halt()
         for envoy in (self.edge, self.plain):
             if envoy.process.poll() is None:
                 envoy.stop()

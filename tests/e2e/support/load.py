@@ -1,10 +1,10 @@
 """Load from keep-alive connections, like many SDKs at once: threads, each with a connection of its own."""
 
 import hashlib
-import threading
 import time
 from dataclasses import dataclass, field
 
+from .clients import Clients
 from .replay import NOTHING, Client
 
 
@@ -21,18 +21,14 @@ class Result:
     slowest: float = 0.0
 
 
-class Load:
+class Load(Clients):
     """Sends POSTs with unique bodies of a size until `stop`, or for at most `seconds`."""
 
     def __init__(self, port: int, size: int, connections: int = 8, seconds: float = 30.0, keep: bool = True) -> None:
         self.result = Result()
         self._port, self._size, self._keep = port, size, keep
         self._end = time.monotonic() + seconds
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(connections)]
-        for thread in self._threads:
-            thread.start()
+        super().__init__(connections)
 
     def _run(self, worker: int) -> None:
         client: Client | None = None
@@ -69,16 +65,10 @@ class Load:
         if client:
             client.close()
 
-    @property
-    def running(self) -> bool:
-        return any(thread.is_alive() for thread in self._threads)
-
     def stop(self) -> Result:
-        self._stopping.set()
-        return self.join()
+        self.halt()
+        return self.result
 
     def join(self) -> Result:
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive(), "a client hangs"
+        self.wait()
         return self.result

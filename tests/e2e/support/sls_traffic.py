@@ -1,12 +1,12 @@
 """Traffic of which every request makes logs of its own: what arrives twice was doubled on the way."""
 
 import json
-import threading
 import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from .clients import Clients
 from .replay import Client
 
 
@@ -38,17 +38,13 @@ class Result:
     slowest: float = 0.0
 
 
-class Traffic:
+class Traffic(Clients):
     """Sends events over keep-alive connections until `stop`, each connection with a pause after each request."""
 
     def __init__(self, port: int, connections: int = 4, pause: float = 0.01, padding: int = 0) -> None:
         self.result = Result()
         self._port, self._pause, self._padding = port, pause, padding
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(connections)]
-        for thread in self._threads:
-            thread.start()
+        super().__init__(connections)
 
     def _run(self, worker: int) -> None:
         client: Client | None = None
@@ -79,8 +75,5 @@ class Traffic:
             client.close()
 
     def stop(self) -> Result:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive(), "a client hangs"
+        self.halt()
         return self.result
