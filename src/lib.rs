@@ -56,6 +56,7 @@ pub mod exchange;
 mod filter;
 pub mod journal;
 pub mod lanes;
+pub mod meter;
 pub mod metric;
 pub mod mirror;
 pub mod outcome;
