@@ -37,6 +37,12 @@ impl Meter {
         Self::new(u64::MAX)
     }
 
+    /// A meter of at most so many units of this one, which is to be charged with what that one spends.
+    #[must_use]
+    pub fn part(&self, units: u64) -> Self {
+        Self::new(self.left.min(units))
+    }
+
     /// Work of so many units was done, or is about to be. More than what is left empties the meter.
     pub fn spend(&mut self, units: u64) {
         self.left = self.left.saturating_sub(units);

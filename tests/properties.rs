@@ -19,6 +19,8 @@
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 
+#[path = "properties/before.rs"]
+mod before;
 #[path = "properties/config.rs"]
 mod config;
 #[path = "properties/delivery.rs"]

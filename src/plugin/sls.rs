@@ -4,6 +4,7 @@ use super::books::{Book, Gauges};
 use super::{Callback, Leaving, Plugin, Stage, Step};
 use crate::config::HostKind;
 use crate::journal::Journal;
+use crate::meter::{self, Meter};
 use crate::metric::Leg;
 use crate::sls::keys::Answer;
 use crate::sls::leg::{self, Books};
@@ -77,7 +78,8 @@ impl Plugin {
         let reserved = self.collecting.saturating_sub(rum);
         if let Some(side) = &mut self.sls {
             let (leg, mut books) = side.with(&mut self.journal);
-            leg.work(now, reserved, &mut books);
+            let mut meter = Meter::new(meter::TICK);
+            leg.work(now, reserved, &mut meter, &mut books);
         }
     }
 

@@ -158,6 +158,35 @@ pub fn decode<'a>(
     }
 }
 
+/// shim
+#[derive(Debug)]
+pub struct Decoder(Vec<u8>, usize);
+/// shim
+#[derive(Debug)]
+pub enum Decoded {
+    /// shim
+    Same,
+    /// shim
+    Bytes(Vec<u8>),
+}
+impl Decoder {
+    /// shim
+    pub fn new(encoding: &[u8], _size: usize, cap: usize) -> Result<Self, Undecodable> {
+        Ok(Self(encoding.to_vec(), cap))
+    }
+    /// shim
+    pub fn step(
+        &mut self,
+        body: &[u8],
+        _: &mut crate::meter::Meter,
+    ) -> std::task::Poll<Result<Decoded, Undecodable>> {
+        std::task::Poll::Ready(decode(body, &self.0, self.1).map(|bytes| match bytes {
+            Cow::Borrowed(_) => Decoded::Same,
+            Cow::Owned(bytes) => Decoded::Bytes(bytes),
+        }))
+    }
+}
+
 /// The decoded bytes, or only their number.
 struct Output {
     bytes: Option<Vec<u8>>,

@@ -14,17 +14,23 @@
 //! or the end of the input; without a length (or `null`) it reaches to the next LF or the end. Items of unknown type are
 //! items. A header alone is an envelope. Nothing may follow the last LF.
 //!
-//! Relay refuses an envelope as a whole, so whoever needs all items or none calls [`check`] first: it allocates nothing
-//! that grows with the number of items. Offsets and lengths are bytes of the decoded body.
+//! Beyond that a header may have at most [`MAX_HEADER`] bytes, which is more than any that an SDK sends.
+//!
+//! Relay refuses an envelope as a whole, so whoever needs all items or none reads all headers first. A [`Walker`] does that
+//! in steps; [`check`] at once. Offsets and lengths are bytes of the decoded body.
 
 mod event_id;
 mod header;
 mod value;
+mod walker;
 
 pub use event_id::EventId;
 pub use header::{Header, ItemHeader, Trace};
+pub use walker::{ItemPlace, MAX_HEADER, Walker};
 
-use header::Fault;
+use std::task::Poll;
+
+use crate::meter::Meter;
 
 /// An envelope that Relay would refuse. The client's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +90,9 @@ pub enum Reason {
         /// Bytes from the payload's first to the end.
         left: usize,
     },
+    /// A header that does not end within [`MAX_HEADER`] bytes.
+    #[error("expected a header of at most {MAX_HEADER} bytes")]
+    TooLong,
     /// An item type that only Relay itself may make.
     #[error("item type `integration` is internal to Relay")]
     Internal,
@@ -100,91 +109,33 @@ pub struct Item<'a> {
     pub offset: usize,
 }
 
-/// An envelope's header and, as an iterator, its items. After an error there is nothing more.
+/// An envelope's header and, as an iterator, its items. After an error there is nothing more. It is read at once: see
+/// [`Walker`] for steps.
 #[derive(Debug, Clone)]
 pub struct Envelope<'a> {
     /// The first line.
     pub header: Header<'a>,
     bytes: &'a [u8],
-    offset: usize,
-    index: usize,
+    walker: Walker,
 }
 
 impl<'a> Envelope<'a> {
     /// Reads the envelope header; items are read when they are asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let malformed = |offset, reason| Malformed {
-            place: Place::Header,
-            offset,
-            reason,
-        };
-        if bytes.is_empty() {
-            return Err(malformed(0, Reason::Empty));
-        }
-        let (header, end) = match header::read(bytes) {
-            Some(Ok(read)) => read,
-            Some(Err(Fault { offset, text })) => return Err(malformed(offset, Reason::Json(text))),
-            None => return Err(malformed(bytes.len(), Reason::Empty)),
-        };
-        let offset = after_lf(bytes, end, "the header").map_err(|reason| malformed(end, reason))?;
-        Ok(Self {
-            header,
-            bytes,
-            offset,
-            index: 0,
-        })
-    }
-
-    fn item(&self) -> Result<(Item<'a>, usize), Malformed> {
-        let malformed = |offset, reason| Malformed {
-            place: Place::Item(self.index),
-            offset,
-            reason,
-        };
-        let rest = self.bytes.get(self.offset..).unwrap_or_default();
-        let (header, end) = match header::read::<ItemHeader<'a>>(rest) {
-            Some(Ok((header, end))) => (header, self.offset.saturating_add(end)),
-            Some(Err(Fault { offset, text })) => {
-                return Err(malformed(
-                    self.offset.saturating_add(offset),
-                    Reason::Json(text),
-                ));
+        let mut walker = Walker::default();
+        loop {
+            if let Poll::Ready(header) = walker.header(bytes, &mut Meter::unlimited()) {
+                let header = header?;
+                return Ok(Self {
+                    header,
+                    bytes,
+                    walker,
+                });
             }
-            None => return Err(malformed(self.bytes.len(), Reason::NoHeader)),
-        };
-        if header.ty == "integration" {
-            return Err(malformed(self.offset, Reason::Internal));
         }
-        let start =
-            after_lf(self.bytes, end, "the header").map_err(|reason| malformed(end, reason))?;
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        let length = match header.length {
-            None => memchr::memchr(b'\n', rest).unwrap_or(rest.len()),
-            Some(length) => match usize::try_from(length) {
-                Ok(usable) if usable <= rest.len() => usable,
-                _ => {
-                    return Err(malformed(
-                        start,
-                        Reason::TooShort {
-                            length,
-                            left: rest.len(),
-                        },
-                    ));
-                }
-            },
-        };
-        let end = start.saturating_add(length);
-        let next =
-            after_lf(self.bytes, end, "the payload").map_err(|reason| malformed(end, reason))?;
-        let payload = rest.get(..length).unwrap_or_default();
-        Ok((
-            Item {
-                header,
-                payload,
-                offset: start,
-            },
-            next,
-        ))
     }
 }
 
@@ -192,35 +143,20 @@ impl<'a> Iterator for Envelope<'a> {
     type Item = Result<Item<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.offset >= self.bytes.len() {
-            return None;
-        }
-        match self.item() {
-            Ok((item, next)) => {
-                self.offset = next;
-                self.index = self.index.saturating_add(1);
-                Some(Ok(item))
-            }
-            Err(malformed) => {
-                self.offset = self.bytes.len();
-                Some(Err(malformed))
+        loop {
+            if let Poll::Ready(place) = self.walker.next(self.bytes, &mut Meter::unlimited()) {
+                return Some(place?.and_then(|place| place.item(self.bytes)));
             }
         }
     }
 }
 
 /// Reads all headers, keeps nothing, and returns the number of items.
+///
+/// # Errors
+/// What is wrong with the first that is.
 pub fn check(bytes: &[u8]) -> Result<usize, Malformed> {
     Envelope::read(bytes)?.try_fold(0_usize, |count, item| item.map(|_| count.saturating_add(1)))
-}
-
-/// The offset behind the LF at `end`; at the end of the input there need not be one.
-fn after_lf(bytes: &[u8], end: usize, after: &'static str) -> Result<usize, Reason> {
-    match bytes.get(end) {
-        Some(b'\n') => Ok(end.saturating_add(1)),
-        None => Ok(bytes.len()),
-        Some(&found) => Err(Reason::Unterminated { after, found }),
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Envelopes on their way into logs: which requests are wanted, what of their headers is needed, and what waits to be
 //! read.
 //!
-//! A request callback only puts an envelope here: decoding, records and scrubbing take milliseconds and are done in ticks,
-//! a little at a time ([`super::leg`]).
+//! A request callback only puts an envelope here: decoding, records and scrubbing are done in ticks, a little at a time
+//! ([`super::readers`]). Projects take turns, so that one which sends more than can be read delays only itself.
 
 use crate::config::Destination;
 use crate::mirror::headers::Pair;
@@ -10,7 +10,7 @@ use crate::outcome::SkipReason;
 use crate::sentry::project::ProjectId;
 use crate::sentry::route::{Route, recognise};
 use crate::time::Millis;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 /// Whether a request becomes logs: the project, or why not, and whose it is; `None` for what is not ingest traffic.
@@ -70,24 +70,43 @@ impl Envelope {
     }
 }
 
-/// The envelopes that wait, in their order.
+/// The envelopes that wait: those of a project in their order, and projects in turn.
 #[derive(Debug, Default)]
 pub struct Intake {
-    waiting: VecDeque<Envelope>,
+    waiting: BTreeMap<u64, VecDeque<Envelope>>,
+    /// Projects with envelopes, the next one first.
+    turns: VecDeque<u64>,
+    len: usize,
     bytes: usize,
 }
 
 impl Intake {
-    /// Puts one at the end.
+    /// Puts one behind the others of its project.
     pub fn push(&mut self, envelope: Envelope) {
         self.bytes = self.bytes.saturating_add(envelope.size());
-        self.waiting.push_back(envelope);
+        self.len = self.len.saturating_add(1);
+        let project = envelope.head.project;
+        let queue = self.waiting.entry(project).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(project);
+        }
+        queue.push_back(envelope);
     }
 
-    /// Takes the first one.
-    pub fn pop(&mut self) -> Option<Envelope> {
-        let envelope = self.waiting.pop_front()?;
+    /// Takes the first one of the project whose turn it is. One of those that are `busy` loses its turn.
+    pub fn pop(&mut self, busy: impl Fn(u64) -> bool) -> Option<Envelope> {
+        // Few are busy, so this is no walk over all.
+        let at = self.turns.iter().position(|project| !busy(*project))?;
+        self.turns.rotate_left(at);
+        let project = self.turns.pop_front()?;
+        let queue = self.waiting.get_mut(&project)?;
+        let envelope = queue.pop_front()?;
+        match queue.is_empty() {
+            true => drop(self.waiting.remove(&project)),
+            false => self.turns.push_back(project),
+        }
         self.bytes = self.bytes.saturating_sub(envelope.size());
+        self.len = self.len.saturating_sub(1);
         Some(envelope)
     }
 
@@ -100,13 +119,13 @@ impl Intake {
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.len
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len == 0
     }
 }
 
@@ -138,9 +157,8 @@ mod tests {
         assert_eq!(first(headers.into_iter(), b"z"), None);
     }
 
-    #[test]
-    fn what_goes_in_comes_out_and_is_no_longer_charged() {
-        let envelope = |project: u64| Envelope {
+    fn envelope(project: u64) -> Envelope {
+        Envelope {
             head: Head {
                 project,
                 app: None,
@@ -148,14 +166,40 @@ mod tests {
             },
             body: Rc::new(vec![0; 100]),
             received: Millis(1),
-        };
+        }
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_is_no_longer_charged() {
         let mut intake = Intake::default();
         intake.push(envelope(1));
         intake.push(envelope(2));
         assert_eq!((intake.len(), intake.bytes()), (2, 2 * (100 + 4 + 256)));
-        assert_eq!(intake.pop().unwrap().head.project, 1);
-        assert_eq!(intake.pop().unwrap().head.project, 2);
-        assert!(intake.pop().is_none() && intake.is_empty());
+        assert_eq!(intake.pop(|_| false).unwrap().head.project, 1);
+        assert_eq!(intake.pop(|_| false).unwrap().head.project, 2);
+        assert!(intake.pop(|_| false).is_none() && intake.is_empty());
         assert_eq!(intake.bytes(), 0);
+    }
+
+    #[test]
+    fn projects_take_turns() {
+        let mut intake = Intake::default();
+        for project in [1, 1, 1, 1, 2, 3, 3] {
+            intake.push(envelope(project));
+        }
+        let mut next = |busy: &[u64]| {
+            let envelope = intake.pop(|project| busy.contains(&project));
+            envelope.map(|envelope| envelope.head.project)
+        };
+        assert_eq!(
+            [next(&[]), next(&[1]), next(&[1])],
+            [Some(1), Some(2), Some(3)]
+        );
+        assert_eq!(
+            [next(&[3]), next(&[3]), next(&[3])],
+            [Some(1), Some(1), Some(1)]
+        );
+        assert_eq!([next(&[3]), next(&[])], [None, Some(3)]);
+        assert_eq!(next(&[]), None);
     }
 }

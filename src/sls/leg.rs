@@ -22,21 +22,24 @@ use super::batch::{Batch, Batcher};
 use super::clock::Clock;
 use super::intake::{Envelope, Intake};
 use super::keys::{GRACE_MS, Keys};
-use super::reader::{self, Outcome, Rules};
-use super::record::Options;
+use super::reader::Outcome;
+use super::readers::{Needs, Readers};
+use super::record::{Options, Record};
+use super::repair::Log;
 use super::report;
 use super::scrub::Scrubber;
 use crate::config::Sls;
 use crate::delivery::outbox::{Id, Outbox, Policy};
 use crate::journal::Journal;
+use crate::meter::Meter;
 use crate::metric::{Ledger, Metric};
 use crate::mirror::header_list::HeaderList;
 use crate::time::{Millis, Moment};
 use outlet::Outlet;
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// What is read in one tick, in decoded bytes, unless one envelope alone is more: a few milliseconds.
-const WORK_BYTES: usize = 262_144;
 /// What a sealed batch costs beside its body.
 const OVERHEAD: usize = 512;
 /// Every batch goes to the one destination, so a hold is for all of them.
@@ -79,6 +82,7 @@ pub struct Leg {
     max_decoded_bytes: usize,
     max_age_ms: u64,
     intake: Intake,
+    readers: Readers,
     batcher: Batcher,
     outbox: Outbox<Batch>,
     /// By how much the clock was corrected when a call was signed.
@@ -120,6 +124,7 @@ impl Leg {
             max_decoded_bytes,
             max_age_ms: config.retry.max_age_ms,
             intake: Intake::default(),
+            readers: Readers::default(),
             // An open batch is not compressed yet: a small budget must not be full of one that lingers.
             batcher: Batcher::new(config.batch.within(max_bytes / 4), config.compression),
             outbox: Outbox::new(policy),
@@ -140,7 +145,12 @@ impl Leg {
         self.outbox
             .bytes()
             .saturating_add(self.batcher.bytes())
-            .saturating_add(self.intake.bytes())
+            .saturating_add(self.unread_bytes())
+    }
+
+    /// Bytes of the envelopes that wait or are being read.
+    fn unread_bytes(&self) -> usize {
+        self.intake.bytes().saturating_add(self.readers.bytes())
     }
 
     /// What is left of the budget.
@@ -162,16 +172,16 @@ impl Leg {
         self.outbox.in_flight()
     }
 
-    /// Envelopes that wait to be read.
+    /// Envelopes that wait or are being read.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.intake.len()
+        self.intake.len().saturating_add(self.readers.len())
     }
 
     /// Whether nothing waits and nothing is in flight.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.intake.is_empty() && self.batcher.logs() == 0 && self.outbox.is_empty()
+        self.queued() == 0 && self.batcher.logs() == 0 && self.outbox.is_empty()
     }
 
     /// Calls of either kind without an answer.
@@ -215,28 +225,21 @@ impl Leg {
     pub fn give_up(&mut self, books: &mut Books<'_>) -> usize {
         let logs = self.pending();
         books.ledger.grow(Metric::Dropped, logs);
-        let unread = self.intake.len();
+        let unread = self.queued();
         self.unread(unread, books);
         self.intake = Intake::default();
+        self.readers.clear();
         self.batcher.seal_all();
         self.outbox.clear().count();
         self.signed.clear();
         logs.saturating_add(unread)
     }
 
-    /// A tick's share of the work: reads some envelopes, seals what is due. `reserved` are bytes of the budget that others
-    /// hold.
-    pub fn work(&mut self, now: Moment, reserved: usize, books: &mut Books<'_>) {
-        let mut left = WORK_BYTES;
-        while left > 0
-            && let Some(envelope) = self.intake.pop()
-        {
-            let outcome = self.read(&envelope, now, reserved, books);
-            // An empty envelope is work too.
-            left = left.saturating_sub(outcome.bytes.max(1_024));
-        }
+    /// A tick's share of the work: reads on, seals what is due. `reserved` are bytes of the budget that others hold.
+    pub fn work(&mut self, now: Moment, reserved: usize, meter: &mut Meter, books: &mut Books<'_>) {
+        self.read(now, reserved, meter, books);
         let now_ms = self.clock.now(now.wall.0);
-        let ends = self.draining && self.intake.is_empty();
+        let ends = self.draining && self.queued() == 0;
         // An open batch grows without asking for room. Sealed it is either taken in or dropped, and counted.
         let over = self.bytes().saturating_add(reserved) > self.max_bytes;
         let sealed = match ends || over {
@@ -245,7 +248,9 @@ impl Leg {
         };
         let mut outlet = Outlet {
             outbox: &mut self.outbox,
-            reserved: reserved.saturating_add(self.intake.bytes()),
+            reserved: reserved
+                .saturating_add(self.intake.bytes())
+                .saturating_add(self.readers.bytes()),
             max_bytes: self.max_bytes,
             now: now.steady,
         };
@@ -254,15 +259,12 @@ impl Leg {
         }
     }
 
-    fn read(
-        &mut self,
-        envelope: &Envelope,
-        now: Moment,
-        reserved: usize,
-        books: &mut Books<'_>,
-    ) -> Outcome {
-        let rules = Rules {
-            destination: &self.config.destination,
+    /// Reads envelopes into the batcher.
+    fn read(&mut self, now: Moment, reserved: usize, meter: &mut Meter, books: &mut Books<'_>) {
+        let now_ms = self.clock.now(now.wall.0);
+        let reserved = reserved.saturating_add(self.unread_bytes());
+        let clock = &self.clock;
+        let needs = Needs {
             options: Options {
                 payload: self.config.payload,
                 spans: self.config.spans,
@@ -270,31 +272,43 @@ impl Leg {
                 ..Options::default()
             },
             max_decoded_bytes: self.max_decoded_bytes,
-            received_ms: self.clock.now(envelope.received.0),
-            now_ms: self.clock.now(now.wall.0),
+            corrected: &|wall: Millis| clock.now(wall.0),
         };
+        let (batcher, destination) = (&mut self.batcher, &self.config.destination);
         let mut outlet = Outlet {
             outbox: &mut self.outbox,
-            reserved: reserved.saturating_add(self.intake.bytes()),
+            reserved,
             max_bytes: self.max_bytes,
             now: now.steady,
         };
-        let outcome = reader::read(envelope, rules, &mut self.batcher, &mut |batcher, batch| {
-            outlet.post(batcher.bytes(), batch, books);
-        });
-        // What is left out was never made into logs, but it was there.
-        let captured = outcome.logs.saturating_add(outcome.left_out);
-        let ledger = &mut *books.ledger;
-        ledger.grow(Metric::Captured, captured);
-        ledger.grow(Metric::Dropped, outcome.left_out);
-        ledger.grow(Metric::Failed, outcome.rejected);
-        ledger.grow(Metric::Repaired, outcome.repaired);
-        ledger.grow(Metric::Malformed, usize::from(outcome.malformed));
-        ledger.grow(Metric::Undecodable, usize::from(outcome.undecodable));
-        if outcome.rejected > 0 {
-            report::rejected(books.journal, outcome.rejected);
-        }
-        outcome
+        let books = RefCell::new(books);
+        let mut sink = |record: &Record| {
+            let books = &mut *books.borrow_mut();
+            books.ledger.grow(Metric::Captured, 1);
+            match batcher.push(destination, log(record), now_ms) {
+                Ok(accepted) => {
+                    let repaired = usize::from(!accepted.repairs.none());
+                    books.ledger.grow(Metric::Repaired, repaired);
+                    for batch in accepted.sealed {
+                        outlet.post(batcher.bytes(), batch, books);
+                    }
+                }
+                Err(_) => {
+                    books.ledger.grow(Metric::Failed, 1);
+                    report::rejected(books.journal, 1);
+                }
+            }
+        };
+        let mut ended = |outcome: Outcome| {
+            let ledger = &mut *books.borrow_mut().ledger;
+            // What is left out was never made into logs, but it was there.
+            ledger.grow(Metric::Captured, outcome.left_out);
+            ledger.grow(Metric::Dropped, outcome.left_out);
+            ledger.grow(Metric::Malformed, usize::from(outcome.malformed));
+            ledger.grow(Metric::Undecodable, usize::from(outcome.undecodable));
+        };
+        self.readers
+            .step(&mut self.intake, &needs, meter, &mut sink, &mut ended);
     }
 
     /// When there is something to do: not at once, since it is done in ticks only.
@@ -302,7 +316,7 @@ impl Leg {
     pub fn due(&self, now: Moment) -> Option<Millis> {
         let (wall, now) = (now.wall, now.steady);
         let soon = now.after(1);
-        let unread = (!self.intake.is_empty()).then_some(soon);
+        let unread = (self.queued() > 0).then_some(soon);
         let corrected = self.clock.now(wall.0);
         let batch = self.batcher.next_due().map(|due| match self.draining {
             true => soon,
@@ -315,5 +329,17 @@ impl Leg {
         let lookup = self.keys.wake_at();
         let due = [unread, batch, outbox, lookup].into_iter().flatten().min();
         due.map(|due| due.max(soon))
+    }
+}
+
+fn log<'r>(record: &'r Record) -> Log<'r> {
+    const NS_PER_S: u64 = 1_000_000_000;
+    let seconds = u64::from(record.time_s).saturating_mul(NS_PER_S);
+    Log {
+        time_ns: seconds.saturating_add(u64::from(record.time_ns)),
+        contents: record
+            .fields()
+            .map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value)))
+            .collect(),
     }
 }

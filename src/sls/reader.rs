@@ -1,102 +1,168 @@
-//! One envelope into the batcher: decode, make records, hand each over as a log.
+//! One envelope into logs, in steps: decode it, make records, hand each over.
 //!
 //! The decoded body lives no longer than this, and no decoder makes more than `max_decoded_bytes` of it.
 
-use super::batch::{Batch, Batcher};
+use std::task::Poll;
+
 use super::intake::Envelope;
-use super::put_logs::Destination;
-use super::record::{self, Context, Options, Record};
-use super::repair::Log;
-use crate::sentry::decode;
-use std::borrow::Cow;
-use std::rc::Rc;
+use super::record::{self, Context, EnvelopeReader, Options, Record, Summary};
+use crate::meter::Meter;
+use crate::sentry::decode::{Decoded, Decoder};
+
+/// The most units that one envelope may cost. A real one of a megabyte costs a tenth of it; what is made to cost more than
+/// this ends as a log that says so.
+const MAX_UNITS: u64 = 2_000_000_000;
+
+/// How the logs of an envelope are made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) options: Options<'a>,
+    pub(super) max_decoded_bytes: usize,
+    /// Corrected time.
+    pub(super) received_ms: u64,
+}
 
 /// What became of an envelope.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// Logs made, the rejected ones among them.
-    pub(super) logs: usize,
-    /// Logs that could not be made acceptable.
-    pub(super) rejected: usize,
-    /// Logs that had to be mended.
-    pub(super) repaired: usize,
-    /// Records beyond the bound of one envelope; a log tells.
+    /// Records that would have been too many; a log tells.
     pub(super) left_out: usize,
     /// Relay would refuse the envelope; its only log tells.
     pub(super) malformed: bool,
     /// The content encoding could not be undone; its only log tells.
     pub(super) undecodable: bool,
-    /// Bytes after decoding: what the work was proportional to.
-    pub(super) bytes: usize,
+    /// It has cost too much, and was not read to its end; a log tells.
+    pub(super) too_costly: bool,
 }
 
-/// Where the logs of an envelope go, and how they are made.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rules<'a> {
-    pub(super) destination: &'a Rc<Destination>,
-    pub(super) options: Options<'a>,
-    pub(super) max_decoded_bytes: usize,
-    /// Corrected time.
-    pub(super) received_ms: u64,
-    /// Corrected time.
-    pub(super) now_ms: u64,
+/// An envelope that is being read.
+#[derive(Debug)]
+pub(super) struct Reader {
+    envelope: Envelope,
+    project: String,
+    stage: Stage,
+    spent: u64,
 }
 
-/// Reads `envelope` into `batcher`; what is full is handed to `sealed`.
-pub(super) fn read(
-    envelope: &Envelope,
-    rules: Rules<'_>,
-    batcher: &mut Batcher,
-    sealed: &mut dyn FnMut(&Batcher, Batch),
-) -> Outcome {
-    let mut outcome = Outcome::default();
-    let project = envelope.head.project.to_string();
-    let context = Context {
-        project_id: &project,
-        app_id: envelope.head.app.as_deref().map(|app| app.service_id()),
-        received_ms: rules.received_ms,
-        options: rules.options,
-    };
-    let mut sink = |record: &Record<'_>| {
-        outcome.logs = outcome.logs.saturating_add(1);
-        match batcher.push(rules.destination, log(record), rules.now_ms) {
-            Ok(accepted) => {
-                let repaired = usize::from(!accepted.repairs.none());
-                outcome.repaired = outcome.repaired.saturating_add(repaired);
-                for batch in accepted.sealed {
-                    sealed(batcher, batch);
-                }
-            }
-            Err(_) => outcome.rejected = outcome.rejected.saturating_add(1),
-        }
-    };
-    let head = &envelope.head;
-    let decoded = decode::decode(&envelope.body, &head.encoding, rules.max_decoded_bytes);
-    match decoded {
-        Ok(bytes) => {
-            let summary = record::records(&bytes, &context, &mut sink);
-            outcome.left_out = summary.left_out;
-            outcome.malformed = summary.malformed.is_some();
-            outcome.bytes = bytes.len();
-        }
-        Err(error) => {
-            record::undecodable(&error, &context, &mut sink);
-            outcome.undecodable = true;
-            // A bomb is counted to the cap, and its bytes were work.
-            outcome.bytes = rules.max_decoded_bytes;
+#[derive(Debug)]
+enum Stage {
+    New,
+    Decode(Box<Decoder>),
+    Read(Option<Vec<u8>>, Box<EnvelopeReader>),
+}
+
+impl Reader {
+    pub(super) fn new(envelope: Envelope) -> Self {
+        Self {
+            project: envelope.head.project.to_string(),
+            envelope,
+            stage: Stage::New,
+            spent: 0,
         }
     }
-    outcome
-}
 
-fn log<'r>(record: &'r Record<'_>) -> Log<'r> {
-    const NS_PER_S: u64 = 1_000_000_000;
-    let seconds = u64::from(record.time_s).saturating_mul(NS_PER_S);
-    let fields = record.fields.iter();
-    Log {
-        time_ns: seconds.saturating_add(u64::from(record.time_ns)),
-        contents: fields
-            .map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(value.as_ref())))
-            .collect(),
+    /// What it reads.
+    pub(super) fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// Reads on; each log goes to `sink`.
+    pub(super) fn step(
+        &mut self,
+        rules: &Rules<'_>,
+        meter: &mut Meter,
+        sink: &mut dyn FnMut(&Record),
+    ) -> Poll<Outcome> {
+        let before = meter.spent();
+        let outcome = self.go_on(rules, meter, sink);
+        let spent = meter.spent().saturating_sub(before);
+        self.spent = self.spent.saturating_add(spent);
+        if outcome.is_pending() && self.spent > MAX_UNITS {
+            return Poll::Ready(self.give_up(rules, sink));
+        }
+        outcome
+    }
+
+    fn context<'c>(&'c self, rules: &Rules<'c>) -> Context<'c> {
+        let app = self.envelope.head.app.as_deref();
+        Context {
+            project_id: &self.project,
+            app_id: app.map(|app| app.service_id()),
+            received_ms: rules.received_ms,
+            options: rules.options,
+        }
+    }
+
+    fn go_on(
+        &mut self,
+        rules: &Rules<'_>,
+        meter: &mut Meter,
+        sink: &mut dyn FnMut(&Record),
+    ) -> Poll<Outcome> {
+        // It is taken out while it works: what it works with belongs to the same envelope.
+        let mut stage = std::mem::replace(&mut self.stage, Stage::New);
+        let outcome = loop {
+            let next = match &mut stage {
+                Stage::New => {
+                    let head = &self.envelope.head;
+                    let size = self.envelope.body.len();
+                    match Decoder::new(&head.encoding, size, rules.max_decoded_bytes) {
+                        Ok(decoder) => Stage::Decode(Box::new(decoder)),
+                        Err(error) => break Poll::Ready(self.undecodable(&error, rules, sink)),
+                    }
+                }
+                Stage::Decode(decoder) => match decoder.step(&self.envelope.body, meter) {
+                    Poll::Pending => break Poll::Pending,
+                    Poll::Ready(Ok(Decoded::Same)) => Stage::Read(None, Box::default()),
+                    Poll::Ready(Ok(Decoded::Bytes(bytes))) => {
+                        Stage::Read(Some(bytes), Box::default())
+                    }
+                    Poll::Ready(Err(error)) => {
+                        break Poll::Ready(self.undecodable(&error, rules, sink));
+                    }
+                },
+                Stage::Read(decoded, reader) => {
+                    let bytes = decoded.as_deref().unwrap_or(&self.envelope.body);
+                    let context = self.context(rules);
+                    break reader
+                        .step(bytes, &context, meter, sink)
+                        .map(|summary| Outcome {
+                            left_out: summary.left_out,
+                            malformed: summary.malformed.is_some(),
+                            ..Outcome::default()
+                        });
+                }
+            };
+            stage = next;
+        };
+        self.stage = stage;
+        outcome
+    }
+
+    fn undecodable(
+        &self,
+        error: &crate::sentry::decode::Undecodable,
+        rules: &Rules<'_>,
+        sink: &mut dyn FnMut(&Record),
+    ) -> Outcome {
+        record::undecodable(error, &self.context(rules), sink);
+        Outcome {
+            undecodable: true,
+            ..Outcome::default()
+        }
+    }
+
+    fn give_up(&mut self, rules: &Rules<'_>, sink: &mut dyn FnMut(&Record)) -> Outcome {
+        let stage = std::mem::replace(&mut self.stage, Stage::New);
+        let mut reader = match stage {
+            Stage::Read(_, reader) => reader,
+            Stage::New | Stage::Decode(_) => Box::default(),
+        };
+        let Summary { left_out, .. } = reader.give_up(&self.context(rules), sink);
+        Outcome {
+            left_out,
+            too_costly: true,
+            ..Outcome::default()
+        }
     }
 }

@@ -21,33 +21,25 @@ mod card;
 mod cursor;
 mod extent;
 mod filter;
-mod json;
 mod key;
+mod pass;
 mod text;
 
 use std::borrow::Cow;
+use std::task::Poll;
 
+use super::json::NotJson;
+use crate::meter::Meter;
 use key::Keys;
+pub use pass::MAX_DEPTH;
+use pass::Nobody;
+pub(super) use pass::{Kind, Pass, Passed, Visitor, Want};
 
 /// What a sensitive value becomes.
 pub const FILTERED: &str = "[Filtered]";
 
 /// [`FILTERED`] as JSON.
 const FILTERED_JSON: &str = "\"[Filtered]\"";
-
-/// Arrays and objects within each other: what `serde_json` reads by default.
-pub const MAX_DEPTH: usize = 127;
-
-/// JSON in a string of JSON in a string and so on.
-const MAX_LEVELS: u8 = 4;
-
-/// The text is not JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not JSON at byte {offset}")]
-pub struct NotJson {
-    /// Where it stops being JSON.
-    pub offset: usize,
-}
 
 /// The scrubber, compiled from the configuration.
 #[derive(Debug, Default)]
@@ -64,35 +56,33 @@ impl Scrubber {
         }
     }
 
-    /// Scrubs a JSON text. Borrowed when there was nothing to replace.
+    /// Scrubs a JSON text at once, whatever that costs. Borrowed when there was nothing to replace.
+    ///
+    /// # Errors
+    /// Where the text is not JSON.
     pub fn json<'a>(&self, json: &'a str) -> Result<Cow<'a, str>, NotJson> {
-        self.json_at(json, 0)
+        self.at_once(Pass::new(json.to_owned(), false), json)
     }
 
-    /// Scrubs a string that is not JSON, or not known to be.
+    /// Scrubs a string that is not JSON, or not known to be, at once.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.text_at(text, 0)
-    }
-
-    fn text_at<'a>(&self, text: &'a str, level: u8) -> Cow<'a, str> {
         if !self.keys.suspects(text) {
             return Cow::Borrowed(text);
         }
-        let start = text.trim_start();
-        if start.starts_with(['{', '[', '"']) && !start.starts_with(FILTERED) {
-            let inner = level.saturating_add(1);
-            if inner > MAX_LEVELS {
-                return Cow::Owned(FILTERED.to_owned());
-            }
-            if let Ok(scrubbed) = self.json_at(text, inner) {
-                return scrubbed;
-            }
-        }
-        text::scrub(&self.keys, text)
+        let scrubbed = self.at_once(Pass::of_any(text.to_owned()), text);
+        scrubbed.unwrap_or(Cow::Borrowed(FILTERED))
     }
 
-    fn json_at<'a>(&self, json: &'a str, level: u8) -> Result<Cow<'a, str>, NotJson> {
-        json::scrub(self, json, level)
+    fn at_once<'a>(&self, mut pass: Pass, text: &'a str) -> Result<Cow<'a, str>, NotJson> {
+        loop {
+            let mut meter = Meter::unlimited();
+            if let Poll::Ready(passed) = pass.step(Some(self), &mut Nobody, &mut meter) {
+                return passed.map(|passed| match passed.changed {
+                    true => Cow::Owned(passed.json),
+                    false => Cow::Borrowed(text),
+                });
+            }
+        }
     }
 }
 
@@ -308,11 +298,8 @@ mod tests {
             ("[1]x", 3),
             ("{1:2}", 1),
         ] {
-            assert_eq!(
-                Scrubber::default().json(bad).unwrap_err(),
-                NotJson { offset },
-                "{bad}"
-            );
+            let error = Scrubber::default().json(bad).unwrap_err();
+            assert_eq!(error.offset, offset, "{bad}");
         }
     }
 }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use super::canonical::Parts;
 use super::credential::Credential;
 use super::headers::Headers;
-use super::json_string::escape;
+use super::json::quoted;
 use super::put_logs::API_VERSION;
 use super::sign::{OWN_HEADERS, Signature};
 use super::wire_digest::WireDigest;
@@ -115,7 +115,7 @@ impl Denial {
 
     /// The body of the answer.
     pub fn body(&self) -> String {
-        let (code, message) = (escape(self.code), escape(&self.message));
+        let (code, message) = (quoted(self.code), quoted(&self.message));
         format!(r#"{{"errorCode":{code},"errorMessage":{message}}}"#)
     }
 }

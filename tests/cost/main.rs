@@ -16,6 +16,7 @@
 mod host;
 
 mod allocations;
+mod largest;
 
 use host::{Cost, Guest, Host, Options, Profile, Reply, Request};
 use std::fmt::Write as _;

@@ -54,12 +54,18 @@ impl Cost {
 pub(super) struct Ledger {
     pub(super) total: Cost,
     pub(super) by_callback: BTreeMap<&'static str, Cost>,
+    /// The one callback that took the most instructions, but for configuration and start.
+    pub(super) largest: (&'static str, u64),
 }
 
 impl Ledger {
     pub(super) fn book(&mut self, callback: &'static str, cost: &Cost) {
         self.total.add(cost);
         self.by_callback.entry(callback).or_default().add(cost);
+        let once = ["initialize", "proxy_on_vm_start", "proxy_on_configure"];
+        if cost.fuel > self.largest.1 && !once.contains(&callback) {
+            self.largest = (callback, cost.fuel);
+        }
     }
 }
 
@@ -77,6 +83,11 @@ impl Host {
             .get(callback)
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// The callback that took the most instructions since the last reset, and how many; configuration does not count.
+    pub fn largest_callback(&self) -> (&'static str, u64) {
+        self.state().ledger.largest
     }
 
     pub fn reset_cost(&mut self) {

@@ -53,16 +53,15 @@ pub fn run(bytes: &[u8], options: Options<'_>) -> (Summary, Fields) {
         options,
     };
     let mut seen = Vec::new();
-    let summary = records(bytes, &context, &mut |record: &Record<'_>| {
+    let summary = records(bytes, &context, &mut |record: &Record| {
         let now = NOW_MS / 1000;
         assert!(
             u64::from(record.time_s) >= now - 7 * 86_400 && u64::from(record.time_s) <= now + 900
         );
         assert!(record.time_ns < 1_000_000_000);
         let fields: Vec<_> = record
-            .fields
-            .iter()
-            .map(|(key, value)| (*key, value.to_string()))
+            .fields()
+            .map(|(key, value)| (key, value.to_owned()))
             .collect();
         let mut keys: Vec<_> = fields.iter().map(|(key, _)| key).collect();
         keys.sort();

@@ -37,7 +37,7 @@ const BROTLI: &[u8] = &[
 ];
 
 /// Envelopes with every kind of item.
-fn envelopes() -> Vec<Vec<u8>> {
+pub fn envelopes() -> Vec<Vec<u8>> {
     let event = json!({
         "event_id": "9ec79c33ec9942ab8353589fcb2e04dc", "timestamp": 1_795_232_076.716_376_8, "message": {"formatted": "x"},
         "exception": {"values": [{"type": "E", "value": "m", "stacktrace": {"frames": [{"function": "f", "lineno": 1}]}}]},
@@ -76,7 +76,7 @@ fn envelopes() -> Vec<Vec<u8>> {
 }
 
 /// Some bytes changed, inserted or cut out.
-fn mutated(originals: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+pub fn mutated(originals: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
     (prop::sample::select(originals), edits).prop_map(|(mut bytes, edits)| {
         for (at, byte, kind) in edits {
@@ -230,7 +230,7 @@ proptest! {
     fn records_keep_their_bounds(bytes in mutated(envelopes()), scrub in any::<bool>(), payload in any::<bool>(), spans in any::<bool>()) {
         let scrubber = Scrubber::default();
         let scrub = scrub.then_some(&scrubber);
-        oracle::bounded(&bytes, Options { payload, spans, scrub, max_payload: 200, max_records: 8 });
+        oracle::bounded(&bytes, Options { payload, spans, scrub, max_payload: 200, max_records: 8, ..Options::default() });
     }
 
     #[test]

@@ -1,10 +1,8 @@
-//! A record that is being made: fields by name, times, and the cuts at the end.
-
-use std::borrow::Cow;
+//! A record that is being made: fields by name, times, and the cuts.
 
 use crate::sentry::timestamp::Timestamp;
 
-use super::event::Stack;
+use super::stack::Stack;
 use super::{Context, MAX_VALUE, Record};
 
 /// SLS accepts logs of the last 7 days and the next 15 minutes, and refuses the whole request for one outside. The log
@@ -14,35 +12,47 @@ const NEWEST_S: i64 = 14 * 60;
 
 /// The parts of a record, as they are found.
 #[derive(Default)]
-pub(super) struct Draft<'a> {
-    pub(super) record: Record<'a>,
+pub(super) struct Draft {
+    pub(super) record: Record,
     /// The item's own time.
     pub(super) time: Option<Timestamp>,
     /// When what it tells of began.
     pub(super) start: Option<Timestamp>,
-    /// Whether a list is kept as JSON, to be read later, rather than counted.
-    pub(super) keep_lists: bool,
-    /// The lists that are kept, by name.
-    pub(super) lists: Vec<(&'static str, &'a str)>,
     /// Exceptions, threads and frames.
-    pub(super) stack: Stack<'a>,
+    pub(super) stack: Stack,
+    /// Only the beginning of the item has been read.
+    pub(super) is_cut: bool,
 }
 
-impl<'a> Draft<'a> {
+impl Draft {
     /// Sets a field, the last value wins; an empty one is none.
-    pub(super) fn set(&mut self, key: &'static str, value: impl Into<Cow<'a, str>>) {
-        let value = value.into();
+    pub(super) fn set(&mut self, key: &'static str, value: &str) {
+        self.set_within(key, value, MAX_VALUE, value.len());
+    }
+
+    /// The same with at most `limit` bytes, of a value that has `length` in all.
+    pub(super) fn set_within(
+        &mut self,
+        key: &'static str,
+        value: &str,
+        limit: usize,
+        length: usize,
+    ) {
         if value.is_empty() {
             return;
         }
-        match self.record.fields.iter_mut().find(|(name, _)| *name == key) {
-            Some((_, old)) => *old = value,
-            None => self.record.fields.push((key, value)),
+        if value.len() <= limit && length <= value.len() {
+            return self.record.put(key, &[value], false);
         }
+        let marker = format!("...[cut, {length} bytes in all]");
+        let end = value.floor_char_boundary(limit.saturating_sub(marker.len()));
+        let kept = value.get(..end).unwrap_or_default();
+        let marker = marker.get(..marker.len().min(limit)).unwrap_or_default();
+        self.record.put(key, &[kept, marker], true);
     }
 
     /// Sets a field that is not set yet.
-    pub(super) fn fill(&mut self, key: &'static str, value: Option<Cow<'a, str>>) {
+    pub(super) fn fill(&mut self, key: &'static str, value: Option<&str>) {
         if let Some(value) = value
             && self.record.get(key).is_none()
         {
@@ -50,17 +60,24 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Takes fields from the record of the whole that this one is a part of.
-    pub(super) fn inherit(&mut self, whole: &'a Draft<'_>, keys: &[&'static str]) {
-        for key in keys {
-            self.fill(key, whole.record.get(key).map(Cow::Borrowed));
+    /// Keeps the place of a field that will be set.
+    pub(super) fn announce(&mut self, key: &'static str) {
+        if !self.record.has(key) {
+            self.record.put(key, &[], false);
         }
+    }
+
+    /// Takes the fields of another draft over those that are here, and its times.
+    pub(super) fn take(&mut self, other: &Self) {
+        self.record.take(&other.record);
+        self.time = other.time.or(self.time);
+        self.start = other.start.or(self.start);
     }
 
     /// Says what is wrong with the item.
     pub(super) fn error(&mut self, kind: &'static str, text: &str) {
         self.set("sentry.error_kind", kind);
-        self.set("sentry.error", text.to_owned());
+        self.set("sentry.error", text);
     }
 
     pub(super) fn is_bad(&self) -> bool {
@@ -70,16 +87,16 @@ impl<'a> Draft<'a> {
     /// `sentry.duration_ms`, from start to end.
     pub(super) fn duration(&mut self) {
         if let (Some(start), Some(end)) = (self.start, self.time) {
-            self.set("sentry.start_timestamp", start.ms().to_string());
-            self.fill("sentry.duration_ms", end.ms_since(start).map(Cow::Owned));
+            self.set("sentry.start_timestamp", &start.ms().to_string());
+            self.fill("sentry.duration_ms", end.ms_since(start).as_deref());
         }
     }
 
-    /// Puts the time in and cuts what is too long.
+    /// Puts the time in, and says what has been cut.
     pub(super) fn finish(&mut self, context: &Context<'_>) {
         let received = Timestamp::from_ms(context.received_ms);
         let time = self.time.or(self.start).unwrap_or(received);
-        self.set("timestamp", time.ms().to_string());
+        self.set("timestamp", &time.ms().to_string());
         let oldest = Timestamp {
             seconds: received.seconds.saturating_sub(OLDEST_S),
             nanos: 0,
@@ -94,34 +111,20 @@ impl<'a> Draft<'a> {
         let time = time.min(newest).max(oldest);
         self.record.time_s = u32::try_from(time.seconds.max(0)).unwrap_or(u32::MAX);
         self.record.time_ns = time.nanos;
-
-        let mut cut = String::new();
-        for (key, value) in &mut self.record.fields {
-            let limit = if *key == "payload" {
-                context.options.max_payload
-            } else {
-                MAX_VALUE
-            };
-            if value.len() > limit {
-                *value = Cow::Owned(shorten(value, limit));
-                if !cut.is_empty() {
-                    cut.push(',');
-                }
-                cut.push_str(key);
-            }
+        let mut cut = self.record.cut_fields();
+        if self.is_cut && self.record.get("payload").is_none() {
+            cut.push("item");
         }
-        self.set("sentry.cut", cut);
+        self.set("sentry.cut", &cut.join(","));
     }
-}
 
-/// Cuts on a character boundary, and says so at the end: at most `limit` bytes with that.
-fn shorten(value: &str, limit: usize) -> String {
-    let marker = format!("...[cut, {} bytes in all]", value.len());
-    let end = value.floor_char_boundary(limit.saturating_sub(marker.len()));
-    let mut short = String::with_capacity(limit);
-    short.push_str(value.get(..end).unwrap_or_default());
-    short.push_str(marker.get(..marker.len().min(limit)).unwrap_or_default());
-    short
+    /// Empties it for the next record, and keeps its room.
+    pub(super) fn clear(&mut self) {
+        self.record.clear();
+        (self.time, self.start) = (None, None);
+        self.stack = Stack::default();
+        self.is_cut = false;
+    }
 }
 
 #[cfg(test)]
@@ -136,12 +139,12 @@ mod tests {
 
     const NOW: u64 = 1_795_232_076_716;
 
-    fn finished<'a>(mut draft: Draft<'a>, options: Options<'static>) -> Record<'a> {
+    fn finished(mut draft: Draft) -> Record {
         draft.finish(&Context {
             project_id: "1",
             app_id: None,
             received_ms: NOW,
-            options,
+            options: Options::default(),
         });
         draft.record
     }
@@ -158,13 +161,10 @@ mod tests {
             (now - OLDEST_S, now - OLDEST_S),
         ] {
             let time = Some(Timestamp { seconds, nanos: 5 });
-            let record = finished(
-                Draft {
-                    time,
-                    ..Draft::default()
-                },
-                Options::default(),
-            );
+            let record = finished(Draft {
+                time,
+                ..Draft::default()
+            });
             assert_eq!(i64::from(record.time_s), expected);
             assert_eq!(
                 record.get("timestamp"),
@@ -175,7 +175,7 @@ mod tests {
                 seconds != expected
             );
         }
-        let record = finished(Draft::default(), Options::default());
+        let record = finished(Draft::default());
         assert_eq!(
             (record.time_s, record.time_ns),
             (1_795_232_076, 716_000_000)
@@ -187,23 +187,42 @@ mod tests {
         for extra in 0..4 {
             let mut draft = Draft::default();
             let long = format!("{}{}", "x".repeat(extra), "ä€😀".repeat(MAX_VALUE));
-            draft.set("payload", long.clone());
-            draft.set("sentry.message", long.clone());
+            draft.set_within("payload", &long, 100, long.len());
+            draft.set("sentry.message", &long);
             draft.set("app.env", "prod");
-            let record = finished(
-                draft,
-                Options {
-                    max_payload: 100,
-                    ..Options::default()
-                },
-            );
+            draft.set_within("app.id", "whole", 100, 5);
+            draft.set_within("trace_id", "beginning", 100, 1_000);
+            let record = finished(draft);
             let payload = record.get("payload").unwrap_or_default();
             assert!((95..=100).contains(&payload.len()), "{}", payload.len());
             assert!(payload.ends_with(&format!("...[cut, {} bytes in all]", long.len())));
             let message = record.get("sentry.message").unwrap_or_default();
             assert!((MAX_VALUE - 4..=MAX_VALUE).contains(&message.len()));
-            assert_eq!(record.get("sentry.cut"), Some("payload,sentry.message"));
+            assert_eq!(
+                record.get("trace_id"),
+                Some("beginning...[cut, 1000 bytes in all]")
+            );
+            assert_eq!(
+                record.get("sentry.cut"),
+                Some("payload,sentry.message,trace_id")
+            );
         }
-        assert!(shorten("xxxxxxxxxxxxxxx", 3).len() <= 3);
+        let mut draft = Draft::default();
+        draft.set_within("payload", "xxxxxxxxxxxxxxx", 3, 15);
+        assert_eq!(draft.record.get("payload").map(str::len), Some(3));
+    }
+
+    #[test]
+    fn the_last_value_wins_and_an_empty_one_is_none() {
+        let mut draft = Draft::default();
+        draft.announce("a");
+        for (key, value) in [("b", "1"), ("a", "2"), ("b", ""), ("a", "3")] {
+            draft.set(key, value);
+        }
+        draft.fill("a", Some("4"));
+        draft.fill("c", Some("5"));
+        draft.announce("d");
+        let fields: Vec<_> = draft.record.fields().collect();
+        assert_eq!(fields, [("a", "3"), ("b", "1"), ("c", "5")]);
     }
 }

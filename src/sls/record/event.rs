@@ -1,28 +1,9 @@
-//! The tables of event-like items (`event`, `transaction`, `feedback`, `replay_event`) and of the spans in a transaction,
-//! and the text of a stack.
-//!
-//! Which exception counts: the last of the list, which is the one that was caught; the others are its causes, and stand
-//! in `exception.stack` behind it. Without any, the stack of the crashed or current thread is taken.
+//! The tables of event-like items (`event`, `transaction`, `feedback`, `replay_event`) and of the spans in a transaction.
 
-use std::collections::VecDeque;
+use super::stack::List::{Exceptions, Frames, Threads};
+use super::take::{Table, Take};
 
-use super::MAX_VALUE;
-use super::draft::Draft;
-use super::walk::{Table, Take};
-
-use Take::{Exceptions, Fill, Frames, Id, In, Json, List, Start, Text, TextOr, Threads, Time};
-
-/// Frames of one stack: the newest. Real ones have tens.
-const MAX_FRAMES: usize = 256;
-
-/// Exceptions of one event: the last. Real ones have a few.
-const MAX_EXCEPTIONS: usize = 32;
-
-/// Of a function, file or position in the text of a stack, in bytes.
-const MAX_NAME: usize = 512;
-
-/// Of an exception's type, and of its message, in the text of a stack, in bytes.
-const MAX_HEAD: usize = 8192;
+use Take::{Fill, Id, In, Json, List, Stack, Start, Text, TextOr, Time};
 
 pub(super) const EVENT: Table = &[
     ("event_id", Id("event_id")),
@@ -46,8 +27,8 @@ pub(super) const EVENT: Table = &[
     ("contexts", In(CONTEXTS)),
     ("measurements", Json("sentry.measurements")),
     ("spans", List("sentry.span_count")),
-    ("exception", Exceptions),
-    ("threads", Threads),
+    ("exception", Stack(Exceptions)),
+    ("threads", Stack(Threads)),
     ("stacktrace", In(STACKTRACE)),
     // Of `replay_event`.
     ("replay_id", Text("sentry.replay_id")),
@@ -134,7 +115,7 @@ pub(super) const SPAN: Table = &[
     ("timestamp", Time),
 ];
 
-const EXCEPTION: Table = &[
+pub(super) const EXCEPTION: Table = &[
     ("type", Text("exception.type")),
     ("value", Text("exception.message")),
     ("mechanism", In(MECHANISM)),
@@ -146,15 +127,15 @@ const MECHANISM: Table = &[
     ("handled", Text("sentry.exception.handled")),
 ];
 
-const THREAD: Table = &[
+pub(super) const THREAD: Table = &[
     ("crashed", Text("crashed")),
     ("current", Text("current")),
     ("stacktrace", In(STACKTRACE)),
 ];
 
-const STACKTRACE: Table = &[("frames", Frames)];
+const STACKTRACE: Table = &[("frames", Stack(Frames))];
 
-const FRAME: Table = &[
+pub(super) const FRAME: Table = &[
     ("function", Text("function")),
     ("filename", Text("filename")),
     ("abs_path", Text("abs_path")),
@@ -164,129 +145,3 @@ const FRAME: Table = &[
     ("lineno", Text("lineno")),
     ("colno", Text("colno")),
 ];
-
-/// The exceptions, threads and frames of an event, as they are read.
-#[derive(Default)]
-pub(super) struct Stack<'a> {
-    exceptions: VecDeque<Draft<'a>>,
-    count: usize,
-    thread: VecDeque<String>,
-    /// Oldest first.
-    frames: VecDeque<String>,
-}
-
-impl<'a> Stack<'a> {
-    /// The table of an element of such a list.
-    pub(super) fn element(&self, list: Take) -> Option<Table> {
-        match list {
-            Exceptions => Some(EXCEPTION),
-            Threads => Some(THREAD),
-            Frames => Some(FRAME),
-            _ => None,
-        }
-    }
-
-    /// Takes an element that has been read.
-    pub(super) fn add(&mut self, list: Take, one: Draft<'a>) {
-        match list {
-            Exceptions if !one.record.fields.is_empty() || !one.stack.frames.is_empty() => {
-                self.count = self.count.saturating_add(1);
-                push(&mut self.exceptions, one, MAX_EXCEPTIONS);
-            }
-            Threads
-                if ["crashed", "current"]
-                    .iter()
-                    .any(|flag| one.record.get(flag) == Some("true")) =>
-            {
-                self.thread = one.stack.frames;
-            }
-            Frames if !one.record.fields.is_empty() => {
-                push(&mut self.frames, line(&one), MAX_FRAMES)
-            }
-            _ => {}
-        }
-    }
-}
-
-fn push<T>(queue: &mut VecDeque<T>, element: T, limit: usize) {
-    if queue.len() >= limit {
-        queue.pop_front();
-    }
-    queue.push_back(element);
-}
-
-/// A frame, as JavaScript engines print it.
-fn line(frame: &Draft<'_>) -> String {
-    let get = |name| frame.record.get(name).map(|text| start(text, MAX_NAME));
-    let mut line = format!("    at {} (", get("function").unwrap_or("?"));
-    let file = [
-        "filename",
-        "abs_path",
-        "module",
-        "package",
-        "instruction_addr",
-    ];
-    line.push_str(file.into_iter().find_map(get).unwrap_or("?"));
-    for position in ["lineno", "colno"].into_iter().filter_map(get) {
-        line.push(':');
-        line.push_str(position);
-    }
-    line.push(')');
-    line
-}
-
-/// The first bytes of a text, to a character boundary.
-fn start(text: &str, limit: usize) -> &str {
-    text.get(..text.floor_char_boundary(limit))
-        .unwrap_or_default()
-}
-
-/// Puts what the stack holds into fields.
-pub(super) fn exception<'a>(draft: &mut Draft<'a>) {
-    let Stack {
-        mut exceptions,
-        count,
-        thread,
-        frames,
-    } = std::mem::take(&mut draft.stack);
-    let mut lines = Vec::new();
-    let mut own_frames = VecDeque::new();
-    if let Some(caught) = exceptions.pop_back() {
-        draft.set("event_type", "exception");
-        lines.push(head(&caught));
-        own_frames = caught.stack.frames;
-        for (key, value) in caught.record.fields {
-            draft.set(key, value);
-        }
-        draft.set("sentry.exception.count", count.to_string());
-    }
-    let frames = [own_frames, frames, thread]
-        .into_iter()
-        .find(|frames| !frames.is_empty());
-    lines.extend(frames.unwrap_or_default().into_iter().rev());
-    lines.extend(
-        exceptions
-            .iter()
-            .rev()
-            .map(|cause| format!("Caused by: {}", head(cause))),
-    );
-    draft.set("exception.stack", lines.join("\n"));
-}
-
-/// `Type: message`
-fn head(exception: &Draft<'_>) -> String {
-    let get = |name| exception.record.get(name).map(|text| start(text, MAX_HEAD));
-    let parts = ["exception.type", "exception.message"]
-        .into_iter()
-        .filter_map(get);
-    parts.collect::<Vec<_>>().join(": ")
-}
-
-/// A transaction's own fields.
-pub(super) fn transaction(draft: &mut Draft<'_>) {
-    draft.set("event_type", "view");
-    let name = draft.record.get("sentry.transaction").unwrap_or_default();
-    let name = start(name, MAX_VALUE).to_owned();
-    draft.set("view.name", name);
-    draft.duration();
-}

@@ -27,7 +27,19 @@ impl Default for Filter {
     }
 }
 
+/// shim
+#[derive(Clone, Debug, Default)]
+pub(super) struct Suspicion(Vec<u8>);
+impl Suspicion {
+    pub(super) fn is_suspicious(&self) -> bool {
+        Filter::default().suspects(&String::from_utf8_lossy(&self.0))
+    }
+}
+
 impl Filter {
+    pub(super) fn look(&self, state: &mut Suspicion, piece: &[u8]) {
+        state.0.extend_from_slice(piece);
+    }
     /// For the default words and `extra` ones, in lower case.
     pub(super) fn new<'w>(extra: impl Iterator<Item = &'w [u8]>) -> Self {
         let mut filter = Self {

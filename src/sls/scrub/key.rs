@@ -90,6 +90,10 @@ impl Keys {
         self.filter.suspects(text)
     }
 
+    pub(super) fn look(&self, state: &mut super::filter::Suspicion, piece: &[u8]) {
+        self.filter.look(state, piece);
+    }
+
     pub(super) fn test(&self, key: &str) -> Sensitive {
         if !self.filter.suspects_key(key) {
             return Sensitive::No;

@@ -64,6 +64,29 @@ pub(super) fn scrub<'a>(keys: &Keys, text: &'a str) -> Cow<'a, str> {
     scan.edit.finish()
 }
 
+/// shim
+#[derive(Default)]
+pub(super) struct TextScan(Option<String>);
+impl TextScan {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+    pub(super) fn step(
+        &mut self,
+        keys: &Keys,
+        text: &str,
+        _: &mut crate::meter::Meter,
+    ) -> std::task::Poll<()> {
+        if let Cow::Owned(owned) = scrub(keys, text) {
+            self.0 = Some(owned);
+        }
+        std::task::Poll::Ready(())
+    }
+    pub(super) fn finish(self, _: &str) -> Option<String> {
+        self.0
+    }
+}
+
 struct Scan<'k, 'a> {
     keys: &'k Keys,
     text: &'a str,

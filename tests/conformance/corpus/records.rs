@@ -19,11 +19,10 @@ fn run(body: &[u8], encoding: &str, options: Options<'_>) -> Vec<Fields> {
         received_ms: 1_795_240_000_000,
         options,
     };
-    let mut sink = |record: &Record<'_>| {
+    let mut sink = |record: &Record| {
         let mut fields: Fields = record
-            .fields
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), value.to_string()))
+            .fields()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
         fields.insert("__time__".to_owned(), record.time_s.to_string());
         all.push(fields);

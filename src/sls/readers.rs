@@ -1,0 +1,97 @@
+//! The envelopes that are being read, a few at a time, each of another project: one that takes long does not hold up the
+//! others.
+
+use std::collections::VecDeque;
+use std::task::Poll;
+
+use super::intake::Intake;
+use super::reader::{Outcome, Reader, Rules};
+use super::record::{Options, Record};
+use crate::meter::Meter;
+use crate::time::Millis;
+
+/// So many at a time. Each may hold a decoded body, and what is being made of it.
+pub const MAX_READERS: usize = 2;
+/// Units that one may spend before it is another's turn.
+const TURN: u64 = 1_000_000;
+/// Units of an envelope besides what is in it.
+const ENVELOPE: u64 = 5_000;
+
+/// What reading needs of its leg.
+pub(super) struct Needs<'a> {
+    pub(super) options: Options<'a>,
+    pub(super) max_decoded_bytes: usize,
+    /// The corrected time of a moment on the host's clock.
+    pub(super) corrected: &'a dyn Fn(Millis) -> u64,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    active: VecDeque<Reader>,
+}
+
+impl Readers {
+    /// Bytes of their envelopes, as charged.
+    pub(super) fn bytes(&self) -> usize {
+        let sizes = self.active.iter().map(|reader| reader.envelope().size());
+        sizes.fold(0, usize::saturating_add)
+    }
+
+    /// How many envelopes are being read.
+    pub(super) fn len(&self) -> usize {
+        self.active.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// What is being read is lost.
+    pub(super) fn clear(&mut self) {
+        self.active.clear();
+    }
+
+    /// Reads on until the meter is empty or nothing is left; logs go to `sink`, and what became of each envelope to `ended`.
+    pub(super) fn step(
+        &mut self,
+        intake: &mut Intake,
+        needs: &Needs<'_>,
+        meter: &mut Meter,
+        sink: &mut dyn FnMut(&Record),
+        ended: &mut dyn FnMut(Outcome),
+    ) {
+        while !meter.is_empty() {
+            self.fill(intake, meter);
+            let Some(mut reader) = self.active.pop_front() else {
+                return;
+            };
+            let rules = Rules {
+                options: needs.options,
+                max_decoded_bytes: needs.max_decoded_bytes,
+                received_ms: (needs.corrected)(reader.envelope().received),
+            };
+            let mut turn = meter.part(TURN);
+            let outcome = reader.step(&rules, &mut turn, sink);
+            meter.spend(turn.spent());
+            match outcome {
+                Poll::Pending => self.active.push_back(reader),
+                Poll::Ready(outcome) => ended(outcome),
+            }
+        }
+    }
+
+    fn fill(&mut self, intake: &mut Intake, meter: &mut Meter) {
+        while self.active.len() < MAX_READERS {
+            let busy = |project| {
+                let mut active = self.active.iter();
+                active.any(|reader| reader.envelope().head.project == project)
+            };
+            let Some(envelope) = intake.pop(busy) else {
+                return;
+            };
+            meter.spend(ENVELOPE);
+            self.active.push_back(Reader::new(envelope));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What the envelope's header knows, where an item does not say it itself.
+
+use crate::sentry::envelope::Header;
+
+use super::draft::Draft;
+use super::{Context, INHERITED};
+
+/// The parts of a header that records take over, scrubbed and no longer than they may be.
+#[derive(Default)]
+pub(super) struct Inherited {
+    event_id: Option<String>,
+    fields: Vec<(&'static str, String, usize)>,
+}
+
+impl Inherited {
+    pub(super) fn of(header: &Header<'_>, context: &Context<'_>) -> Self {
+        /// Behind what is kept: so that something sensitive that is cut there is found all the same.
+        const BEHIND: usize = 128;
+        let trace = &header.trace;
+        let fields = [
+            ("trace_id", &trace.trace_id),
+            ("app.version", &trace.release),
+            ("app.env", &trace.environment),
+            ("sentry.sdk.name", &header.sdk_name),
+            ("sentry.sdk.version", &header.sdk_version),
+        ];
+        let fields = fields.into_iter().filter_map(|(key, text)| {
+            let text = text.as_deref()?;
+            let end = text.floor_char_boundary(INHERITED.saturating_add(BEHIND));
+            let value = context.scrub(text.get(..end).unwrap_or_default());
+            let length = match end < text.len() {
+                true => text.len(),
+                false => value.len(),
+            };
+            Some((key, value.into_owned(), length))
+        });
+        Self {
+            event_id: header.event_id.map(|id| id.to_string()),
+            fields: fields.collect(),
+        }
+    }
+
+    /// Puts in what is missing.
+    pub(super) fn fill(&self, draft: &mut Draft) {
+        if let Some(id) = &self.event_id {
+            // It beats the one in the payload.
+            draft.set("event_id", id);
+        }
+        for (key, value, length) in &self.fields {
+            if draft.record.get(key).is_none() {
+                draft.set_within(key, value, INHERITED, *length);
+            }
+        }
+    }
+}

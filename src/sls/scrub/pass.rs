@@ -1,0 +1,192 @@
+//! One pass over an item's JSON, in steps: it is checked, scrubbed, and shown to a [`Visitor`], which takes what it wants.
+//!
+//! JSON in a string is read by the same rules, [`MAX_LEVELS`] deep; beyond that, and where it turns out to be none, it is
+//! text. Each level has a [`Machine`] of its own, which waits while the one above it works.
+//!
+//! Memory: the text, what it becomes if something is replaced, and the same for each string that is being looked into.
+
+mod machine;
+mod open;
+mod output;
+mod strings;
+mod values;
+
+use std::task::Poll;
+
+use super::Scrubber;
+use super::text::TextScan;
+use crate::meter::Meter;
+use crate::sls::json::NotJson;
+use machine::{Machine, Turn};
+
+/// Arrays and objects within each other: what `serde_json` reads by default.
+pub const MAX_DEPTH: usize = 127;
+
+/// JSON in a string of JSON in a string and so on.
+const MAX_LEVELS: u8 = 4;
+
+/// What a value is. One that is replaced is a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sls) enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    /// `true`, `false` or `null`.
+    Literal,
+}
+
+/// What a visitor wants of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sls) enum Want {
+    Nothing,
+    /// What a string means; numbers and literals as they are written. Nothing of arrays and objects.
+    Text,
+    /// As it is written.
+    Json,
+}
+
+/// Whoever takes something out of the JSON. It sees what the scrubber leaves.
+///
+/// For each value there is a [`begin`](Self::begin) and an [`end`](Self::end), and between those of an array or object the
+/// values in it; a [`key`](Self::key) comes before each member.
+pub(in crate::sls) trait Visitor {
+    /// The name of the member that comes next. Empty if it is longer than any name that could matter.
+    fn key(&mut self, key: &str);
+    /// A value begins.
+    fn begin(&mut self, kind: Kind) -> Want;
+    /// It ends. `value` is there if it was wanted and is whole.
+    fn end(&mut self, value: Option<&str>);
+}
+
+/// Takes nothing.
+pub(super) struct Nobody;
+
+impl Visitor for Nobody {
+    fn key(&mut self, _: &str) {}
+    fn begin(&mut self, _: Kind) -> Want {
+        Want::Nothing
+    }
+    fn end(&mut self, _: Option<&str>) {}
+}
+
+/// The end of a pass.
+pub(in crate::sls) struct Passed {
+    /// The JSON, scrubbed. Of a text that is a beginning only: as far as it is whole.
+    pub(in crate::sls) json: String,
+    /// Whether it is other than it was.
+    pub(in crate::sls) changed: bool,
+}
+
+/// See the module's documentation.
+pub(in crate::sls) struct Pass {
+    frames: Vec<Frame>,
+}
+
+/// A text that is being looked at.
+enum Frame {
+    Json(Box<Machine>, String),
+    Text(TextScan, String),
+}
+
+impl Pass {
+    /// A pass over `text`; `is_cut` says that it is the beginning of a longer one.
+    pub(in crate::sls) fn new(text: String, is_cut: bool) -> Self {
+        let machine = Box::new(Machine::new(0, is_cut));
+        let frames = vec![Frame::Json(machine, text)];
+        Self { frames }
+    }
+
+    /// A pass over a text of which nobody knows whether it is JSON.
+    pub(super) fn of_any(text: String) -> Self {
+        let frames = vec![Frame::of(text, 1)];
+        Self { frames }
+    }
+
+    /// Goes on. Without a scrubber nothing is replaced.
+    pub(in crate::sls) fn step(
+        &mut self,
+        scrubber: Option<&Scrubber>,
+        visitor: &mut dyn Visitor,
+        meter: &mut Meter,
+    ) -> Poll<Result<Passed, NotJson>> {
+        let keys = scrubber.map(|scrubber| &scrubber.keys);
+        loop {
+            let level = self.frames.len();
+            let Some(frame) = self.frames.last_mut() else {
+                // There is always the first.
+                return Poll::Ready(Err(NotJson::new(0, "expected a value")));
+            };
+            let becomes = match frame {
+                Frame::Json(machine, text) => {
+                    let mut nobody = Nobody;
+                    let visitor = if level == 1 {
+                        &mut *visitor
+                    } else {
+                        &mut nobody
+                    };
+                    let Poll::Ready(turn) = machine.step(text, keys, visitor, meter) else {
+                        return Poll::Pending;
+                    };
+                    match turn {
+                        Ok(Turn::Child(text)) => {
+                            let level = u8::try_from(level).unwrap_or(u8::MAX);
+                            self.frames.push(Frame::of(text, level));
+                            continue;
+                        }
+                        Ok(Turn::Done) => machine.finish(text),
+                        Err(not_json) if machine.is_item() => return Poll::Ready(Err(not_json)),
+                        Err(_) => {
+                            *frame = Frame::Text(TextScan::new(), std::mem::take(text));
+                            continue;
+                        }
+                    }
+                }
+                Frame::Text(scan, text) => {
+                    if let Some(keys) = keys
+                        && scan.step(keys, text, meter).is_pending()
+                    {
+                        return Poll::Pending;
+                    }
+                    std::mem::take(scan).finish(text)
+                }
+            };
+            let Some(Frame::Json(_, text) | Frame::Text(_, text)) = self.frames.pop() else {
+                continue;
+            };
+            match self.frames.last_mut() {
+                Some(Frame::Json(machine, _)) => machine.looked_into(text, becomes),
+                _ => {
+                    let changed = becomes.is_some();
+                    let json = becomes.unwrap_or(text);
+                    return Poll::Ready(Ok(Passed { json, changed }));
+                }
+            }
+        }
+    }
+}
+
+impl Frame {
+    /// A text that may hold something sensitive, at a level above 0.
+    fn of(text: String, level: u8) -> Self {
+        match may_be_json(&text) && level <= MAX_LEVELS {
+            true => Self::Json(Box::new(Machine::new(level, false)), text),
+            false => Self::Text(TextScan::new(), text),
+        }
+    }
+}
+
+/// Whether a text begins as JSON does that could hold a member.
+fn may_be_json(text: &str) -> bool {
+    /// White space before it.
+    const MAX_SPACE: usize = 64;
+    let bytes = text.bytes().take(MAX_SPACE);
+    let first = bytes
+        .enumerate()
+        .find(|(_, byte)| !byte.is_ascii_whitespace());
+    let Some((start, first)) = first else {
+        return false;
+    };
+    let rest = text.get(start..).unwrap_or_default();
+    matches!(first, b'{' | b'[' | b'"') && !rest.starts_with(super::FILTERED)
+}
