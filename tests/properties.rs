@@ -23,6 +23,8 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 mod before;
 #[path = "properties/config.rs"]
 mod config;
+#[path = "properties/decode.rs"]
+mod decode;
 #[path = "properties/delivery.rs"]
 mod delivery;
 #[path = "properties/first_line.rs"]

@@ -1,25 +1,40 @@
-//! Undoes the Content-Encoding of a request body, up to a cap on the decoded size.
+//! Undoes the Content-Encoding of a request body in steps, up to a cap on the decoded size.
 //!
 //! Owns: the names that count (as Relay's server reads them), the decoders, the memory bound. Does not own: what the
-//! bytes mean. The names are compared byte for byte: `gzip`, `deflate` (zlib, RFC 1950, not raw), `br`, `zstd`,
+//! bytes mean, the body. The names are compared byte for byte: `gzip`, `deflate` (zlib, RFC 1950, not raw), `br`, `zstd`,
 //! `identity`; an absent or empty value and `UTF-8` in any case, which real SDKs send, mean identity. Everything else,
 //! `GZIP` and `gzip, gzip` included, is unsupported.
 //!
 //! Memory: a body that decodes to more than 1 MiB is decoded twice, first to count, so that a bomb is never stored at all
-//! and everything else in one allocation of its size. No decoder holds more than [`MAX_WINDOW`] of history for zstd
-//! (what RFC 9659 allows for this Content-Encoding), 16 MiB for br (its largest standard window; large-window streams are
-//! refused), 32 KiB for the others. The low-level interfaces of the decoders are used on purpose: their `io::Read`
-//! wrappers cost 190 KB of module, most of it text for errors that nobody reads.
+//! and everything else in one allocation of its size. While it counts, no decoder holds more history than [`MAX_WINDOW`] for
+//! zstd (what RFC 9659 allows for this Content-Encoding), 16 MiB for br (its largest standard window; large-window streams are
+//! refused), 32 KiB for the others, and never more than the cap; a quarter of that comes on top.
+//!
+//! The decoders are our own, because none of the crates can stop where it must. Each step is atomic in what is bounded (a
+//! symbol, a table, a sequence), and every such part is charged. What a body decodes to, and which error it gets, does not
+//! depend on the size of the steps.
 //!
 //! Sizes are in bytes.
 
+mod bits;
 mod br;
 mod gzip;
+mod inflate;
+mod output;
+mod prefix;
 #[cfg(test)]
 mod tests;
 mod zstd;
 
 use std::borrow::Cow;
+use std::fmt;
+use std::task::{Poll, ready};
+
+use self::br::Br;
+use self::gzip::{Gzip, Wrap};
+use self::output::Output;
+use self::zstd::Zstd;
+use crate::meter::Meter;
 
 /// The largest zstd window, in bytes: RFC 9659, section 3.
 pub const MAX_WINDOW: u64 = 8 << 20;
@@ -27,13 +42,6 @@ pub const MAX_WINDOW: u64 = 8 << 20;
 /// Concatenated gzip members or zstd frames in one body. bgzip makes one per 64 KiB, so this is 256 MiB of it; without a
 /// bound, a body of empty members buys a decoder reset for every 20 bytes.
 const MAX_MEMBERS: u32 = 4096;
-
-/// Decoded bytes pass through a buffer of this size: half of L1, and a short-lived allocation.
-const SCRATCH: usize = 16 * 1024;
-
-/// What is decoded at once. Beyond that the size is counted first: growing step by step towards 32 MiB would leave twice
-/// that in holes, and a module's memory never shrinks. Envelopes with more than this are rare: events end at 1 MiB.
-const AT_ONCE: usize = 1 << 20;
 
 /// How much of an unknown encoding's name an error repeats.
 const MAX_NAME: usize = 64;
@@ -68,6 +76,9 @@ pub enum Reason {
     /// It decodes to more than the cap, in bytes.
     #[error("decodes to more than {0} bytes")]
     TooLarge(usize),
+    /// There is no memory for so many bytes.
+    #[error("no memory for {0} bytes")]
+    NoMemory(usize),
 }
 
 /// A Content-Encoding that can be undone.
@@ -111,102 +122,154 @@ impl Encoding {
     }
 }
 
-/// Decodes a body. `content_encoding` is the first header line's value (empty when absent); `cap` bounds the result.
-///
-/// An empty body decodes to an empty body whatever the header says: the envelope reader has the better message.
-pub fn decode<'a>(
+/// What a body decodes to.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Decoded {
+    /// The body as it is.
+    Same,
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+impl fmt::Debug for Decoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same => f.write_str("Same"),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// A body that is being decoded.
+pub struct Decoder {
+    encoding: Encoding,
+    size: usize,
+    cap: usize,
+    coding: Coding,
+    output: Output,
+}
+
+enum Coding {
+    Identity,
+    Gzip(Box<Gzip>),
+    Br(Box<Br>),
+    Zstd(Box<Zstd>),
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("encoding", &self.encoding)
+            .field("size", &self.size)
+            .field("cap", &self.cap)
+            .field("decoded", &self.output.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// For a body of `size` bytes. `content_encoding` is the first header line's value (empty when absent); `cap` bounds the
+    /// result.
+    pub fn new(content_encoding: &[u8], size: usize, cap: usize) -> Result<Self, Undecodable> {
+        let Some(encoding) = Encoding::from_header(content_encoding) else {
+            let name = content_encoding.get(..MAX_NAME).unwrap_or(content_encoding);
+            return Err(Undecodable {
+                size,
+                encoding: name.escape_ascii().to_string(),
+                reason: Reason::Unsupported,
+            });
+        };
+        let coding = match encoding {
+            Encoding::Identity => Coding::Identity,
+            Encoding::Gzip => Coding::Gzip(Box::new(Gzip::new(Wrap::Gzip))),
+            Encoding::Deflate => Coding::Gzip(Box::new(Gzip::new(Wrap::Zlib))),
+            Encoding::Br => Coding::Br(Box::new(Br::new())),
+            Encoding::Zstd => Coding::Zstd(Box::new(Zstd::new())),
+        };
+        Ok(Self {
+            encoding,
+            size,
+            cap,
+            coding,
+            output: Output::new(cap),
+        })
+    }
+
+    /// Goes on. `body` is the same at every step. After it was ready it is of no use.
+    ///
+    /// An empty body decodes to an empty body whatever the header says: the envelope reader has the better message.
+    pub fn step(&mut self, body: &[u8], meter: &mut Meter) -> Poll<Result<Decoded, Undecodable>> {
+        if body.is_empty() {
+            return Poll::Ready(Ok(Decoded::Same));
+        }
+        let result = loop {
+            let output = &mut self.output;
+            let result = match &mut self.coding {
+                Coding::Identity if body.len() <= self.cap => {
+                    return Poll::Ready(Ok(Decoded::Same));
+                }
+                Coding::Identity => break Err(Reason::TooLarge(self.cap)),
+                Coding::Gzip(gzip) => ready!(gzip.step(body, output, meter)),
+                Coding::Br(br) => ready!(br.step(body, output, meter)),
+                Coding::Zstd(zstd) => ready!(zstd.step(body, output, meter)),
+            };
+            let counted = match result {
+                Ok(()) => self.output.counted(),
+                Err(reason) => break Err(reason),
+            };
+            let Some(size) = counted else {
+                break Ok(());
+            };
+            // What it has is given up before the room for all of it is taken.
+            self.output = Output::new(0);
+            match Output::exact(size) {
+                Ok(output) => self.output = output,
+                Err(reason) => break Err(reason),
+            }
+            match &mut self.coding {
+                Coding::Identity => {}
+                Coding::Gzip(gzip) => gzip.restart(),
+                Coding::Br(br) => br.restart(),
+                Coding::Zstd(zstd) => zstd.restart(),
+            }
+        };
+        let output = std::mem::replace(&mut self.output, Output::new(0));
+        Poll::Ready(match result {
+            Ok(()) => Ok(Decoded::Bytes(output.into_bytes())),
+            Err(reason) => Err(Undecodable {
+                size: self.size,
+                encoding: self.encoding.name().to_owned(),
+                reason,
+            }),
+        })
+    }
+
+    /// Memory held, without the body.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let state = match &self.coding {
+            Coding::Identity => 0,
+            Coding::Gzip(gzip) => gzip.memory().saturating_add(size_of::<Gzip>()),
+            Coding::Br(br) => br.memory().saturating_add(size_of::<Br>()),
+            Coding::Zstd(zstd) => zstd.memory().saturating_add(size_of::<Zstd>()),
+        };
+        state.saturating_add(self.output.capacity())
+    }
+}
+
+/// Decodes a body in one step, for whoever has all the time there is.
+pub fn decode_all<'a>(
     body: &'a [u8],
     content_encoding: &[u8],
     cap: usize,
 ) -> Result<Cow<'a, [u8]>, Undecodable> {
-    let undecodable = |encoding: String, reason| Undecodable {
-        size: body.len(),
-        encoding,
-        reason,
-    };
-    let Some(encoding) = Encoding::from_header(content_encoding) else {
-        let name = content_encoding.get(..MAX_NAME).unwrap_or(content_encoding);
-        return Err(undecodable(
-            name.escape_ascii().to_string(),
-            Reason::Unsupported,
-        ));
-    };
-    let run = |output: &mut Output| match encoding {
-        Encoding::Identity => output.push(body),
-        Encoding::Gzip => gzip::gzip(body, output),
-        Encoding::Deflate => gzip::zlib(body, output),
-        Encoding::Br => br::br(body, output),
-        Encoding::Zstd => zstd::zstd(body, output),
-    };
-    if encoding == Encoding::Identity && body.len() <= cap || body.is_empty() {
-        return Ok(Cow::Borrowed(body));
-    }
-    let mut output = Output::new(cap.min(AT_ONCE), Some(Vec::new()));
-    let mut result = run(&mut output);
-    if result == Err(Reason::TooLarge(AT_ONCE)) && cap > AT_ONCE {
-        // What it has is given up before the size is known, and only then the room for it is taken.
-        output = Output::new(cap, None);
-        result = run(&mut output);
-        if result.is_ok() {
-            output = Output::new(cap, Some(Vec::with_capacity(output.len)));
-            result = run(&mut output);
+    let mut decoder = Decoder::new(content_encoding, body.len(), cap)?;
+    loop {
+        if let Poll::Ready(result) = decoder.step(body, &mut Meter::unlimited()) {
+            return result.map(|decoded| match decoded {
+                Decoded::Same => Cow::Borrowed(body),
+                Decoded::Bytes(bytes) => Cow::Owned(bytes),
+            });
         }
-    }
-    match result {
-        Ok(()) => Ok(Cow::Owned(output.bytes.unwrap_or_default())),
-        Err(reason) => Err(undecodable(encoding.name().to_owned(), reason)),
-    }
-}
-
-/// shim
-#[derive(Debug)]
-pub struct Decoder(Vec<u8>, usize);
-/// shim
-#[derive(Debug)]
-pub enum Decoded {
-    /// shim
-    Same,
-    /// shim
-    Bytes(Vec<u8>),
-}
-impl Decoder {
-    /// shim
-    pub fn new(encoding: &[u8], _size: usize, cap: usize) -> Result<Self, Undecodable> {
-        Ok(Self(encoding.to_vec(), cap))
-    }
-    /// shim
-    pub fn step(
-        &mut self,
-        body: &[u8],
-        _: &mut crate::meter::Meter,
-    ) -> std::task::Poll<Result<Decoded, Undecodable>> {
-        std::task::Poll::Ready(decode(body, &self.0, self.1).map(|bytes| match bytes {
-            Cow::Borrowed(_) => Decoded::Same,
-            Cow::Owned(bytes) => Decoded::Bytes(bytes),
-        }))
-    }
-}
-
-/// The decoded bytes, or only their number.
-struct Output {
-    bytes: Option<Vec<u8>>,
-    len: usize,
-    cap: usize,
-}
-
-impl Output {
-    fn new(cap: usize, bytes: Option<Vec<u8>>) -> Self {
-        Self { bytes, len: 0, cap }
-    }
-
-    fn push(&mut self, decoded: &[u8]) -> Result<(), Reason> {
-        self.len = self.len.saturating_add(decoded.len());
-        if self.len > self.cap {
-            return Err(Reason::TooLarge(self.cap));
-        }
-        if let Some(bytes) = &mut self.bytes {
-            bytes.extend_from_slice(decoded);
-        }
-        Ok(())
     }
 }

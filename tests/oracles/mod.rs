@@ -17,6 +17,7 @@ pub mod clocks;
 #[path = "../shared/composed.rs"]
 mod composed;
 pub mod config;
+pub mod decode;
 pub mod events;
 pub mod headers;
 pub mod log_group;

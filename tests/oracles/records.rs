@@ -1,10 +1,9 @@
-//! Any bytes as an envelope: decoded, read, made into records, scrubbed. No growth past the bounds, nothing sensitive left
+//! Any bytes as an envelope: read, made into records, scrubbed. No growth past the bounds, nothing sensitive left
 //! behind.
 
 // Each test crate uses its own part, and nothing is exported from one.
 #![allow(dead_code, unreachable_pub)]
 
-use sentry_edge_mirror::sentry::decode::decode;
 use sentry_edge_mirror::sentry::envelope::{Envelope, check};
 use sentry_edge_mirror::sls::record::{Context, MAX_VALUE, Options, Record, Summary, records};
 use sentry_edge_mirror::sls::scrub::Scrubber;
@@ -16,17 +15,6 @@ pub const CANARY: &str = "Canary";
 
 /// The fields of each record.
 type Fields = Vec<Vec<(&'static str, String)>>;
-
-/// A decoder keeps the cap, and a larger cap changes nothing for what fits.
-pub fn capped(bytes: &[u8], encoding: &[u8], cap: usize) {
-    if let Ok(decoded) = decode(bytes, encoding, cap) {
-        assert!(decoded.len() <= cap);
-        assert_eq!(decode(bytes, encoding, cap + 1).unwrap(), decoded);
-        if let Some(less) = decoded.len().checked_sub(1) {
-            assert!(decode(bytes, encoding, less).is_err());
-        }
-    }
-}
 
 /// The check and the reader agree, and payloads are where they say.
 pub fn readable(bytes: &[u8]) {

@@ -260,5 +260,5 @@ impl Workload {
 }
 
 fn gunzip(body: &[u8]) -> Cow<'_, [u8]> {
-    decode::decode(body, b"gzip", 1 << 25).expect("a good body")
+    decode::decode_all(body, b"gzip", 1 << 25).expect("a good body")
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::sentry::decode::decode;
+use crate::sentry::decode::decode_all;
 
 const NOW_MS: u64 = 1_795_240_000_000;
 
@@ -338,7 +338,7 @@ fn what_is_bad_says_so() {
             "sentry.error=item 1, byte 35: `type` is missing",
         ]]
     );
-    let error = decode(b"12345", b"lzma", 100).unwrap_err();
+    let error = decode_all(b"12345", b"lzma", 100).unwrap_err();
     let context = Context {
         project_id: "42",
         app_id: None,

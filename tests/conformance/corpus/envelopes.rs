@@ -1,7 +1,7 @@
 //! What is read of an envelope.
 
 use super::{CAP, Case, cases, encoding, read, text};
-use sentry_edge_mirror::sentry::decode::decode;
+use sentry_edge_mirror::sentry::decode::decode_all;
 use sentry_edge_mirror::sentry::envelope::EventId;
 use sentry_edge_mirror::sentry::timestamp::Timestamp;
 use serde_json::Value;
@@ -14,7 +14,7 @@ fn synthetic() {
         if expected.is_null() {
             continue;
         }
-        let decoded = decode(&body, encoding(&meta).as_bytes(), CAP);
+        let decoded = decode_all(&body, encoding(&meta).as_bytes(), CAP);
         let result = decoded.as_ref().map_err(ToString::to_string);
         let result = result.and_then(|bytes| read(bytes).map_err(|error| error.to_string()));
         // Where we follow the status, or Relay's code, and not the corpus' own reader.
@@ -98,7 +98,7 @@ fn real() {
     let (mut envelopes, mut count, mut decoded_only) = (0, 0, 0);
     for Case { name, meta, body } in cases("real") {
         let expected = &meta["decoded"];
-        let decoded = decode(&body, encoding(&meta).as_bytes(), CAP)
+        let decoded = decode_all(&body, encoding(&meta).as_bytes(), CAP)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         if let Some(expected) = expected["decoded_len"].as_u64() {
             assert_eq!(decoded.len() as u64, expected, "{name}");

@@ -1,7 +1,7 @@
 //! What becomes of it.
 
 use super::{CAP, Case, cases, encoding, read};
-use sentry_edge_mirror::sentry::decode::decode;
+use sentry_edge_mirror::sentry::decode::decode_all;
 use sentry_edge_mirror::sentry::envelope::EventId;
 use sentry_edge_mirror::sentry::timestamp::Timestamp;
 use sentry_edge_mirror::sls::record::{Context, Options, Record, records, undecodable};
@@ -27,7 +27,7 @@ fn run(body: &[u8], encoding: &str, options: Options<'_>) -> Vec<Fields> {
         fields.insert("__time__".to_owned(), record.time_s.to_string());
         all.push(fields);
     };
-    match decode(body, encoding.as_bytes(), CAP) {
+    match decode_all(body, encoding.as_bytes(), CAP) {
         Ok(decoded) => drop(records(&decoded, &context, &mut sink)),
         Err(error) => undecodable(&error, &context, &mut sink),
     }
@@ -218,7 +218,7 @@ fn records_of_real_envelopes() {
         if meta["decoded"]["items"].is_null() {
             continue;
         }
-        let decoded = decode(&body, encoding(&meta).as_bytes(), CAP).unwrap();
+        let decoded = decode_all(&body, encoding(&meta).as_bytes(), CAP).unwrap();
         let (_, items) = read(&decoded).unwrap();
         let header = serde_json::Deserializer::from_slice(&decoded)
             .into_iter::<Value>()
@@ -258,7 +258,7 @@ fn every_body_gives_a_record_and_none_has_a_secret() {
             ..Options::default()
         };
         let records = run(&case.body, &encoding(&case.meta), options);
-        let decoded = decode(&case.body, encoding(&case.meta).as_bytes(), CAP);
+        let decoded = decode_all(&case.body, encoding(&case.meta).as_bytes(), CAP);
         let items = decoded
             .as_ref()
             .ok()
