@@ -12,7 +12,7 @@ use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sentry::decode::{Decoded, Decoder, Reason, Undecodable, decode_all};
 
 /// What a decoder may spend for each byte that it reads or makes, and besides. A block of seven bytes may be two tables.
-const UNITS_PER_BYTE: u64 = 10_000;
+const UNITS_PER_BYTE: u64 = 20_000;
 const UNITS: u64 = 500_000;
 /// The most that a step spends more than it has.
 const OVER: u64 = 1_100_000;

@@ -26,8 +26,7 @@ use crate::meter::Meter;
 const BROKEN: Reason = Reason::Corrupt("not a brotli stream");
 
 /// Costs, in units of a meter; measured.
-const METABLOCK: u64 = 1_500;
-const BYTES_PER_UNIT: usize = 8;
+const METABLOCK: u64 = 600;
 /// A group of codes is cleared for each metablock, so many bytes for a unit.
 const CLEARED_PER_UNIT: usize = 16;
 /// What is copied or skipped at once.
@@ -298,7 +297,7 @@ impl Br {
         let bytes = rest.get(..count).unwrap_or(rest);
         output.room(bytes.len(), self.window, meter)?;
         output.extend(bytes, bytes.len());
-        meter.spend_bytes(bytes.len().div_ceil(BYTES_PER_UNIT).wrapping_add(64), 1);
+        meter.spend_bytes(bytes.len().wrapping_add(64), 1);
         self.bits.seek(at.saturating_add(bytes.len()));
         if bytes.len() < count {
             return Err(Reason::Truncated);

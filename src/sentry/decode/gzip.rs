@@ -10,10 +10,10 @@ use super::{MAX_MEMBERS, Reason};
 use crate::meter::Meter;
 
 /// Costs, in units of a meter; measured.
-const MEMBER: u64 = 500;
-const NAME_BYTE: u64 = 2;
-const CRC_BYTE: u64 = 4;
-const ADLER_BYTE: u64 = 10;
+const MEMBER: u64 = 900;
+const NAME_BYTE: u64 = 4;
+const CRC_BYTE: u64 = 11;
+const ADLER_BYTE: u64 = 9;
 
 /// The bits of FLG that are followed by a part of their own.
 const HCRC: u8 = 2;

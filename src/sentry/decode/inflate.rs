@@ -15,13 +15,15 @@ const WINDOW: usize = 32 << 10;
 const LONGEST_COPY: usize = 258;
 
 /// Costs, in units of a meter; measured.
-const HEADER: u64 = 400;
-const HEADER_SYMBOL: u64 = 40;
-const LITERAL: u64 = 36;
-const COPY: u64 = 110;
-const BYTES_PER_UNIT: usize = 8;
+const HEADER: u64 = 650;
+const HEADER_SYMBOL: u64 = 150;
+const LITERAL: u64 = 90;
+const COPY: u64 = 360;
 /// What is worked on at once.
 const PIECE: usize = 16 << 10;
+const LONG_CODES: u64 = 300;
+/// Beginning and ending a piece.
+const RUN: u64 = 300;
 
 const BROKEN: Reason = Reason::Corrupt("not a deflate stream");
 
@@ -235,7 +237,7 @@ impl Inflate {
         let bytes = bytes.get(..count).unwrap_or(bytes);
         output.room(bytes.len(), WINDOW, meter)?;
         output.extend(bytes, bytes.len());
-        meter.spend_bytes(bytes.len().div_ceil(BYTES_PER_UNIT).wrapping_add(64), 1);
+        meter.spend_bytes(bytes.len().wrapping_add(64), 1);
         self.bits.seek(at.wrapping_add(bytes.len()));
         if bytes.len() < count {
             return Err(Reason::Truncated);
@@ -267,11 +269,11 @@ impl Inflate {
             from.saturating_add(piece),
         );
         let bytes = output.len().saturating_sub(from);
-        meter.spend(run.copies.saturating_mul(COPY).saturating_add(LITERAL));
+        meter.spend(run.copies.saturating_mul(COPY).saturating_add(RUN));
         let long = run.bits.long_codes.wrapping_sub(self.bits.long_codes);
         meter.spend(long.saturating_mul(LONG_CODE));
         meter.spend_bytes(bytes.saturating_sub(run.copied), LITERAL);
-        meter.spend_bytes(run.copied.div_ceil(BYTES_PER_UNIT), 1);
+        meter.spend_bytes(run.copied, 1);
         self.bits = run.bits;
         if ended? {
             self.end_of_block();
@@ -298,7 +300,8 @@ impl Run {
         output: &mut Output,
         until: usize,
     ) -> Result<bool, Reason> {
-        while output.len() < until {
+        let most = self.bits.long_codes.saturating_add(LONG_CODES);
+        while output.len() < until && self.bits.long_codes < most {
             self.bits.fill(body);
             let symbol = literals.read(&mut self.bits)?.ok_or(BROKEN)?;
             if let Ok(byte) = u8::try_from(symbol) {

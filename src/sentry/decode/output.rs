@@ -137,10 +137,12 @@ impl Output {
                 keep.min(self.cap).saturating_add(slack)
             }
         };
-        let wanted = wanted.max(self.bytes.len().saturating_add(more));
-        if wanted <= self.bytes.capacity() {
+        let needed = self.bytes.len().saturating_add(more);
+        if needed <= self.bytes.capacity() {
             return Ok(());
         }
+        // A block of zstd may go beyond what is wanted, in a thousand small pieces.
+        let wanted = wanted.max(needed.saturating_add(SLACK));
         meter.spend_bytes(self.bytes.len().div_ceil(BYTES_PER_UNIT), 1);
         let additional = wanted.saturating_sub(self.bytes.len());
         let reserved = self.bytes.try_reserve_exact(additional);
@@ -169,8 +171,11 @@ impl Output {
     }
 
     pub(super) fn fill(&mut self, byte: u8, length: usize) {
-        let end = self.bytes.len().saturating_add(length);
-        self.bytes.resize(end, byte);
+        // Beyond this a few copies are cheaper.
+        const FILLED: usize = 256;
+        let (start, first) = (self.bytes.len(), length.min(FILLED));
+        self.bytes.resize(start.saturating_add(first), byte);
+        self.copy_long(start, first, length.saturating_sub(first));
     }
 
     /// Copies what was decoded `distance` bytes ago. `false`: there was nothing.
@@ -194,7 +199,7 @@ impl Output {
     }
 
     fn copy_long(&mut self, start: usize, distance: usize, length: usize) -> bool {
-        if distance == 1 {
+        if distance == 1 && length > 0 {
             let byte = self.bytes.last().copied().unwrap_or_default();
             self.fill(byte, length);
             return true;

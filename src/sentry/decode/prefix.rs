@@ -18,11 +18,11 @@ const LENGTHS: usize = LONGEST + 1;
 const LEAST_ALPHABET: usize = 19;
 
 /// What building a code costs, beside what each symbol costs.
-pub(super) const BUILD: u64 = 1_200;
+pub(super) const BUILD: u64 = 6_000;
 /// What building costs for each symbol of the alphabet. Measured.
-pub(super) const BUILD_SYMBOL: u64 = 40;
+pub(super) const BUILD_SYMBOL: u64 = 110;
 /// What reading a long code costs more than a short one.
-pub(super) const LONG_CODE: u64 = 120;
+pub(super) const LONG_CODE: u64 = 800;
 
 /// A group of codes.
 #[derive(Default)]

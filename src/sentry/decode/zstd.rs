@@ -26,10 +26,9 @@ use crate::meter::Meter;
 const MAX_BLOCK: usize = 128 << 10;
 
 /// Costs, in units of a meter; measured.
-const FRAME: u64 = 600;
-const BLOCK: u64 = 300;
-const BYTES_PER_UNIT: usize = 8;
-const HASH_BYTE: u64 = 2;
+const FRAME: u64 = 500;
+const BLOCK: u64 = 400;
+const HASH_BYTE: u64 = 4;
 /// Bytes hashed at once.
 const HASHED: usize = 64 << 10;
 
@@ -276,14 +275,14 @@ impl Zstd {
                 let bytes = self.content(body, size)?;
                 output.room(size, self.window, meter)?;
                 output.extend(bytes, size);
-                meter.spend_bytes(size.div_ceil(BYTES_PER_UNIT), 1);
+                meter.spend_bytes(size, 1);
                 self.end_of_block(body, output)
             }
             1 if size <= most => {
                 let byte = self.content(body, 1)?.first().copied();
                 output.room(size, self.window, meter)?;
                 output.fill(byte.unwrap_or_default(), size);
-                meter.spend_bytes(size.div_ceil(BYTES_PER_UNIT), 1);
+                meter.spend_bytes(size, 1);
                 self.end_of_block(body, output)
             }
             2 if size <= MAX_BLOCK => {

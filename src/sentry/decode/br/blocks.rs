@@ -12,8 +12,8 @@ const COUNT_SYMBOLS: usize = 26;
 
 /// Entries of a context map that are read at once, and what each costs, in units of a meter; measured.
 const PIECE: usize = 2_048;
-const ENTRY: u64 = 60;
-const TYPE_SWITCH: u64 = 200;
+const ENTRY: u64 = 75;
+const TYPE_SWITCH: u64 = 450;
 
 /// The blocks of literals, of commands, or of distances.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use brotli_decompressor::dictionary::{
 use brotli_decompressor::transform::{TransformDictionaryWord, kNumTransforms};
 
 use super::contexts::context;
-use super::{BROKEN, BYTES_PER_UNIT, Br, PIECE};
+use super::{BROKEN, Br, PIECE};
 use crate::meter::Meter;
 use crate::sentry::decode::Reason;
 use crate::sentry::decode::bits::Bits;
@@ -14,11 +14,11 @@ use crate::sentry::decode::output::Output;
 use crate::sentry::decode::prefix::LONG_CODE;
 
 /// Costs, in units of a meter; measured.
-const LITERAL: u64 = 90;
-const COMMAND: u64 = 300;
+const LITERAL: u64 = 155;
+const COMMAND: u64 = 340;
 const WORD: u64 = 900;
 /// What is spent at once.
-const ALLOWANCE: u64 = 64_000;
+const ALLOWANCE: u64 = 40_000;
 
 /// Lengths of literals, and of copies: the least and how many bits are added (section 5).
 #[rustfmt::skip]
@@ -272,7 +272,7 @@ impl Br {
         }
         self.command.copies = self.command.copies.saturating_sub(count);
         self.left = self.left.checked_sub(count).ok_or(BROKEN)?;
-        Ok(u64::try_from(count / BYTES_PER_UNIT).unwrap_or(u64::MAX))
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
     /// Reads the distance; if it goes beyond the beginning, it is a word.

@@ -8,8 +8,13 @@ const MAX_SIZE: usize = 1 << MAX_LOG;
 /// Symbols of the largest alphabet.
 const MAX_SYMBOLS: usize = 256;
 
-/// What a table costs to build, in units of a meter; measured.
-pub(super) const BUILD: u64 = 28_000;
+/// What a state costs to build, in units of a meter; measured.
+const STATE: u64 = 170;
+
+/// What a table costs to build, of which at most the size is known.
+pub(super) fn cost(log: u8) -> u64 {
+    STATE.wrapping_shl(log.into())
+}
 
 /// A state: what it means, and how the next is found.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,6 +2,7 @@
 
 use super::fse::{self, Fse};
 use super::reverse::{LOADED, Reverse, top};
+use crate::meter::Meter;
 
 /// The longest code.
 const LONGEST: u8 = 11;
@@ -11,8 +12,9 @@ const WEIGHTS: usize = 255;
 const WEIGHT_LOG: u8 = 6;
 
 /// Costs, in units of a meter; measured.
-pub(super) const BUILD: u64 = fse::BUILD + 30_000;
-pub(super) const SYMBOL: u64 = 20;
+const BUILD: u64 = 2_000;
+const WEIGHT: u64 = 300;
+pub(super) const SYMBOL: u64 = 56;
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -39,12 +41,14 @@ impl Huffman {
     }
 
     /// Reads the description of a code; how many bytes it took.
-    pub(super) fn read(&mut self, source: &[u8]) -> Option<usize> {
+    pub(super) fn read(&mut self, source: &[u8], meter: &mut Meter) -> Option<usize> {
+        meter.spend(BUILD);
         let (header, rest) = source.split_first()?;
         let mut weights = [0_u8; WEIGHTS + 1];
         let header = usize::from(*header);
         let (count, taken) = match header.checked_sub(127) {
             None | Some(0) => {
+                meter.spend(fse::cost(WEIGHT_LOG));
                 let packed = rest.get(..header)?;
                 (self.unpack(rest, packed, &mut weights)?, header)
             }
@@ -57,6 +61,7 @@ impl Huffman {
                 (count, bytes.len())
             }
         };
+        meter.spend_bytes(count, WEIGHT);
         self.build(&mut weights, count)?;
         taken.checked_add(1)
     }

@@ -135,9 +135,8 @@ impl Literals {
                 let start = if again {
                     at
                 } else {
-                    meter.spend(huffman::BUILD);
                     let source = body.get(at..end).ok_or(Broken::Block)?;
-                    let taken = self.huffman.read(source).ok_or(Broken::Block)?;
+                    let taken = self.huffman.read(source, meter).ok_or(Broken::Block)?;
                     at.saturating_add(taken)
                 };
                 if self.huffman.is_empty() {

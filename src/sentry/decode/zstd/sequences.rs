@@ -10,8 +10,7 @@ use crate::meter::Meter;
 use crate::sentry::decode::output::Output;
 
 /// Costs, in units of a meter; measured.
-const SEQUENCE: u64 = 330;
-const BYTES_PER_UNIT: u64 = 8;
+const SEQUENCE: u64 = 800;
 /// What is worked on at once.
 const PIECE: u64 = 64_000;
 
@@ -76,8 +75,8 @@ impl Table {
         match mode {
             0 if self.predefined => Some(0),
             0 => {
-                meter.spend(fse::BUILD);
                 let (counts, log) = kind.predefined;
+                meter.spend(fse::cost(log));
                 self.fse.build(counts, log)?;
                 (self.predefined, self.empty) = (true, false);
                 Some(0)
@@ -92,7 +91,7 @@ impl Table {
                 Some(1)
             }
             2 => {
-                meter.spend(fse::BUILD);
+                meter.spend(fse::cost(kind.max_log));
                 (self.predefined, self.empty) = (false, false);
                 self.fse.read(raw, kind.symbols, kind.max_log)
             }
@@ -221,11 +220,7 @@ impl Sequences {
                 break Ok(false);
             }
             match self.one(stream, body, literals, reach, output, meter) {
-                Ok(bytes) => {
-                    cost = cost
-                        .wrapping_add(SEQUENCE)
-                        .wrapping_add(bytes / BYTES_PER_UNIT)
-                }
+                Ok(bytes) => cost = cost.wrapping_add(SEQUENCE).wrapping_add(bytes),
                 Err(broken) => break Err(broken),
             }
         };
@@ -329,7 +324,7 @@ impl Sequences {
         output.room(left, keep, meter).map_err(Broken::from)?;
         let piece = literals.get(body, self.literals, left);
         push(piece.ok_or(Broken::Block)?, left, output);
-        meter.spend(u64::try_from(left).unwrap_or(u64::MAX) / BYTES_PER_UNIT);
+        meter.spend(u64::try_from(left).unwrap_or(u64::MAX));
         Ok(())
     }
 }
