@@ -88,6 +88,7 @@ pub(super) struct ContextMap {
     /// The longest run of zeros that is sent as one symbol, as a power of two.
     max_run: usize,
     at: usize,
+    front: Option<Front>,
 }
 
 impl ContextMap {
@@ -102,7 +103,7 @@ impl ContextMap {
         self.codes = small_number(bits, body)?.wrapping_add(1);
         self.map.clear();
         self.map.resize(size, 0);
-        self.at = 0;
+        (self.at, self.front) = (0, None);
         if self.codes == 1 {
             self.at = size;
             return Ok(());
@@ -128,11 +129,21 @@ impl ContextMap {
         let code = self.code.get(0).ok_or(BROKEN)?;
         for _ in 0..PIECE {
             if self.at >= self.map.len() {
-                if bits.take(body, 1)? == 1 {
-                    meter.spend_bytes(self.map.len(), ENTRY);
-                    move_to_front(&mut self.map);
+                if self.front.is_none() {
+                    if bits.take(body, 1)? == 0 {
+                        return Ok(true);
+                    }
+                    self.front = Some(Front::new());
                 }
-                return Ok(true);
+                let Some(front) = &mut self.front else {
+                    return Err(BROKEN);
+                };
+                meter.spend_bytes(PIECE, ENTRY);
+                let end = front.at.saturating_add(PIECE).min(self.map.len());
+                let piece = self.map.get_mut(front.at..end).ok_or(BROKEN)?;
+                front.decode(piece);
+                front.at = end;
+                return Ok(end == self.map.len());
             }
             meter.spend(ENTRY);
             bits.fill(body);
@@ -166,18 +177,30 @@ impl ContextMap {
 }
 
 /// Each entry is the place of its value in a list, from which it then moves to the front: section 7.3.
-fn move_to_front(map: &mut [u8]) {
-    let mut list = [0_u8; 256];
-    for (value, place) in (0_u8..=u8::MAX).zip(&mut list) {
-        *place = value;
+struct Front {
+    list: [u8; 256],
+    /// How many entries are decoded.
+    at: usize,
+}
+
+impl Front {
+    fn new() -> Self {
+        let mut list = [0; 256];
+        for (value, place) in (0_u8..=u8::MAX).zip(&mut list) {
+            *place = value;
+        }
+        Self { list, at: 0 }
     }
-    for entry in map {
-        let index = usize::from(*entry);
-        let value = list.get(index).copied().unwrap_or_default();
-        *entry = value;
-        list.copy_within(..index, 1);
-        if let Some(front) = list.first_mut() {
-            *front = value;
+
+    fn decode(&mut self, entries: &mut [u8]) {
+        for entry in entries {
+            let index = usize::from(*entry);
+            let value = self.list.get(index).copied().unwrap_or_default();
+            *entry = value;
+            self.list.copy_within(..index, 1);
+            if let Some(front) = self.list.first_mut() {
+                *front = value;
+            }
         }
     }
 }
