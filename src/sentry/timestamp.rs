@@ -1,11 +1,16 @@
-//! Reads the two spellings of a time that Sentry SDKs use: seconds since 1970 as a JSON number (Python, JavaScript, Rust's
-//! `start_timestamp`) and RFC 3339 (Rust, Ruby, Python, Go), the latter also without an offset, which means UTC (raven,
-//! and Relay's reading of it).
+//! Reads a time as Relay does: seconds since 1970 as a JSON number (Python, JavaScript, Rust's `start_timestamp`), and the
+//! spellings of `timestamp/relaxed.rs` (Rust, Ruby, Python, Go). Past the year 9999 nothing is a time.
 //!
-//! A number is read from its digits, not through `f64`, which at today's dates keeps no more than 0.2 µs.
+//! A number is read from its digits, not through `f64`, which at today's dates keeps no more than 0.2 µs. Work is bounded:
+//! more than [`MAX_LEN`] bytes are no time.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+mod relaxed;
+
+/// The longest text that is read. Every spelling of a time is shorter, white space and idle digits aside.
+const MAX_LEN: usize = 64;
+
+/// 10000-01-01T00:00:00Z in seconds.
+const END: i64 = 253_402_300_800;
 
 /// A moment: seconds since 1970 and the nanoseconds after that second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,27 +50,16 @@ impl Timestamp {
         (micros >= 0).then(|| format!("{}.{:03}", micros / 1000, micros % 1000))
     }
 
-    /// Reads RFC 3339; a missing offset means UTC.
+    /// Reads RFC 3339, and the other spellings that Relay reads; a missing offset means UTC.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
-        let utc;
-        let parsed = match OffsetDateTime::parse(text, &Rfc3339) {
-            Ok(parsed) => parsed,
-            // Only worth a second try when it has the length of a time without an offset: `2026-11-21T03:34:36`, and
-            // up to nine decimals.
-            Err(_) if (19..=29).contains(&text.len()) => {
-                utc = [text, "Z"].concat();
-                OffsetDateTime::parse(&utc, &Rfc3339).ok()?
-            }
-            Err(_) => return None,
-        };
-        Some(Self {
-            seconds: parsed.unix_timestamp(),
-            nanos: parsed.nanosecond(),
-        })
+        (text.len() <= MAX_LEN).then(|| relaxed::read(text))?
     }
 
     /// Reads a JSON number of seconds.
     pub fn from_number(text: &str) -> Option<Self> {
+        if text.len() > MAX_LEN {
+            return None;
+        }
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if whole.is_empty() || !digits(whole) || !digits(fraction) {
@@ -73,15 +67,10 @@ impl Timestamp {
             let seconds: f64 = text.parse().ok()?;
             return Self::from_f64(seconds);
         }
-        let mut nanos: u32 = 0;
-        for digit in fraction.bytes().chain(std::iter::repeat(b'0')).take(9) {
-            nanos = nanos
-                .checked_mul(10)?
-                .checked_add(u32::from(digit.checked_sub(b'0')?))?;
-        }
+        let seconds = whole.parse().ok().filter(|seconds| *seconds < END)?;
         Some(Self {
-            seconds: whole.parse().ok()?,
-            nanos,
+            seconds,
+            nanos: nanos(fraction)?,
         })
     }
 
@@ -102,6 +91,17 @@ impl Timestamp {
             nanos: nanos as u32,
         })
     }
+}
+
+/// Digits behind a point as nanoseconds. Digits after the ninth are dropped.
+fn nanos(fraction: &str) -> Option<u32> {
+    let mut nanos: u32 = 0;
+    for digit in fraction.bytes().chain(std::iter::repeat(b'0')).take(9) {
+        nanos = nanos
+            .checked_mul(10)?
+            .checked_add(u32::from(digit.checked_sub(b'0')?))?;
+    }
+    Some(nanos)
 }
 
 #[cfg(test)]
@@ -126,6 +126,10 @@ mod tests {
         );
         assert_eq!(Timestamp::from_number("1.795e9"), at(1_795_000_000, 0));
         assert_eq!(Timestamp::from_number("-0.5"), at(-1, 500_000_000));
+        assert_eq!(
+            Timestamp::from_number("253402300799.9"),
+            at(253_402_300_799, 900_000_000)
+        );
         for bad in [
             "",
             ".",
@@ -135,40 +139,29 @@ mod tests {
             "x",
             "1.2.3",
             "NaN",
+            "253402300800",
+            "253402300800.0",
+            "1795232076716",
+            "2.534023008e11",
         ] {
             assert_eq!(Timestamp::from_number(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn rfc3339() {
-        let expected = at(1_795_232_076, 146_039_631);
+    fn what_is_longer_than_a_time_is_none() {
+        let number = format!("1795232076.{}", "1".repeat(53));
         assert_eq!(
-            Timestamp::from_rfc3339("2026-11-21T03:34:36.146039631Z"),
-            expected
+            Timestamp::from_number(&number),
+            at(1_795_232_076, 111_111_111)
         );
+        assert_eq!(Timestamp::from_number(&format!("{number}1")), None);
+        let text = format!("2026-11-21T03:34:36.{}Z", "1".repeat(43));
         assert_eq!(
-            Timestamp::from_rfc3339("2026-11-21T11:34:36.146039631+08:00"),
-            expected
+            Timestamp::from_rfc3339(&text),
+            at(1_795_232_076, 111_111_111)
         );
-        assert_eq!(
-            Timestamp::from_rfc3339("2026-11-21T03:34:36.146039631"),
-            expected
-        );
-        assert_eq!(
-            Timestamp::from_rfc3339("2026-11-21T03:34:36"),
-            at(1_795_232_076, 0)
-        );
-        for bad in [
-            "",
-            "2026-11-21",
-            "2026-13-21T03:34:36Z",
-            "yesterday",
-            "2026-11-21T03:34:36+8",
-            "Z",
-        ] {
-            assert_eq!(Timestamp::from_rfc3339(bad), None, "{bad}");
-        }
+        assert_eq!(Timestamp::from_rfc3339(&format!("{text} ")), None);
     }
 
     #[test]
