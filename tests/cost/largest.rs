@@ -34,7 +34,11 @@ fn bodies() -> Vec<PathBuf> {
         .arg(MIB)
         .status();
     let made = status.is_ok_and(|status| status.success());
-    assert!(made, "{} -m tests.hostile failed: tests/e2e/setup.sh makes the environment", venv.display());
+    assert!(
+        made,
+        "{} -m tests.hostile failed: tests/e2e/setup.sh makes the environment",
+        venv.display()
+    );
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -53,7 +57,11 @@ struct Figures {
 
 /// Sends a body, and lets the module do all that comes of it.
 fn send(config: &str, body: &[u8], encoding: &str) -> Figures {
-    let mut host = Host::new(Profile::Envoy, Guest::sentry_edge_mirror(), Options::new(config));
+    let mut host = Host::new(
+        Profile::Envoy,
+        Guest::sentry_edge_mirror(),
+        Options::new(config),
+    );
     let request = Request::post("/api/42/envelope/")
         .header("content-encoding", encoding)
         .header("content-length", body.len().to_string())
@@ -67,9 +75,16 @@ fn send(config: &str, body: &[u8], encoding: &str) -> Figures {
         ticks += 1;
         assert!(ticks < MAX_TICKS, "it never ends");
         let calls = host.take_calls();
-        quiet = if calls.is_empty() && host.metric("sentry_edge_mirror.sls.queued") == 0 { quiet + 1 } else { 0 };
+        quiet = if calls.is_empty() && host.metric("sentry_edge_mirror.sls.queued") == 0 {
+            quiet + 1
+        } else {
+            0
+        };
         for call in calls {
-            host.reply(call.token, &Reply::status(200).header("x-log-requestid", "5D"));
+            host.reply(
+                call.token,
+                &Reply::status(200).header("x-log-requestid", "5D"),
+            );
         }
     }
     let (callback, largest) = host.largest_callback();
@@ -93,12 +108,17 @@ fn no_hostile_body_makes_a_callback_larger_than_its_bound() {
         let body = std::fs::read(file).unwrap();
         let encoding = file.extension().unwrap().to_str().unwrap();
         // Each of the ways in which a batch is packed has its turn.
-        let (signature, compression) = [("v1", "lz4"), ("v4", "deflate"), ("v4", "lz4"), ("v1", "none")][index % 4];
+        let (signature, compression) = [
+            ("v1", "lz4"),
+            ("v4", "deflate"),
+            ("v4", "lz4"),
+            ("v1", "none"),
+        ][index % 4];
         let config = CONFIG
             .replace("SIGNATURE", signature)
             .replace("COMPRESSION", compression);
         let figures = send(&config, &body, encoding);
-        eprintln!("{name} {} {}", figures.largest/1000, figures.all/1000);
+        eprintln!("{name} {} {}", figures.largest / 1000, figures.all / 1000);
         rows.push((name, figures));
     }
     rows.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.largest));
@@ -113,5 +133,10 @@ fn no_hostile_body_makes_a_callback_larger_than_its_bound() {
         );
     }
     let (name, worst) = &rows[0];
-    assert!(worst.largest <= CALLBACK, "{name}: {} in one {}", worst.largest, worst.callback);
+    assert!(
+        worst.largest <= CALLBACK,
+        "{name}: {} in one {}",
+        worst.largest,
+        worst.callback
+    );
 }

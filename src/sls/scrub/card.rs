@@ -6,84 +6,97 @@
 const MIN: usize = 13;
 const MAX: usize = 19;
 
-/// Finds the first card number in a run of digits with single separators between them: its start and end. A number
-/// begins and ends with a group.
-pub(super) fn find(run: &str) -> Option<(usize, usize)> {
-    let mut start = 0_usize;
-    loop {
-        let rest = run.get(start..)?;
-        if let Some(length) = prefix(rest) {
-            return Some((start, start.saturating_add(length)));
-        }
-        let separator = rest.find([' ', '-'])?;
-        start = start.saturating_add(separator).saturating_add(1);
-    }
-}
+/// So many bytes are looked at: the digits and what stands between them.
+pub(super) const LONGEST: usize = 37;
 
 /// Whether a text is a card number and nothing else.
 pub(super) fn is_card(text: &str) -> bool {
-    prefix(text) == Some(text.len())
+    text.len() <= LONGEST && longest(text.as_bytes()) == Some(text.len())
 }
 
-/// The length of the longest card number that a text begins with.
-fn prefix(text: &str) -> Option<usize> {
-    let mut digits = [0_u8; MAX];
-    let mut count = 0_usize;
+/// The length of the longest card number that begins with the first byte and ends with a group.
+pub(super) fn longest(bytes: &[u8]) -> Option<usize> {
+    let mut sum = Luhn::default();
+    let mut prefix = 0_u32;
     let mut longest = None;
-    for (index, byte) in text.bytes().enumerate() {
+    let mut previous = b' ';
+    for (index, byte) in bytes.iter().enumerate() {
         match byte {
-            b'0'..=b'9' => {
-                let Some(digit) = digits.get_mut(count) else {
-                    return longest;
-                };
-                *digit = byte.wrapping_sub(b'0');
-                count = count.saturating_add(1);
-                if count == 4 && !issuer(&digits) {
+            b'0'..=b'9' if sum.count < MAX => {
+                let digit = u32::from(byte.wrapping_sub(b'0'));
+                sum.add(digit);
+                prefix = prefix.saturating_mul(10).saturating_add(digit);
+                if sum.count == 4 && !issuer(prefix) {
                     return None;
                 }
             }
-            b' ' | b'-' if ends(&digits, count) => longest = Some(index),
-            b' ' | b'-' => {}
-            _ => return longest,
+            b' ' | b'-' if previous.is_ascii_digit() => {
+                if sum.is_card() {
+                    longest = Some(index);
+                }
+            }
+            _ => {
+                // A group that goes on as something else is none.
+                let group = previous.is_ascii_digit() && !byte.is_ascii_alphanumeric();
+                if group && sum.is_card() {
+                    longest = Some(index);
+                }
+                return longest;
+            }
         }
+        previous = *byte;
     }
-    if ends(&digits, count) {
-        Some(text.len())
-    } else {
-        longest
+    if previous.is_ascii_digit() && sum.is_card() {
+        longest = Some(bytes.len());
+    }
+    longest
+}
+
+/// Luhn's sum of digits that come one by one: which of them count double follows from how many there are.
+#[derive(Default)]
+struct Luhn {
+    /// With the first, third, ... digit doubled, and with the others.
+    sums: (u32, u32),
+    count: usize,
+}
+
+impl Luhn {
+    fn add(&mut self, digit: u32) {
+        let double = digit.saturating_mul(2);
+        let double = if double > 9 {
+            double.saturating_sub(9)
+        } else {
+            double
+        };
+        let (odd, even) = &mut self.sums;
+        if self.count.is_multiple_of(2) {
+            *odd = odd.saturating_add(double);
+            *even = even.saturating_add(digit);
+        } else {
+            *odd = odd.saturating_add(digit);
+            *even = even.saturating_add(double);
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn is_card(&self) -> bool {
+        // The last but one counts double.
+        let (odd, even) = self.sums;
+        let sum = if self.count.is_multiple_of(2) {
+            odd
+        } else {
+            even
+        };
+        (MIN..=MAX).contains(&self.count) && sum.is_multiple_of(10)
     }
 }
 
-fn ends(digits: &[u8; MAX], count: usize) -> bool {
-    count >= MIN && digits.get(..count).is_some_and(luhn)
-}
-
-fn issuer(digits: &[u8; MAX]) -> bool {
-    let prefix = digits.iter().take(4).fold(0_u32, |prefix, digit| {
-        prefix.saturating_mul(10).saturating_add(u32::from(*digit))
-    });
+/// Whether an issuer's numbers begin with these four digits.
+fn issuer(prefix: u32) -> bool {
     matches!(prefix, 2221..=2720 | 3000..=6999 | 8100..=8299)
 }
 
-fn luhn(digits: &[u8]) -> bool {
-    let sum = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .fold(0_u32, |sum, (index, digit)| {
-            let digit = u32::from(*digit);
-            let value = match (index % 2, digit) {
-                (1, 5..) => digit.saturating_mul(2).saturating_sub(9),
-                (1, _) => digit.saturating_mul(2),
-                _ => digit,
-            };
-            sum.saturating_add(value)
-        });
-    sum % 10 == 0
-}
-
 #[cfg(test)]
-#[allow(clippy::string_slice)]
 mod tests {
     use super::*;
 
@@ -104,7 +117,7 @@ mod tests {
             "6759649826438453",
         ] {
             assert!(is_card(card), "{card}");
-            assert_eq!(find(card), Some((0, card.len())));
+            assert_eq!(longest(card.as_bytes()), Some(card.len()));
         }
         for other in [
             "4111111111111112",
@@ -123,14 +136,22 @@ mod tests {
         // Thirteen digits of it are a number too.
         let card = "4222 2222 2222 2 00";
         assert!(is_card("4222222222222") && is_card("422222222222200"));
-        assert_eq!(find(card), Some((0, card.len())));
+        assert_eq!(longest(card.as_bytes()), Some(card.len()));
     }
 
     #[test]
-    fn a_number_among_numbers() {
-        let run = "12 4111 1111 1111 1111 7";
-        let (start, end) = find(run).unwrap_or_default();
-        assert_eq!(&run[start..end], "4111 1111 1111 1111");
-        assert_eq!(find("2026-11-21 03 34 36"), None);
+    fn what_follows_counts() {
+        for (text, expected) in [
+            ("4111 1111 1111 1111 7", Some(19)),
+            ("4111 1111 1111 1111  7", Some(19)),
+            ("4111111111111111.", Some(16)),
+            ("4111111111111111x", None),
+            ("4222222222222 1x", Some(13)),
+            ("4111  1111 1111 1111", None),
+            ("4111-1111 1111-1111\u{5361}", Some(19)),
+        ] {
+            assert_eq!(longest(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(longest(b"2026-11-21 03 34 36"), None);
     }
 }

@@ -1,24 +1,42 @@
 //! Which keys are sensitive.
 //!
 //! A key is split into words at everything that is not a letter or digit, and between small and capital letters, and put
-//! in lower case: `X-Auth-Token`, `xAuthToken` and `x_auth_token` are the same three words. Escapes of a URL are undone
-//! first (`user%5Bpassword%5D`). Then it is sensitive if
-//! * its letters, without the breaks, hold one of [`ANYWHERE`]: these have no innocent longer words worth keeping;
+//! in lower case: `X-Auth-Token`, `xAuthToken` and `x_auth_token` are the same three words. Escapes are undone first
+//! (`user%5Bpassword%5D`, `pass\u0077ord`). Then it is sensitive if
+//! * its letters, without the breaks, hold one of [`ANYWHERE`]: these have no innocent longer words worth keeping, but for
+//!   those of [`innocent`]: `token_type`, `cookie_banner`;
 //! * one of its words is one of [`WORDS`]: `auth` but not `author`;
 //! * it is one of [`WHOLE`], or one of the session cookies of [`COOKIES`];
 //! * it holds the words of a configured key in a row, or is the same but for the breaks.
+//!
+//! A number stays under a key that counts tokens (`max_tokens`, `token_count`), and under one that is only likely to be
+//! sensitive: `pass`, which is a result as often, and `signature`.
+//!
+//! Of a key of more than 512 bytes the first and the last 256 count.
 
-use super::filter::Filter;
+#[cfg(test)]
+mod tests;
+mod words;
 
-// [`super::filter`] has the first three letters of all that follows.
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::filter::{Filter, Suspicion};
+use words::Words;
+
+// [`super::filter`] has a part of all that follows.
 
 /// Relay's `PASSWORD_KEY_REGEX` and `TOKEN_KEY_REGEX`, less `auth`; and names for the same that it leaves out.
 const ANYWHERE: &[&str] = &[
     "password",
     "passwd",
     "passphrase",
+    "passcode",
     "secret",
     "apikey",
+    "accesskey",
+    "accountkey",
+    "signingkey",
+    "encryptionkey",
     "credential",
     "mysqlpwd",
     "privatekey",
@@ -26,9 +44,10 @@ const ANYWHERE: &[&str] = &[
     "bearer",
     "authorization",
     "cookie",
-    "csrf",
-    "xsrf",
 ];
+
+/// The same, but within one word: `func_srf` is none.
+const WITHIN: &[&[u8]] = &[b"csrf", b"xsrf"];
 
 /// Sensitive as a word of its own: of Relay's list of session cookies those that name nothing else, too. `pwd` is not
 /// here: alone it is the working directory.
@@ -61,305 +80,237 @@ const COOKIES: &[&str] = &[
     "connect.sid",
 ];
 
+/// What is said about a token, and is none.
+const OF_TOKENS: &[&str] = &[
+    "type", "endpoint", "url", "uri", "expir", "ttl", "lifetime", "alg",
+];
+
+/// What is counted of tokens.
+const COUNTS: &[&str] = &["s", "count", "limit", "usage", "budget", "length"];
+
+/// What is said about cookies, and is none.
+const OF_COOKIES: &[&str] = &[
+    "banner",
+    "consent",
+    "policy",
+    "notice",
+    "preference",
+    "setting",
+    "law",
+    "popup",
+    "dialog",
+    "enabled",
+    "disabled",
+    "accepted",
+    "domain",
+    "path",
+    "secure",
+    "samesite",
+    "httponly",
+    "name",
+    "count",
+];
+
+/// Secrets of another kind.
+const OF_SECRETS: &[&str] = &["ary", "arial", "ariat", "aries", "santa"];
+
+/// What a `pass` is when it is no password.
+const PASSES: &[&str] = &[
+    "first", "second", "third", "one", "two", "single", "multi", "render", "shader", "low", "high",
+    "band", "by", "test", "all",
+];
+
+/// What has a signature that is no secret.
+const SIGNED: &[&str] = &[
+    "method", "function", "fn", "type", "call", "text", "in", "out", "error", "bad", "invalid",
+    "detached",
+];
+
 /// The verdict on a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sensitive {
     No,
     Yes,
-    /// Only by `tokens`: sensitive, unless the value is a number.
+    /// Sensitive, unless the value is a number: it counts tokens, or is only likely to be sensitive.
     Count,
 }
+
+/// The verdict on a key in text, where the way it is written tells more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    No,
+    /// Only as a parameter of a URL: `sig=`.
+    Parameter,
+    /// As [`Sensitive::Count`], by what it counts.
+    Count,
+    /// As [`Sensitive::Count`], because it is only likely to be sensitive.
+    Likely,
+    Yes,
+}
+
+/// Units for a byte of a key that is put in words, for one that is compared with the configured ones too, and for the
+/// rest of it; measured.
+const PER_BYTE: u64 = 250;
+const PER_BYTE_EXTRA: u64 = 250;
+const PER_KEY: u64 = 4_000;
+/// Units for a byte of any other key, and for the rest of it.
+const PER_BYTE_OTHER: u64 = 16;
+const PER_KEY_OTHER: u64 = 120;
 
 /// The default keys and the configured ones.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    extra: Vec<Words>,
+    /// By their first word.
+    extra: BTreeMap<Vec<u8>, Vec<Words>>,
+    /// Without breaks.
+    joined: BTreeSet<Vec<u8>>,
     filter: Filter,
 }
 
 impl Keys {
     pub(super) fn new<S: AsRef<str>>(extra: impl IntoIterator<Item = S>) -> Self {
-        let extra = extra.into_iter().map(|key| Words::of(key.as_ref()));
-        let extra: Vec<_> = extra.filter(|words| !words.joined.is_empty()).collect();
-        let filter = Filter::new(extra.iter().filter_map(|words| words.iter().next()));
-        Self { extra, filter }
+        let mut keys = Self::default();
+        for words in extra.into_iter().map(|key| Words::of(key.as_ref())) {
+            let first = words.iter().next().map(<[u8]>::to_vec);
+            if let Some(first) = first {
+                keys.joined.insert(words.joined().to_vec());
+                keys.extra.entry(first).or_default().push(words);
+            }
+        }
+        keys.filter = Filter::new(keys.extra.keys().map(Vec::as_slice));
+        keys
+    }
+
+    /// Looks at the next piece of a string, for whether it may hold something sensitive at all.
+    pub(super) fn look(&self, state: &mut Suspicion, piece: &[u8]) {
+        self.filter.look(state, piece);
     }
 
     /// Whether a string may hold something sensitive at all.
     pub(super) fn suspects(&self, text: &str) -> bool {
-        self.filter.suspects(text)
+        let mut state = Suspicion::new();
+        self.look(&mut state, text.as_bytes());
+        state.is_suspicious()
     }
 
-    pub(super) fn look(&self, state: &mut super::filter::Suspicion, piece: &[u8]) {
-        self.filter.look(state, piece);
-    }
-
+    /// The verdict on a key of JSON.
     pub(super) fn test(&self, key: &str) -> Sensitive {
-        if !self.filter.suspects_key(key) {
-            return Sensitive::No;
+        match self.weigh(key, &mut 0) {
+            Verdict::No | Verdict::Parameter => Sensitive::No,
+            Verdict::Count | Verdict::Likely => Sensitive::Count,
+            Verdict::Yes => Sensitive::Yes,
+        }
+    }
+
+    /// The verdict on a key in text. What it cost is added to `work`.
+    pub(super) fn weigh(&self, key: &str, work: &mut u64) -> Verdict {
+        let head = key.as_bytes().get(..256).unwrap_or(key.as_bytes());
+        let tail = key.len().saturating_sub(256).max(head.len());
+        let tail = key.as_bytes().get(tail..).unwrap_or_default();
+        let bytes = u64::try_from(head.len().saturating_add(tail.len())).unwrap_or(u64::MAX);
+        let automata = u64::try_from(self.filter.automata()).unwrap_or(u64::MAX);
+        let mut spend = |per_byte: u64, rest: u64| {
+            *work = work.saturating_add(bytes.saturating_mul(per_byte).saturating_add(rest));
+        };
+        spend(PER_BYTE_OTHER.saturating_mul(automata), PER_KEY_OTHER);
+        if !self.filter.suspects_key(head, tail) {
+            return Verdict::No;
+        }
+        spend(PER_BYTE, PER_KEY);
+        if !self.extra.is_empty() {
+            spend(PER_BYTE_EXTRA, 0);
         }
         let words = Words::of(key);
-        if self
-            .extra
-            .iter()
-            .any(|extra| words.joined == extra.joined || words.holds(extra))
-        {
-            return Sensitive::Yes;
+        let sure = self.joined.contains(words.joined())
+            || words.any_row(|word, rest| {
+                self.extra
+                    .get(word)
+                    .is_some_and(|extra| extra.iter().any(|extra| extra.begins(rest)))
+            })
+            || words
+                .iter()
+                .any(|word| is_any(WORDS, word) || holds(WITHIN, word))
+            || is_any(WHOLE, words.joined())
+            || (words.iter().any(|word| word == b"pwd") && words.iter().count() > 1)
+            || COOKIES
+                .iter()
+                .any(|cookie| key.eq_ignore_ascii_case(cookie));
+        if sure {
+            return Verdict::Yes;
         }
-        match words.anywhere() {
-            Sensitive::No if words.is_sensitive() => Sensitive::Yes,
-            Sensitive::No
-                if COOKIES
-                    .iter()
-                    .any(|cookie| key.eq_ignore_ascii_case(cookie)) =>
-            {
-                Sensitive::Yes
-            }
+        match anywhere(words.joined()) {
+            Verdict::No if is_likely(&words) => Verdict::Likely,
+            Verdict::No if words.joined() == b"sig" => Verdict::Parameter,
             verdict => verdict,
         }
     }
 }
 
-/// A key in words.
-#[derive(Debug)]
-struct Words {
-    /// The words, with one space in front, between and behind.
-    spaced: Vec<u8>,
-    joined: Vec<u8>,
+fn is_any(list: &[&str], word: &[u8]) -> bool {
+    list.iter().any(|listed| listed.as_bytes() == word)
 }
 
-impl Words {
-    fn of(key: &str) -> Self {
-        let mut words = Self {
-            spaced: Vec::with_capacity(key.len().saturating_add(8)),
-            joined: Vec::with_capacity(key.len()),
+fn holds(list: &[&[u8]], word: &[u8]) -> bool {
+    list.iter()
+        .any(|part| word.windows(part.len()).any(|window| window == *part))
+}
+
+fn begins(list: &[&str], rest: &[u8]) -> bool {
+    list.iter()
+        .any(|listed| rest.starts_with(listed.as_bytes()))
+}
+
+/// What [`ANYWHERE`] finds in a key without breaks.
+fn anywhere(mut rest: &[u8]) -> Verdict {
+    let mut verdict = Verdict::No;
+    while let Some((first, tail)) = rest.split_first() {
+        // The first letters of `ANYWHERE`.
+        if matches!(first, b'a' | b'b' | b'c' | b'e' | b'm' | b'p' | b's' | b't') {
+            let found = ANYWHERE
+                .iter()
+                .find(|term| rest.starts_with(term.as_bytes()));
+            if let Some(term) = found {
+                let behind = rest.get(term.len()..).unwrap_or_default();
+                if *term == "token" && begins(COUNTS, behind) {
+                    verdict = Verdict::Count;
+                } else if !innocent(term, behind) {
+                    return Verdict::Yes;
+                }
+            }
+        }
+        rest = tail;
+    }
+    verdict
+}
+
+/// Whether a sensitive word is about something else, by what follows it.
+fn innocent(term: &str, behind: &[u8]) -> bool {
+    match term {
+        "token" => begins(OF_TOKENS, behind),
+        "cookie" => begins(OF_COOKIES, behind.strip_prefix(b"s").unwrap_or(behind)),
+        "secret" => begins(OF_SECRETS, behind),
+        _ => false,
+    }
+}
+
+/// Passwords and signatures by names that have other meanings.
+fn is_likely(words: &Words) -> bool {
+    let mut before: &[u8] = b"";
+    let mut all = words.iter().peekable();
+    while let Some(word) = all.next() {
+        let next = all.peek().copied();
+        let likely = match word {
+            b"pass" => next.is_none() && !is_any(PASSES, before),
+            b"signature" => {
+                !is_any(SIGNED, before)
+                    && next.is_none_or(|next| next.first().is_some_and(u8::is_ascii_digit))
+            }
+            _ => false,
         };
-        words.end();
-        let mut bytes = key.as_bytes();
-        // The two bytes before, to see where capitals begin and end a word: `apiKey`, `APIKey`.
-        let (mut before, mut previous) = (b' ', b' ');
-        while let Some((byte, rest)) = next_byte(bytes) {
-            bytes = rest;
-            if matches!(byte, b'?' | b'&' | b'=' | b'/') {
-                // A key that came with the URL in front of it.
-                words.joined.clear();
-                words.spaced.clear();
-            }
-            if byte.is_ascii_alphanumeric() || !byte.is_ascii() {
-                if byte.is_ascii_uppercase() && !previous.is_ascii_uppercase() {
-                    words.end();
-                } else if byte.is_ascii_lowercase()
-                    && previous.is_ascii_uppercase()
-                    && before.is_ascii_uppercase()
-                {
-                    let last = words.spaced.pop();
-                    words.end();
-                    words.spaced.extend(last);
-                }
-                words.spaced.push(byte.to_ascii_lowercase());
-                words.joined.push(byte.to_ascii_lowercase());
-            } else {
-                words.end();
-            }
-            (before, previous) = (previous, byte);
+        if likely {
+            return true;
         }
-        words.end();
-        words
+        before = word;
     }
-
-    fn end(&mut self) {
-        if self.spaced.last() != Some(&b' ') {
-            self.spaced.push(b' ');
-        }
-    }
-
-    fn holds(&self, other: &Self) -> bool {
-        self.spaced
-            .windows(other.spaced.len())
-            .any(|window| window == other.spaced)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.spaced
-            .split(|byte| *byte == b' ')
-            .filter(|word| !word.is_empty())
-    }
-
-    fn is_sensitive(&self) -> bool {
-        let listed =
-            |list: &[&str], word: &[u8]| list.iter().any(|listed| listed.as_bytes() == word);
-        listed(WHOLE, &self.joined)
-            || self.iter().any(|word| listed(WORDS, word))
-            || (self.iter().any(|word| word == b"pwd") && self.iter().count() > 1)
-    }
-
-    fn anywhere(&self) -> Sensitive {
-        let mut rest = self.joined.as_slice();
-        let mut verdict = Sensitive::No;
-        while let Some((first, tail)) = rest.split_first() {
-            // The first letters of `ANYWHERE`.
-            if matches!(first, b'a' | b'b' | b'c' | b'm' | b'p' | b's' | b't' | b'x') {
-                let found = ANYWHERE
-                    .iter()
-                    .find(|term| rest.starts_with(term.as_bytes()));
-                match found {
-                    Some(&"token") if rest.get(5) == Some(&b's') => verdict = Sensitive::Count,
-                    Some(_) => return Sensitive::Yes,
-                    None => {}
-                }
-            }
-            rest = tail;
-        }
-        verdict
-    }
-}
-
-/// The next byte, with the escape of a URL undone.
-fn next_byte(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let (first, rest) = bytes.split_first()?;
-    if *first == b'%'
-        && let Some(([high, low], behind)) = rest.split_first_chunk::<2>()
-        && let (Some(high), Some(low)) = (
-            char::from(*high).to_digit(16),
-            char::from(*low).to_digit(16),
-        )
-        && let Ok(byte) = u8::try_from(high << 4 | low)
-    {
-        return Some((byte, behind));
-    }
-    Some((*first, rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sensitive() {
-        let keys = Keys::default();
-        for key in [
-            "password",
-            "PASSWORD",
-            "a_password_here",
-            "userPassword",
-            "db.passwd",
-            "secret",
-            "the_secret",
-            "client-secret",
-            "api_key",
-            "apiKey",
-            "API-Key",
-            "x-api-key",
-            "APIKey",
-            "auth",
-            "x-auth-token",
-            "X-Auth",
-            "Authorization",
-            "proxy-authorization",
-            "http.request.header.authorization",
-            "credentials",
-            "awsCredentials",
-            "mysql_pwd",
-            "db_pwd",
-            "privatekey",
-            "private_key",
-            "private-key",
-            "ssh.privateKey",
-            "token",
-            "access_token",
-            "idToken",
-            "refreshTokens",
-            "bearer",
-            "cookie",
-            "Set-Cookie",
-            "cookies",
-            "http.request.header.cookie.session",
-            "csrf",
-            "_csrf",
-            "X-CSRFToken",
-            "csrfmiddlewaretoken",
-            "xsrf-token",
-            "sessionid",
-            "PHPSESSID",
-            "JSESSIONID",
-            "__session",
-            "_vercel_jwt",
-            "sentrysid",
-            "otp",
-            "two-factor",
-            "two_factor",
-            "pa_ssword",
-            "A-P-I-K-E-Y",
-            "t.o.k.e.n",
-            "OAuth",
-            "oauth2",
-            "user%5Bpassword%5D",
-            "p%61ssword",
-            "https%3A%2F%2Fhost%2Fpath%3Ftoken",
-        ] {
-            assert_ne!(keys.test(key), Sensitive::No, "{key}");
-        }
-        for key in [
-            "author",
-            "authority",
-            ":authority",
-            "authorId",
-            "co_author",
-            "pass",
-            "key",
-            "keyword",
-            "public_key",
-            "user",
-            "PWD",
-            "session",
-            "session_id",
-            "sid",
-            "did",
-            "cooking",
-            "secured",
-            "otp_enabled",
-            "potpourri",
-            "tok",
-            "compass",
-            "",
-            "%",
-            "%4",
-            "https%3A%2F%2Ftoken.example%2F%3Fa",
-            "category",
-            "method",
-            "Äußeres",
-        ] {
-            assert_eq!(keys.test(key), Sensitive::No, "{key}");
-        }
-        for key in ["input_tokens", "gen_ai.usage.total_tokens", "maxTokens"] {
-            assert_eq!(keys.test(key), Sensitive::Count, "{key}");
-        }
-    }
-
-    #[test]
-    fn configured() {
-        let keys = Keys::new(["customer_no", "PIN", "", "--", "身份证"]);
-        for key in [
-            "customer_no",
-            "customerNo",
-            "CUSTOMER-NO",
-            "customerno",
-            "x.customer.no.old",
-            "pin",
-            "cardPin",
-            "身份证",
-        ] {
-            assert_eq!(keys.test(key), Sensitive::Yes, "{key}");
-        }
-        for key in [
-            "customer",
-            "no",
-            "shipping",
-            "spinner",
-            "customer_note",
-            "身份",
-        ] {
-            assert_eq!(keys.test(key), Sensitive::No, "{key}");
-        }
-    }
+    false
 }

@@ -148,7 +148,7 @@ impl Pass {
                     {
                         return Poll::Pending;
                     }
-                    std::mem::take(scan).finish(text)
+                    std::mem::replace(scan, TextScan::new()).finish(text)
                 }
             };
             let Some(Frame::Json(_, text) | Frame::Text(_, text)) = self.frames.pop() else {

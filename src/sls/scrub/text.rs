@@ -1,351 +1,385 @@
-//! Sensitive values in text that is not JSON: query strings and form bodies, header dumps, log messages, and what Python
-//! and Ruby print of a dictionary.
+//! Sensitive values in text that is not JSON: query strings and form bodies, header dumps, log messages, lines of source,
+//! and what Python and Ruby print of a dictionary.
 //!
-//! One pass from left to right; at these places it looks closer:
-//! * a digit that may begin a card number;
-//! * `=`, `%3D` and `:`: the word before may be a sensitive key. It may be quoted or in brackets (`'token': `,
-//!   `data["password"] = `, `:password=>`). Its value is what is quoted, or what is in brackets, or reaches to the next
-//!   white space or one of `&;,"'` and closing brackets; behind `Authorization:` and `Cookie:` to the end of the line, and
-//!   over the scheme behind `Authorization=`;
-//! * `:` in `//user:password@host`;
+//! One pass from left to right, in steps; at these places it looks closer:
+//! * a digit that may begin a card number (`card.rs`);
+//! * `=`, `:`, and both as an escape of a URL or of a string: the word before may be a sensitive key
+//!   (`text/lookback.rs`), what follows is its value (`text/value.rs`);
+//! * `,` behind the first of a pair: `('authorization', 'Basic ...')`;
+//! * `:` in `//user:password@host` (`text/authority.rs`);
 //! * `bearer` and what follows it;
-//! * the head of a private key in PEM.
+//! * the head of a private key in PEM (`text/pem.rs`);
+//! * a token that is known by its form (`text/form.rs`).
 //!
-//! `token: ` and `auth: ` without quotes are left alone: in a message they are prose more often than not.
+//! `token: `, `auth: ` and the keys that are only likely to be sensitive are left alone without quotes around the value:
+//! in a message they are prose more often than not. Between colon and value there may be a type and `=`.
+//!
+//! Where a value begins, the scan becomes what finds its end. Only what looked like a password in a URL or like a web
+//! token, and was none, is looked at twice.
 
-use std::borrow::Cow;
+mod authority;
+mod delimiter;
+mod edit;
+mod form;
+mod lookback;
+mod mark;
+mod pair;
+mod pem;
+#[cfg(test)]
+mod tests;
+mod value;
 
-use super::cursor::Edit;
-use super::extent::{closing_bracket, closing_quote, delimiter, run};
-use super::key::{Keys, Sensitive};
-use super::{FILTERED, card};
+use std::task::Poll;
 
-/// How far before its `=` a key may begin.
-const MAX_KEY: usize = 128;
+use crate::meter::Meter;
 
-/// Values that are left, as `null` and the like are in JSON.
-const NOTHING: &[&str] = &[
-    "",
-    "[]",
-    "{}",
-    "()",
-    "None",
-    "True",
-    "False",
-    "null",
-    "nil",
-    "undefined",
-    "true",
-    "false",
-];
+use super::card;
+use super::key::Keys;
+use authority::Authority;
+use edit::Edit;
+use form::{Alphabet, WebToken};
+use mark::{WORD, class, next_mark};
+use pair::Rule;
+use pem::Body;
+use value::{Found, Value};
 
-pub(super) fn scrub<'a>(keys: &Keys, text: &'a str) -> Cow<'a, str> {
-    let mut scan = Scan {
-        keys,
-        text,
-        edit: Edit::new(text),
-        fresh: 0,
-        floor: 0,
-    };
-    let mut at = 0_usize;
-    while let Some(byte) = text.as_bytes().get(at) {
-        let end = match byte {
-            b'0'..=b'9' => Some(scan.digits(at)),
-            b'=' => scan.pair(at, at.saturating_add(1)),
-            b'%' | b'\\' => scan.escape(at),
-            b':' if scan.rest(at).starts_with("://") => scan.user_info(at.saturating_add(3)),
-            b':' => scan.pair(at, at.saturating_add(1)),
-            b'b' | b'B' => scan.bearer(at),
-            b'-' if scan.rest(at).starts_with("-----BEGIN ") => scan.pem(at),
-            _ => None,
-        };
-        at = end.unwrap_or(0).max(at.saturating_add(1));
-    }
-    scan.edit.finish()
-}
+/// Bytes looked at between two looks at the meter.
+const CHUNK: usize = 2_048;
+/// Units of closer looks between two looks at the meter.
+const MAX_WORK: u64 = 50_000;
+/// Units, measured: for a byte of plain text, and of a value or what may be one.
+const PER_BYTE: u64 = 40;
+const PER_BYTE_OF_VALUE: u64 = 64;
+/// For a byte at which the scan looks closer, and for a look at what is around it.
+const PER_MARK: u64 = 180;
+const PER_LOOK: u64 = 250;
+/// For a letter that may begin a token, and for a digit that may begin a card number.
+const PER_FORM: u64 = 2_500;
+const PER_CARD: u64 = 3_000;
 
-/// shim
-#[derive(Default)]
-pub(super) struct TextScan(Option<String>);
-impl TextScan {
-    pub(super) fn new() -> Self {
-        Self::default()
-    }
-    pub(super) fn step(
-        &mut self,
-        keys: &Keys,
-        text: &str,
-        _: &mut crate::meter::Meter,
-    ) -> std::task::Poll<()> {
-        if let Cow::Owned(owned) = scrub(keys, text) {
-            self.0 = Some(owned);
-        }
-        std::task::Poll::Ready(())
-    }
-    pub(super) fn finish(self, _: &str) -> Option<String> {
-        self.0
-    }
-}
-
-struct Scan<'k, 'a> {
-    keys: &'k Keys,
-    text: &'a str,
-    edit: Edit<'a>,
+/// A scan of one text, which is the same at each step.
+#[derive(Debug)]
+pub(super) struct TextScan {
+    at: usize,
+    mode: Mode,
+    edit: Edit,
     /// Where the last escape ended: what follows is the beginning of something.
     fresh: usize,
-    /// Behind the last `=` or `:`, where the next key can begin.
+    /// Behind the last mark or value, where the next key can begin.
     floor: usize,
+    /// Behind the colon of a sensitive key: it may be that of a type.
+    typed: Option<usize>,
+    /// No web token begins before.
+    no_token: usize,
+    /// Units spent since the meter was looked at.
+    work: u64,
 }
 
-/// Each method returns where to go on, or none if there is nothing.
-impl<'a> Scan<'_, 'a> {
-    fn rest(&self, at: usize) -> &'a str {
-        self.text.get(at..).unwrap_or_default()
+/// What the scan is in.
+#[derive(Debug)]
+enum Mode {
+    Plain,
+    Value(Value, Rule),
+    Authority(Authority),
+    /// Behind `bearer`, which began here.
+    Bearer {
+        start: usize,
+        spaced: bool,
+    },
+    Token {
+        start: usize,
+        alphabet: Alphabet,
+    },
+    WebToken(WebToken),
+    Pem(Body),
+}
+
+impl TextScan {
+    pub(super) fn new() -> Self {
+        Self {
+            at: 0,
+            mode: Mode::Plain,
+            edit: Edit::default(),
+            fresh: 0,
+            floor: 0,
+            typed: None,
+            no_token: 0,
+            work: 0,
+        }
     }
 
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.text.as_bytes().get(at).copied()
+    pub(super) fn step(&mut self, keys: &Keys, text: &str, meter: &mut Meter) -> Poll<()> {
+        loop {
+            if self.at >= text.len() {
+                self.close(text);
+                if self.at >= text.len() {
+                    return Poll::Ready(());
+                }
+            }
+            if meter.is_empty() {
+                return Poll::Pending;
+            }
+            let from = self.at;
+            let limit = from.saturating_add(CHUNK).min(text.len());
+            let per_byte = if matches!(self.mode, Mode::Plain) {
+                PER_BYTE
+            } else {
+                PER_BYTE_OF_VALUE
+            };
+            self.run(keys, text, limit);
+            meter.spend_bytes(self.at.saturating_sub(from).saturating_add(1), per_byte);
+            meter.spend(std::mem::take(&mut self.work));
+        }
+    }
+
+    /// None if nothing was replaced: the text is clean as it is.
+    pub(super) fn finish(self, text: &str) -> Option<String> {
+        self.edit.finish(text)
+    }
+
+    /// Goes on to `limit`, or to where the mode changes.
+    fn run(&mut self, keys: &Keys, text: &str, limit: usize) {
+        let bytes = text.as_bytes();
+        match &mut self.mode {
+            Mode::Plain => self.plain(keys, text, limit),
+            Mode::Value(value, rule) => {
+                let rule = *rule;
+                let found = value.run(bytes, &mut self.at, limit);
+                self.found(text, found, rule);
+            }
+            Mode::Authority(authority) => {
+                let from = self.at;
+                if authority.run(bytes, &mut self.at, limit) {
+                    self.work = self
+                        .work
+                        .saturating_add(units(self.at.saturating_sub(from)));
+                    self.close(text);
+                }
+            }
+            Mode::Bearer { .. } => self.bearer(bytes, limit),
+            Mode::Token { alphabet, .. } => {
+                if form::run(*alphabet, bytes, &mut self.at, limit) {
+                    self.close(text);
+                }
+            }
+            Mode::WebToken(token) => {
+                let from = self.at;
+                match token.run(bytes, &mut self.at, limit) {
+                    form::Kind::Open => {}
+                    form::Kind::Token => {
+                        let start = token.start();
+                        let alphabet = Alphabet::Dotted;
+                        self.mode = Mode::Token { start, alphabet };
+                    }
+                    form::Kind::Other => {
+                        self.work = self
+                            .work
+                            .saturating_add(units(self.at.saturating_sub(from)));
+                        self.close(text);
+                    }
+                }
+            }
+            Mode::Pem(body) => {
+                if body.run(bytes, &mut self.at, limit) {
+                    self.close(text);
+                }
+            }
+        }
+    }
+
+    /// Ends what is open: the text ends here, or what was looked for is over.
+    fn close(&mut self, text: &str) {
+        let at = self.at;
+        match std::mem::replace(&mut self.mode, Mode::Plain) {
+            Mode::Plain | Mode::Bearer { .. } => {}
+            Mode::Value(value, rule) => self.found(text, value.end(at), rule),
+            Mode::Authority(authority) => match authority.password() {
+                Some((start, end)) => self.filter(text, start, end),
+                None => self.at = authority.start(),
+            },
+            Mode::Token { start, .. } => {
+                // A full stop behind it is none of it.
+                let token = text.get(start..at).unwrap_or_default();
+                let end = start.saturating_add(token.trim_end_matches('.').len());
+                self.filter(text, start, end);
+            }
+            Mode::WebToken(token) if token.end() == form::Kind::Token => {
+                self.filter(text, token.start(), at);
+            }
+            Mode::WebToken(token) => {
+                self.no_token = at;
+                self.at = token.start().saturating_add(1);
+            }
+            Mode::Pem(body) => {
+                if let Some((start, end)) = body.range() {
+                    self.filter(text, start, end);
+                }
+                self.at = at;
+            }
+        }
+    }
+
+    fn filter(&mut self, text: &str, start: usize, end: usize) {
+        let cost = self.edit.filter(text, start, end);
+        self.work = self.work.saturating_add(cost).saturating_add(PER_LOOK);
+        self.at = end.max(start);
+        self.floor = self.floor.max(self.at);
+    }
+
+    fn found(&mut self, text: &str, found: Found, rule: Rule) {
+        match found {
+            Found::More => {}
+            Found::Nothing => self.mode = Mode::Plain,
+            Found::Range { start, end, quoted } => {
+                self.mode = Mode::Plain;
+                let value = text.get(start..end).unwrap_or_default();
+                if rule.leaves(value, quoted) {
+                    self.at = self.at.max(end);
+                } else {
+                    let behind = self.at;
+                    self.filter(text, start, end);
+                    self.at = behind.max(end);
+                }
+            }
+        }
     }
 
     /// The byte before, as it will be: behind a replacement its bracket, behind an escape none that counts.
-    fn before(&self, at: usize) -> Option<u8> {
-        let before = self.byte(at.checked_sub(1)?);
+    fn before(&self, bytes: &[u8], at: usize) -> Option<u8> {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at))?;
         if at == self.edit.copied() || at == self.fresh {
             Some(b']')
         } else {
-            before
+            Some(*before)
         }
     }
 
-    fn filter(&mut self, start: usize, end: usize) -> Option<usize> {
-        let value = self.text.get(start..end).unwrap_or_default();
-        if !NOTHING.contains(&value) {
-            self.edit.replace(start, end, FILTERED);
-        }
-        Some(end.max(start))
-    }
-
-    /// `%20` or `\n`; `%3D` is `=`.
-    fn escape(&mut self, at: usize) -> Option<usize> {
-        let mut bytes = self.rest(at).bytes();
-        let escape = [
-            bytes.next()?,
-            bytes.next()?,
-            bytes.next().unwrap_or_default(),
-        ];
-        let end = match escape {
-            [b'%', b'3', b'd' | b'D'] => {
-                let end = at.saturating_add(3);
-                self.pair(at, end).unwrap_or(end)
-            }
-            [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                at.saturating_add(3)
-            }
-            [b'\\', b'n' | b'r' | b't', _] => at.saturating_add(2),
-            _ => return None,
-        };
-        self.fresh = end;
-        Some(end)
-    }
-
-    /// Digits in groups, with single separators between them.
-    fn digits(&mut self, at: usize) -> usize {
-        let mut end = run(self.text, at, |byte| byte.is_ascii_digit());
-        while matches!(self.byte(end), Some(b' ' | b'-')) {
-            let next = run(self.text, end.saturating_add(1), |byte| {
-                byte.is_ascii_digit()
-            });
-            if next == end.saturating_add(1) {
-                break;
-            }
-            end = next;
-        }
-        // Not a word of its own: part of an identifier, a hex number or a fraction. Then only what comes after the
-        // first separator can be a card number, or before the last one.
-        let word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let fraction = self.before(at) == Some(b'.')
-            && word(at.checked_sub(1).and_then(|dot| self.before(dot)));
-        let mut start = at;
-        if word(self.before(at)) || fraction {
-            start = run(self.text, start, |byte| byte.is_ascii_digit()).saturating_add(1);
-        }
-        let mut last = end;
-        if word(self.byte(end)) {
-            let run = self.text.get(at..end).unwrap_or_default();
-            last = run
-                .rfind([' ', '-'])
-                .map_or(at, |separator| at.saturating_add(separator));
-        }
-        while let Some((from, to)) = self.text.get(start..last).and_then(card::find) {
-            let (from, to) = (start.saturating_add(from), start.saturating_add(to));
-            self.edit.replace(from, to, FILTERED);
-            start = to.saturating_add(1);
-        }
-        end
-    }
-
-    /// A key before `at`, a value from `behind`.
-    fn pair(&mut self, at: usize, behind: usize) -> Option<usize> {
-        let found = self.key_before(at);
-        self.floor = behind;
-        let (key, quoted) = found?;
-        if self.keys.test(key) == Sensitive::No {
-            return None;
-        }
-        let colon = self.byte(at) == Some(b':');
-        if colon && self.byte(behind) == Some(b':') {
-            // A path: `token::Token`.
-            return Some(behind.saturating_add(1));
-        }
-        if colon
-            && !quoted
-            && ["token", "auth"]
-                .iter()
-                .any(|prose| key.eq_ignore_ascii_case(prose))
-        {
-            return None;
-        }
-        let arrow = run(self.text, behind, |byte| matches!(byte, b'=' | b'>' | b'~'));
-        let start = run(self.text, arrow, |byte| matches!(byte, b' ' | b'\t'));
-        let whole_line = colon && !quoted && is_header(key);
-        self.value(start, whole_line)
-    }
-
-    /// The key that ends before `at`, and whether it is quoted.
-    fn key_before(&self, at: usize) -> Option<(&'a str, bool)> {
-        let from = self
-            .text
-            .floor_char_boundary(at.saturating_sub(MAX_KEY).max(self.floor));
-        let before = self.text.get(from..at)?;
-        let key = before.trim_end_matches([' ', '\t', '"', '\'', '`', ']', ')', '\\']);
-        let quoted = before
-            .get(key.len()..)
-            .is_some_and(|closing| closing.contains(['"', '\'', '`']));
-        let in_key = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "_-.%$".contains(c);
-        let (front, key) = key.split_at_checked(key.trim_end_matches(in_key).len())?;
-        // Behind an escaped line break, as in what Python prints of a string.
-        let escape = if front.ends_with('\\') {
-            ["n", "r", "t"].as_slice()
-        } else {
-            &[]
-        };
-        let key = escape
-            .iter()
-            .find_map(|letter| key.strip_prefix(letter))
-            .unwrap_or(key);
-        (!key.is_empty()).then_some((key, quoted))
-    }
-
-    fn value(&mut self, at: usize, whole_line: bool) -> Option<usize> {
-        let mut start = at;
-        let mut quotes = self.byte(at);
-        // Python's prefixes: b'...', u'...'.
-        if matches!(quotes, Some(b'b' | b'u' | b'r'))
-            && matches!(self.byte(at.saturating_add(1)), Some(b'"' | b'\''))
-        {
-            start = at.saturating_add(1);
-            quotes = self.byte(start);
-        }
-        match quotes {
-            Some(quote @ (b'"' | b'\'' | b'`')) => {
-                let inner = start.saturating_add(1);
-                self.filter(inner, closing_quote(self.text, inner, quote))
-            }
-            // A quote that is itself quoted: `\"token\": \"...\"`.
-            Some(b'\\') if matches!(self.byte(start.saturating_add(1)), Some(b'"' | b'\'')) => {
-                let inner = start.saturating_add(2);
-                let end = memchr::memchr2(b'"', b'\'', self.rest(inner).as_bytes());
-                let end = end.map_or(self.text.len(), |end| inner.saturating_add(end));
-                let end = if self.before(end) == Some(b'\\') && end > inner {
-                    end.saturating_sub(1)
-                } else {
-                    end
-                };
-                self.filter(inner, end)
-            }
-            _ if whole_line => {
-                let line = self.rest(start).lines().next().unwrap_or_default();
-                self.filter(start, start.saturating_add(line.trim_end().len()))
-            }
-            Some(b'{' | b'[' | b'(') => {
-                let end = closing_bracket(self.text, start);
-                self.filter(start, delimiter(self.text, end))
-            }
-            _ => {
-                let mut end = delimiter(self.text, start);
-                let word = self.text.get(start..end).unwrap_or_default();
-                if ["bearer", "basic", "digest", "negotiate", "token"]
-                    .iter()
-                    .any(|scheme| word.eq_ignore_ascii_case(scheme))
-                {
-                    end = delimiter(
-                        self.text,
-                        run(self.text, end, |byte| matches!(byte, b' ' | b'+')),
-                    );
+    fn plain(&mut self, keys: &Keys, text: &str, limit: usize) {
+        let bytes = text.as_bytes();
+        while self.at < limit && self.work < MAX_WORK && matches!(self.mode, Mode::Plain) {
+            let within = self
+                .before(bytes, self.at)
+                .is_some_and(|byte| class(byte) & WORD != 0);
+            self.at = next_mark(bytes, self.at, limit, within);
+            let Some(byte) = bytes.get(self.at).copied().filter(|_| self.at < limit) else {
+                return;
+            };
+            let at = self.at;
+            self.at = at.saturating_add(1);
+            self.work = self.work.saturating_add(PER_MARK);
+            match byte {
+                b'0'..=b'9' => self.digits(text, at),
+                b'=' => self.pair(keys, text, at, self.at),
+                b':' | b'%' if self.authority(bytes, at) => {}
+                b':' => self.pair(keys, text, at, self.at),
+                b',' => self.comma(keys, text, at),
+                b'%' | b'\\' => self.escape(keys, text, at),
+                b'-' => {
+                    if let Some((body, start)) = Body::at(bytes, at) {
+                        self.mode = Mode::Pem(body);
+                        self.at = start;
+                    }
                 }
-                self.filter(start, end)
+                _ => self.word(bytes, at, byte),
             }
         }
     }
 
-    /// `user:password@` behind `//`.
-    fn user_info(&mut self, at: usize) -> Option<usize> {
-        let end = run(self.text, at, |byte| {
-            !byte.is_ascii_whitespace() && !b"/?#\"'<>\\".contains(&byte)
-        });
-        let authority = self.text.get(at..end)?;
-        let (user_info, _) = authority.rsplit_once('@')?;
-        let (user, password) = user_info.split_once(':')?;
-        let start = at.saturating_add(user.len()).saturating_add(1);
-        self.filter(start, start.saturating_add(password.len()))
+    fn authority(&mut self, bytes: &[u8], at: usize) -> bool {
+        let Some(authority) = Authority::at(bytes, at) else {
+            return false;
+        };
+        self.at = authority.start();
+        self.fresh = self.at;
+        self.mode = Mode::Authority(authority);
+        self.work = self.work.saturating_add(PER_LOOK);
+        true
     }
 
-    fn bearer(&mut self, at: usize) -> Option<usize> {
-        let word = self.text.get(at..at.saturating_add(6))?;
-        if !word.eq_ignore_ascii_case("bearer")
-            || self
-                .before(at)
-                .is_some_and(|byte| byte.is_ascii_alphanumeric())
-        {
-            return None;
+    /// A digit: does a group begin here, and with it a card number?
+    fn digits(&mut self, text: &str, at: usize) {
+        let bytes = text.as_bytes();
+        let is_word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let before = self.before(bytes, at);
+        // Part of an identifier, a hex number or a fraction.
+        let fraction = before == Some(b'.')
+            && at
+                .checked_sub(1)
+                .is_some_and(|dot| is_word(self.before(bytes, dot)));
+        let issuer = matches!(bytes.get(at), Some(b'2'..=b'6' | b'8'));
+        if is_word(before) || fraction || !issuer {
+            return;
         }
-        let behind = at.saturating_add(6);
-        let start = run(self.text, behind, |byte| byte.is_ascii_whitespace());
-        let end = delimiter(self.text, start);
-        (behind < start && start < end).then(|| self.filter(at, end))?
+        self.work = self.work.saturating_add(PER_CARD);
+        // One byte more, to see what follows.
+        let end = at.saturating_add(card::LONGEST).saturating_add(1);
+        let run = bytes.get(at..end.min(bytes.len())).unwrap_or_default();
+        if let Some(length) = card::longest(run) {
+            self.filter(text, at, at.saturating_add(length));
+        }
     }
 
-    fn pem(&mut self, at: usize) -> Option<usize> {
-        const BEGIN: &str = "-----BEGIN ";
-        const HEAD: &str = "PRIVATE KEY-----";
-        let label = self.rest(at).strip_prefix(BEGIN)?;
-        let before = label
-            .find('-')
-            .and_then(|end| label.get(..end.saturating_add(5)))?;
-        let before = before.strip_suffix(HEAD)?;
-        if !before
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte == b' ')
-        {
-            return None;
+    /// A letter that may begin `bearer` or a token.
+    fn word(&mut self, bytes: &[u8], at: usize, byte: u8) {
+        let before = self.before(bytes, at);
+        if before.is_some_and(|byte| byte.is_ascii_alphanumeric()) {
+            return;
         }
-        let start = at
-            .saturating_add(BEGIN.len())
-            .saturating_add(before.len())
-            .saturating_add(HEAD.len());
-        let body = self.rest(start);
-        let body = body.get(..body.find("-----END").unwrap_or(body.len()))?;
-        // Line breaks stay, so that a second time finds the same.
-        let end = start.saturating_add(body.trim_end().len());
-        let start = start.saturating_add(body.len().saturating_sub(body.trim_start().len()));
-        self.filter(start, end)
+        if matches!(byte, b'b' | b'B') {
+            let word = bytes.get(at..at.saturating_add(6)).unwrap_or_default();
+            if word.eq_ignore_ascii_case(b"bearer") {
+                self.at = at.saturating_add(6);
+                self.work = self.work.saturating_add(PER_LOOK);
+                self.mode = Mode::Bearer {
+                    start: at,
+                    spaced: false,
+                };
+            }
+            return;
+        }
+        if before == Some(b'_') || !form::may_begin(bytes, at) {
+            return;
+        }
+        self.work = self.work.saturating_add(PER_FORM);
+        if let Some((alphabet, end)) = form::token(bytes, at, before) {
+            self.at = end;
+            self.mode = Mode::Token {
+                start: at,
+                alphabet,
+            };
+        } else if at >= self.no_token
+            && let Some(token) = WebToken::at(bytes, at)
+        {
+            self.mode = Mode::WebToken(token);
+        }
+    }
+
+    /// White space behind `bearer`, also escaped in a URL, and then what it bears.
+    fn bearer(&mut self, bytes: &[u8], limit: usize) {
+        while self.at < limit
+            && let Mode::Bearer { start, spaced } = &mut self.mode
+        {
+            let Some(byte) = bytes.get(self.at).copied() else {
+                return;
+            };
+            let rest = bytes.get(self.at..).unwrap_or_default();
+            if byte.is_ascii_whitespace() || byte == b'+' {
+                *spaced = true;
+                self.at = self.at.saturating_add(1);
+            } else if rest.starts_with(b"%20") {
+                *spaced = true;
+                self.at = self.at.saturating_add(3);
+            } else if *spaced && !delimiter::is_delimiter(bytes, self.at, byte) {
+                self.mode = Mode::Value(Value::bare(*start), Rule::default());
+            } else {
+                self.mode = Mode::Plain;
+            }
+        }
     }
 }
 
-/// Headers whose value goes on behind white space and semicolons.
-fn is_header(key: &str) -> bool {
-    let key = key.rsplit(['.', '_', '-']).next().unwrap_or(key);
-    ["authorization", "cookie", "cookies", "auth"]
-        .iter()
-        .any(|header| key.eq_ignore_ascii_case(header))
+fn units(bytes: usize) -> u64 {
+    u64::try_from(bytes)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(PER_BYTE_OF_VALUE)
 }

@@ -68,7 +68,7 @@ impl Machine {
             Kind::String => {
                 let scalar = self.scalar(kind, around);
                 let scan = StringScan::new(self.at.saturating_add(1));
-                self.state = State::Text(scan, Suspicion::default(), scalar);
+                self.state = State::Text(scan, Suspicion::new(), scalar);
             }
             Kind::Number => {
                 let scalar = self.scalar(kind, around);
