@@ -11,7 +11,7 @@ use crate::meter::Meter;
 use crate::time::Millis;
 
 /// So many at a time. Each may hold a decoded body, and what is being made of it.
-pub const MAX_READERS: usize = 2;
+pub(super) const MAX_READERS: usize = 2;
 /// Units that one may spend before it is another's turn.
 const TURN: u64 = 1_000_000;
 /// Units of an envelope besides what is in it.
@@ -41,10 +41,6 @@ impl Readers {
     /// How many envelopes are being read.
     pub(super) fn len(&self) -> usize {
         self.active.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.active.is_empty()
     }
 
     /// What is being read is lost.

@@ -90,7 +90,7 @@ pub fn bounded(bytes: &[u8], options: Options<'_>) {
 }
 
 /// Keys, and what may stand before them (`customer_no` is configured).
-pub const SENSITIVE: [&str; 20] = [
+pub const SENSITIVE: [&str; 24] = [
     "password",
     "passwd",
     "secret",
@@ -111,6 +111,10 @@ pub const SENSITIVE: [&str; 20] = [
     "x-auth-token",
     "Authorization",
     "customerNo",
+    "db_pass",
+    "access_key",
+    "signature",
+    "passcode",
 ];
 pub const PREFIXES: [&str; 3] = ["", "my_", "the-"];
 

@@ -1,8 +1,9 @@
 //! The scrubber: secrets are planted in a JSON document, under keys and in forms that are listed; none may stay.
-//! What is no JSON is scrubbed as text.
+//! What is no JSON is scrubbed as text: in steps of any size it comes to the same, in work and to a length that are linear.
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use sentry_edge_mirror_fuzz::json;
 use sentry_edge_mirror_fuzz::oracles::records::{
@@ -61,11 +62,26 @@ fn plant(value: &mut Value, random: &mut Random) {
     }
 }
 
+/// Units for a byte of text at most, and beside them; and what a byte may become.
+const UNITS: u64 = 2_000;
+const UNITS_BESIDE: u64 = 50_000;
+const GROWTH: usize = 12;
+
+fn in_steps(scrubber: &Scrubber, text: &str, random: &mut Random) {
+    let (whole, spent) = scrubber.text_in_steps(text, Meter::unlimited);
+    let bytes = u64::try_from(text.len()).unwrap();
+    assert!(spent <= UNITS * bytes + UNITS_BESIDE, "{spent} units");
+    assert!(whole.len() <= GROWTH * text.len());
+    let (steps, _) = scrubber.text_in_steps(text, || Meter::new(1 + random.below(100_000)));
+    assert_eq!(steps, whole);
+}
+
 fuzz_target!(|data: &[u8]| {
     let scrubber = Scrubber::new(["customer_no"]);
     let text = String::from_utf8_lossy(data);
     // No more than that it ends: what is scrubbed may be JSON where the text was none, and lose more the second time.
     let _ = scrubber.text(&text);
+    in_steps(&scrubber, &text, &mut Random(hash(data)));
     still_json(&scrubber, &text);
     let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
         return;
