@@ -37,4 +37,5 @@ pub mod response;
 pub mod scrub;
 pub mod sign;
 pub mod wire_digest;
+pub mod write;
 pub mod write_request;
