@@ -1,23 +1,19 @@
 //! Batches: logs of one destination gathered into one request. A batch is sealed when it has enough bytes or logs, or
-//! is old enough (linger); sealing appends the trailer and compresses. Bytes are those before compression, which is
-//! what SLS limits.
+//! is old enough (linger); sealing appends the trailer and costs no more. Packing is work of its own ([`super::write`]).
+//! Bytes are those before compression, which is what SLS limits.
 //!
 //! Whatever goes in comes out once, in order, and no batch is larger than its limit, except by one log that alone is:
 //! that one travels alone, up to [`MAX_RAW_BYTES`]. Who waits for the target, and how long, is not decided here.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
-use super::compress::{Body, Compression};
 use super::log_group::{self, LogGroup, MAX_RAW_BYTES};
 use super::put_logs::Destination;
 use super::repair::{self, Log, Rejected, Repairs};
+use super::write::Group;
 
 /// The most logs that any SDK's producer puts into a group; the service names no limit (protocols/SLS.md, section 6).
 pub const MAX_LOGS: usize = 40_960;
-/// How many requests beyond the first a batch and all its parts may take for being divided, see [`super::divide`].
-/// 12 halvings of two requests each find one bad log among the default 4096; the rest is for a second one.
-pub const EXTRA_REQUESTS: u16 = 32;
 
 /// When a batch is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,51 +52,15 @@ impl Limits {
     }
 }
 
-/// A sealed batch: one request's body.
-#[derive(Debug)]
-pub struct Batch {
-    pub(super) destination: Rc<Destination>,
-    pub(super) body: Body,
-    pub(super) logs: usize,
-    pub(super) opened_ms: u64,
-    /// Shared by all parts of what was one batch.
-    pub(super) extra: Rc<Cell<u16>>,
-}
-
-impl Batch {
-    /// Where it goes.
-    pub fn destination(&self) -> &Rc<Destination> {
-        &self.destination
-    }
-
-    /// The compressed body.
-    pub fn body(&self) -> &Body {
-        &self.body
-    }
-
-    /// How many logs it holds.
-    pub fn logs(&self) -> usize {
-        self.logs
-    }
-
-    /// The memory that it holds, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.body.wire().len()
-    }
-
-    /// When its first log came, for the age limit of retries.
-    pub fn opened_ms(&self) -> u64 {
-        self.opened_ms
-    }
-}
-
-/// What became of an accepted log.
+/// What became of a log that is acceptable.
 #[derive(Debug)]
 pub struct Accepted {
     /// What had to be mended.
     pub repairs: Repairs,
-    /// Batches that are ready now: the one before it, or the one with it, or both, in this order.
-    pub sealed: Vec<Batch>,
+    /// There was no memory for it: it is in no group.
+    pub lost: bool,
+    /// Groups that are full now: the one before it, or the one with it, or both, in this order.
+    pub sealed: Vec<Group>,
 }
 
 #[derive(Debug)]
@@ -127,16 +87,14 @@ impl Open {
 #[derive(Debug)]
 pub struct Batcher {
     limits: Limits,
-    compression: Compression,
     open: Vec<Open>, // few: one per destination
 }
 
 impl Batcher {
     /// No batch is open.
-    pub fn new(limits: Limits, compression: Compression) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            compression,
             open: Vec::new(),
         }
     }
@@ -164,7 +122,7 @@ impl Batcher {
                 .get(index)
                 .is_some_and(|open| open.bytes().saturating_add(size) > self.limits.max_bytes)
         {
-            sealed.push(seal(self.open.remove(index), self.compression));
+            sealed.push(seal(self.open.remove(index)));
             place = None;
         }
         let index = place.unwrap_or(self.open.len());
@@ -175,33 +133,41 @@ impl Batcher {
                 opened_ms: now_ms,
             });
         }
-        let mut full = false;
+        let (mut full, mut lost) = (false, false);
         if let Some(open) = self.open.get_mut(index) {
-            open.group.push(seconds, nanos, log.bytes());
-            full =
-                open.bytes() >= self.limits.max_bytes || open.group.logs() >= self.limits.max_logs;
+            if open.group.reserve(alone, self.limits.max_bytes).is_ok() {
+                open.group.push(seconds, nanos, log.bytes());
+            } else {
+                lost = true;
+            }
+            full = lost
+                || open.bytes() >= self.limits.max_bytes
+                || open.group.logs() >= self.limits.max_logs;
         }
         if full {
-            sealed.push(seal(self.open.remove(index), self.compression));
+            // Also one for which there is no more memory: it has what it has, if anything.
+            let open = self.open.remove(index);
+            sealed.extend((!open.group.is_empty()).then(|| seal(open)));
         }
-        Ok(Accepted { repairs, sealed })
+        Ok(Accepted {
+            repairs,
+            lost,
+            sealed,
+        })
     }
 
     /// Seals the batches that have lingered long enough, oldest first.
-    pub fn seal_due(&mut self, now_ms: u64) -> Vec<Batch> {
+    pub fn seal_due(&mut self, now_ms: u64) -> Vec<Group> {
         let linger_ms = self.limits.linger_ms;
         let due = self
             .open
             .extract_if(.., |open| open.is_old(linger_ms, now_ms));
-        due.map(|open| seal(open, self.compression)).collect()
+        due.map(seal).collect()
     }
 
     /// Seals all, for the end.
-    pub fn seal_all(&mut self) -> Vec<Batch> {
-        self.open
-            .drain(..)
-            .map(|open| seal(open, self.compression))
-            .collect()
+    pub fn seal_all(&mut self) -> Vec<Group> {
+        self.open.drain(..).map(seal).collect()
     }
 
     /// When [`Batcher::seal_due`] has something to do next; `None` when nothing is open.
@@ -234,21 +200,15 @@ impl Batcher {
     }
 }
 
-fn seal(open: Open, compression: Compression) -> Batch {
+fn seal(open: Open) -> Group {
     let Open {
         destination,
         group,
         opened_ms,
     } = open;
     let logs = group.logs();
-    let body = Body::pack(group.seal(destination.trailer()), compression);
-    Batch {
-        destination,
-        body,
-        logs,
-        opened_ms,
-        extra: Rc::new(Cell::new(EXTRA_REQUESTS)),
-    }
+    let raw = group.seal(destination.trailer());
+    Group::new(destination, raw, logs, opened_ms)
 }
 
 #[cfg(test)]
@@ -276,7 +236,7 @@ mod tests {
     }
 
     fn batcher(max_bytes: usize, max_logs: usize) -> Batcher {
-        Batcher::new(Limits::new(max_bytes, max_logs, 2_000), Compression::None)
+        Batcher::new(Limits::new(max_bytes, max_logs, 2_000))
     }
 
     // The property (nothing lost, doubled or too large) is in `tests/properties/sls.rs`; these are the reasons.
@@ -311,9 +271,13 @@ mod tests {
         );
         let large = "x".repeat(500);
         let sealed = batcher.push(&to, log(&large), NOW).unwrap().sealed;
-        assert_eq!(sealed.iter().map(Batch::logs).collect::<Vec<_>>(), [1, 1]);
-        assert!(sealed[0].body().raw_size() <= 100 && sealed[1].body().raw_size() > 500);
-        assert_eq!(sealed[1].bytes(), sealed[1].body().raw_size());
+        assert_eq!(sealed.iter().map(Group::logs).collect::<Vec<_>>(), [1, 1]);
+        assert!(sealed[0].raw().len() <= 100 && sealed[1].raw().len() > 500);
+        assert_eq!(
+            sealed[1].bytes(),
+            sealed[1].raw().len(),
+            "no room is left over"
+        );
         assert_eq!((batcher.logs(), batcher.next_due()), (0, None));
     }
 
@@ -323,13 +287,13 @@ mod tests {
         let mut sizing = batcher(usize::MAX, 99);
         sizing.push(&to, log("v"), NOW).unwrap();
         sizing.push(&to, log("v"), NOW).unwrap();
-        let two = sizing.seal_all()[0].body().raw_size();
+        let two = sizing.seal_all()[0].raw().len();
         for (max_bytes, logs) in [(two + 1, [2, 0]), (two, [2, 0]), (two - 1, [1, 1])] {
             let mut batcher = batcher(max_bytes, 99);
             let mut sealed = batcher.push(&to, log("v"), NOW).unwrap().sealed;
             sealed.extend(batcher.push(&to, log("v"), NOW).unwrap().sealed);
             sealed.extend(batcher.seal_all());
-            let counts: Vec<usize> = sealed.iter().map(Batch::logs).chain([0]).take(2).collect();
+            let counts: Vec<usize> = sealed.iter().map(Group::logs).chain([0]).take(2).collect();
             assert_eq!(counts, logs, "{max_bytes} of {two}");
         }
     }
@@ -357,7 +321,7 @@ mod tests {
         batcher.push(&destination("a"), log("1"), NOW).unwrap();
         batcher.push(&destination("a"), log("2"), NOW).unwrap();
         batcher.push(&destination("b"), log("3"), NOW).unwrap();
-        let logs: Vec<usize> = batcher.seal_all().iter().map(Batch::logs).collect();
+        let logs: Vec<usize> = batcher.seal_all().iter().map(Group::logs).collect();
         assert_eq!(logs, [2, 1]);
     }
 

@@ -10,6 +10,8 @@
 //! The logs come first, so a group is written as its logs arrive and the rest is appended once, when it is sealed:
 //! no log is copied twice. What the service accepts is not decided here: see [`super::repair`].
 
+use std::collections::TryReserveError;
+
 const LOG: u8 = 0x0A;
 const TOPIC: u8 = 0x1A;
 const SOURCE: u8 = 0x22;
@@ -72,10 +74,24 @@ impl LogGroup {
         Self::default()
     }
 
+    /// Makes room for `bytes` more: twice what there is, but no more than `limit` if that is enough.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn reserve(&mut self, bytes: usize, limit: usize) -> Result<(), TryReserveError> {
+        let needed = self.raw.len().saturating_add(bytes);
+        let capacity = self.raw.capacity();
+        if needed <= capacity {
+            return Ok(());
+        }
+        let wanted = capacity.saturating_mul(2).min(limit).max(needed);
+        self.raw
+            .try_reserve_exact(wanted.saturating_sub(self.raw.len()))
+    }
+
     /// Appends one log as it is given. `time_s` is in unix seconds, `time_ns` the part below the second.
     pub fn push<'c>(&mut self, time_s: u32, time_ns: Option<u32>, contents: impl Contents<'c>) {
         let body = body_len(time_s, time_ns, contents.clone());
-        self.raw.reserve(delimited_len(body));
         self.raw.push(LOG);
         put_varint(&mut self.raw, body);
         self.raw.push(TIME);
@@ -113,6 +129,7 @@ impl LogGroup {
     /// The complete message.
     pub fn seal(mut self, trailer: &Trailer) -> Vec<u8> {
         self.raw.extend_from_slice(&trailer.0);
+        self.raw.shrink_to_fit();
         self.raw
     }
 }
@@ -236,6 +253,22 @@ mod tests {
         let after_second = log_end(&raw, after_first).unwrap();
         assert_eq!(after_second, first.len() + second.len());
         assert_eq!(log_end(&raw, after_second), None, "the trailer is no log");
+    }
+
+    #[test]
+    fn room_is_made_by_doubling_up_to_the_limit() {
+        let mut group = LogGroup::new();
+        let log = [("k", "0123456789")];
+        let length = log_len(1, None, bytes(&log));
+        let mut grown = Vec::new();
+        for _ in 0..10 {
+            group.reserve(length, 4 * length + 5).unwrap();
+            grown.push(group.memory() / length);
+            group.push(1, None, bytes(&log));
+        }
+        assert_eq!(grown, [1, 2, 4, 4, 5, 6, 7, 8, 9, 10]);
+        assert!(group.reserve(usize::MAX, 0).is_err());
+        assert_eq!(group.logs(), 10);
     }
 
     #[test]

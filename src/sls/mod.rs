@@ -1,8 +1,8 @@
 //! The SLS leg: what to send. Logs become log groups, batches, compressed bodies and signed requests.
 //!
 //! The path of a log: [`record`] (with [`scrub`]) makes it from an item -> [`batch::Batcher::push`] ([`repair`] makes it acceptable, [`log_group`] lays it out) ->
-//! [`batch::Batch`] (sealed and compressed, see [`compress`]) -> [`put_logs::build`] ([`canonical`], [`sign`]) ->
-//! the target -> [`response::classify`] -> done, retry, [`divide`], refresh ([`keys`], [`credential`], [`metadata`]) or drop.
+//! [`write::Group`] (sealed) -> [`write::Batch`] (compressed and hashed) -> [`put_logs::build`] ([`canonical`], [`sign`]) ->
+//! the target -> [`response::classify`] -> done, retry, [`write::Dividing`], refresh ([`keys`], [`credential`], [`metadata`]) or drop.
 //! Mode `sign` is a path of its own: [`wire_digest`] while the body comes, [`write_request`] when it is complete.
 //!
 //! [`leg`] drives all of it: from an envelope in the [`intake`] to an outcome for each log.
@@ -17,7 +17,6 @@ pub mod compress;
 pub mod credential;
 pub mod date;
 pub mod digest;
-pub mod divide;
 pub mod headers;
 pub mod intake;
 mod json;

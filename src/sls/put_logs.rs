@@ -12,7 +12,6 @@ use super::headers::Headers;
 use super::log_group::Trailer;
 use super::names::{self, NameError};
 use super::sign::{self, Signature};
-use super::wire_digest::WireDigest;
 
 /// The version of the API, for `x-log-apiversion`.
 pub const API_VERSION: &str = "0.6.0";
@@ -97,7 +96,8 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
-/// Builds and signs the write of `body` at `now_ms` (corrected time). Once per attempt, when the call is emitted.
+/// Builds and signs the write of `body`, which was packed for this `signature`, at `now_ms` (corrected time). Once per
+/// attempt, when the call is emitted: the body is not looked at any more.
 pub fn build<'a>(
     destination: &'a Destination,
     body: &'a Body,
@@ -122,8 +122,7 @@ pub fn build<'a>(
         params: &[],
         headers: &signed,
     };
-    let digest = WireDigest::of(signature, body.wire());
-    let added = sign::sign(signature, credential, now_ms, &parts, &digest);
+    let added = sign::sign(signature, credential, now_ms, &parts, body.digest());
     headers.append(added);
     Request {
         method: "POST",
@@ -142,7 +141,18 @@ fn non_empty(text: &str) -> Option<&str> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::compress::Compression;
+    use super::super::write::Packer;
     use super::*;
+    use crate::meter::Meter;
+    use std::task::Poll;
+
+    fn pack(raw: &[u8], compression: Compression, signature: &Signature) -> Body {
+        let mut packer = Packer::new(raw.to_vec(), compression, signature);
+        match packer.step(&mut Meter::unlimited()) {
+            Poll::Ready(body) => body,
+            Poll::Pending => unreachable!(),
+        }
+    }
 
     fn destination() -> Destination {
         Destination::new(
@@ -160,7 +170,11 @@ mod tests {
     fn a_complete_request() {
         let destination = destination();
         let credential = Credential::new("STS.id", "hunter2", Some("t0ken")).unwrap();
-        let body = Body::pack(b"raw raw raw raw raw raw raw".to_vec(), Compression::Lz4);
+        let body = pack(
+            b"raw raw raw raw raw raw raw",
+            Compression::Lz4,
+            &Signature::V1,
+        );
         let request = build(
             &destination,
             &body,
@@ -200,11 +214,15 @@ mod tests {
     fn uncompressed_has_no_compresstype() {
         let destination = destination();
         let credential = Credential::new("id", "secret", None).unwrap();
-        let body = Body::pack(b"raw".to_vec(), Compression::None);
         let v4 = Signature::V4 {
             region: "cn-hangzhou".to_owned(),
         };
+        let body = pack(b"raw", Compression::None, &v4);
         let request = build(&destination, &body, &v4, &credential, 0);
+        assert_eq!(
+            request.headers.get("x-log-content-sha256"),
+            Some(super::super::digest::sha256_hex(b"raw").as_str())
+        );
         assert_eq!(request.headers.get("x-log-compresstype"), None);
         assert_eq!(request.headers.get("x-log-bodyrawsize"), Some("3"));
         assert_eq!(request.headers.get("content-md5"), None);

@@ -21,12 +21,16 @@ enum State {
     Sha256(Sha256),
 }
 
-/// What a signature needs to know of a body.
+/// What a signature needs to know of a body. Nothing of it is on the heap: thousands may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireDigest {
-    hex: String,
+    hex: [u8; MAX_HEX],
+    digits: usize,
     len: u64,
 }
+
+/// Digits of a SHA-256.
+const MAX_HEX: usize = 64;
 
 impl Hasher {
     /// The digest of nothing yet.
@@ -64,7 +68,15 @@ impl Hasher {
             State::Md5(md5) => digest::hex_upper(&md5.finalize()),
             State::Sha256(sha256) => digest::hex_lower(&sha256.finalize()),
         };
-        WireDigest { hex, len: self.len }
+        let mut digest = WireDigest {
+            hex: [0; MAX_HEX],
+            digits: hex.len(),
+            len: self.len,
+        };
+        for (to, from) in digest.hex.iter_mut().zip(hex.bytes()) {
+            *to = from;
+        }
+        digest
     }
 }
 
@@ -78,7 +90,9 @@ impl WireDigest {
 
     /// The digest in the spelling of its header.
     pub fn hex(&self) -> &str {
-        &self.hex
+        let digits = self.hex.get(..self.digits).unwrap_or_default();
+        // They are ASCII.
+        std::str::from_utf8(digits).unwrap_or_default()
     }
 
     /// Bytes of the body.

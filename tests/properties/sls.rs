@@ -4,20 +4,25 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::settings;
 use proptest::prelude::*;
-use sentry_edge_mirror::sls::batch::{Batch, Batcher, EXTRA_REQUESTS, Limits};
+use sentry_edge_mirror::meter::Meter;
+use sentry_edge_mirror::sls::batch::{Batcher, Limits};
 use sentry_edge_mirror::sls::clock::Clock;
 use sentry_edge_mirror::sls::compress::Compression;
 use sentry_edge_mirror::sls::credential::Credential;
-use sentry_edge_mirror::sls::divide::Divided;
 use sentry_edge_mirror::sls::log_group::MAX_RAW_BYTES;
 use sentry_edge_mirror::sls::metadata::{RamRole, Reply};
 use sentry_edge_mirror::sls::put_logs::Destination;
 use sentry_edge_mirror::sls::repair::{Log, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use sentry_edge_mirror::sls::sign::Signature;
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
+use sentry_edge_mirror::sls::write::lz4::{Decoder, Encoder};
+use sentry_edge_mirror::sls::write::{
+    Batch, EXTRA_REQUESTS, Group, Indivisible, Packing, Unpacker,
+};
 use sentry_edge_mirror::sls::write_request::{self, Incoming, Rules};
 use sentry_edge_mirror::sls::{date, query, response};
 
@@ -84,8 +89,34 @@ fn compression() -> impl Strategy<Value = Compression> {
     ]
 }
 
-fn number(batch: &Batch) -> Vec<usize> {
-    let (logs, _) = parse(&batch.body().unpack().unwrap());
+/// Meters for one step each: the first of `units`, then in turn.
+fn to_the_end<T>(units: &[u64], mut step: impl FnMut(&mut Meter) -> Poll<T>) -> T {
+    let mut units = units.iter().cycle();
+    loop {
+        let mut meter = Meter::new(*units.next().unwrap());
+        if let Poll::Ready(done) = step(&mut meter) {
+            return done;
+        }
+        assert!(meter.is_empty(), "it stopped although it need not");
+    }
+}
+
+fn units() -> impl Strategy<Value = Vec<u64>> {
+    prop::collection::vec(1_u64..5_000, 1..20)
+}
+
+fn pack(group: Group, compression: Compression, units: &[u64]) -> Batch {
+    let mut packing = Packing::new(group, compression, &Signature::V1);
+    to_the_end(units, |meter| packing.step(meter))
+}
+
+fn unpack(batch: &Batch, units: &[u64]) -> Vec<u8> {
+    let mut unpacker = Unpacker::new(batch.body());
+    to_the_end(units, |meter| unpacker.step(batch.body(), meter)).unwrap()
+}
+
+fn number(raw: &[u8]) -> Vec<usize> {
+    let (logs, _) = parse(raw);
     logs.iter()
         .map(|(_, contents)| contents.last().unwrap().1.parse().unwrap())
         .collect()
@@ -101,13 +132,14 @@ proptest! {
         max_logs in 1_usize..12,
         linger_ms in 0_u64..4_000,
         compression in compression(),
+        units in units(),
     ) {
         let destinations = destinations();
         let limits = Limits::new(max_bytes, max_logs, linger_ms);
-        let mut batcher = Batcher::new(limits, compression);
+        let mut batcher = Batcher::new(limits);
         let mut now = T0;
         let mut pushed: Vec<Vec<usize>> = vec![Vec::new(); 3];
-        let mut sealed: Vec<(u64, Batch)> = Vec::new();
+        let mut sealed: Vec<(u64, Group)> = Vec::new();
         for (n, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Push { to, time_ns, contents } => {
@@ -116,7 +148,7 @@ proptest! {
                     contents.push((Cow::Borrowed("NUMBER"), Cow::Owned(n.to_string())));
                     let accepted = batcher.push(&destinations[to], Log { time_ns, contents }, now).unwrap();
                     pushed[to].push(n);
-                    sealed.extend(accepted.sealed.into_iter().map(|batch| (now, batch)));
+                    sealed.extend(accepted.sealed.into_iter().map(|group| (now, group)));
                 }
                 Step::Wait { ms } => now += ms,
                 Step::ClockBack { ms } => now -= ms,
@@ -124,21 +156,27 @@ proptest! {
             let due = batcher.next_due();
             let old = batcher.seal_due(now);
             prop_assert!(old.is_empty() || due.is_some_and(|due| due <= now) || old.iter().all(|batch| batch.opened_ms() > now));
-            sealed.extend(old.into_iter().map(|batch| (now, batch)));
+            sealed.extend(old.into_iter().map(|group| (now, group)));
             prop_assert!(batcher.next_due().is_none_or(|due| due > now));
             let held: usize = sealed.iter().map(|(_, batch)| batch.logs()).sum();
             prop_assert_eq!(held + batcher.logs(), pushed.iter().map(Vec::len).sum::<usize>());
         }
-        sealed.extend(batcher.seal_all().into_iter().map(|batch| (now, batch)));
+        sealed.extend(batcher.seal_all().into_iter().map(|group| (now, group)));
         prop_assert_eq!((batcher.logs(), batcher.bytes(), batcher.next_due()), (0, 0, None));
+        let packed = sealed.into_iter().map(|(at, group)| {
+            let raw = group.raw().to_vec();
+            let batch = pack(group, compression, &units);
+            assert_eq!(unpack(&batch, &units), raw);
+            (at, raw, batch)
+        });
+        let packed: Vec<_> = packed.collect();
         for (to, destination) in destinations.iter().enumerate() {
-            let mine: Vec<&Batch> = sealed.iter().map(|(_, batch)| batch).filter(|batch| batch.destination() == destination).collect();
-            let numbers: Vec<usize> = mine.iter().flat_map(|batch| number(batch)).collect();
+            let mine = packed.iter().filter(|(_, _, batch)| batch.destination() == destination);
+            let numbers: Vec<usize> = mine.flat_map(|(_, raw, _)| number(raw)).collect();
             prop_assert_eq!(&numbers, &pushed[to], "lost, doubled or out of order");
         }
-        for (at, batch) in &sealed {
-            let raw = batch.body().unpack().unwrap();
-            let (logs, trailer) = parse(&raw);
+        for (at, raw, batch) in &packed {
+            let (logs, trailer) = parse(raw);
             prop_assert_eq!(logs.len(), batch.logs());
             prop_assert_eq!(trailer.len(), batch.destination().trailer().len());
             prop_assert!(batch.logs() >= 1 && batch.logs() <= max_logs);
@@ -165,27 +203,29 @@ proptest! {
         poison in prop::collection::btree_set(0_usize..200, 0..6),
         too_large in prop_oneof![Just(usize::MAX), 20_usize..2_000],
         compression in compression(),
+        units in units(),
     ) {
         let to = &destinations()[1];
-        let mut batcher = Batcher::new(Limits::new(usize::MAX, usize::MAX, 0), compression);
+        let mut batcher = Batcher::new(Limits::new(usize::MAX, usize::MAX, 0));
         for n in 0..logs {
             let contents = vec![(Cow::Borrowed("NUMBER"), Cow::Owned(n.to_string()))];
             batcher.push(to, Log { time_ns: T0 * 1_000_000, contents }, T0).unwrap();
         }
-        let mut queue = VecDeque::from(batcher.seal_all());
+        let mut queue: VecDeque<Group> = batcher.seal_all().into();
         let (mut requests, mut delivered, mut dropped, mut spent) = (0, Vec::new(), Vec::new(), false);
-        while let Some(batch) = queue.pop_front() {
+        while let Some(group) = queue.pop_front() {
             requests += 1;
-            let numbers = number(&batch);
+            let numbers = number(group.raw());
+            let batch = pack(group, compression, &units);
             prop_assert_eq!(numbers.len(), batch.logs());
             if batch.body().raw_size() <= too_large && !numbers.iter().any(|n| poison.contains(n)) {
                 delivered.extend(numbers);
                 continue;
             }
             match batch.divide() {
-                Divided::Halves(first, second) => queue.extend([first, second]),
-                Divided::Single(_) => dropped.extend(numbers),
-                Divided::Spent(_) => {
+                Ok(mut dividing) => queue.extend(to_the_end(&units, |meter| dividing.step(meter)).unwrap()),
+                Err(Indivisible::Single) => dropped.extend(numbers),
+                Err(Indivisible::Spent) => {
                     spent = true;
                     dropped.extend(numbers);
                 }
@@ -197,6 +237,47 @@ proptest! {
         prop_assert_eq!(all, (0..logs).collect::<Vec<_>>());
         if !spent && too_large == usize::MAX {
             prop_assert!(dropped.iter().all(|n| poison.contains(n)));
+        }
+    }
+
+    /// Bytes in runs, repeated and changed: what LZ4 finds something in.
+    #[test]
+    fn lz4_blocks_go_both_ways_between_us_and_the_library(
+        parts in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..40), 0_usize..40, any::<u8>()), 0..40),
+        units in units(),
+    ) {
+        let mut raw: Vec<u8> = Vec::new();
+        for (bytes, times, step) in parts {
+            raw.extend(bytes.repeat(times % 7));
+            raw.extend(bytes.iter().map(|byte| byte.wrapping_add(step) % 4));
+            raw.extend_from_within(..raw.len().min(times * 8));
+        }
+        let mut encoder = Encoder::default();
+        let block = to_the_end(&units, |meter| encoder.step(&raw, meter)).unwrap();
+        prop_assert_eq!(&lz4_flex::block::decompress(&block, raw.len()).unwrap(), &raw);
+        let theirs = lz4_flex::block::compress(&raw);
+        prop_assert!(block.len() <= theirs.len() + theirs.len() / 20 + 16, "{} > {}", block.len(), theirs.len());
+        for block in [block, theirs] {
+            let mut decoder = Decoder::new(raw.len());
+            prop_assert_eq!(&to_the_end(&units, |meter| decoder.step(&block, meter)).unwrap(), &raw);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_block_for_both_of_us_or_for_neither(
+        mut block in prop::collection::vec(prop_oneof![2 => any::<u8>(), 1 => Just(0x1F_u8), 2 => 0_u8..4], 0..60),
+        size in 0_usize..400,
+        units in units(),
+    ) {
+        let theirs = lz4_flex::block::decompress(&block, size).ok().filter(|raw| raw.len() == size);
+        let mut decoder = Decoder::new(size);
+        let ours = to_the_end(&units, |meter| decoder.step(&block, meter)).ok();
+        prop_assert_eq!(ours, theirs);
+        // With the size that it has, if it is one.
+        block.truncate(20);
+        if let Ok(raw) = lz4_flex::block::decompress(&block, 1 << 12) {
+            let mut decoder = Decoder::new(raw.len());
+            prop_assert_eq!(to_the_end(&units, |meter| decoder.step(&block, meter)), Ok(raw));
         }
     }
 

@@ -13,6 +13,7 @@ everywhere!(
     nothing_is_read_in_a_request_callback,
     a_batch_is_sealed_by_count_bytes_or_linger,
     a_lot_of_work_is_spread_over_ticks_and_all_arrives,
+    a_large_batch_is_packed_over_ticks,
     what_cannot_be_read_is_a_log_that_says_so,
     a_full_budget_drops_and_counts,
     a_small_budget_is_not_filled_by_a_batch_that_lingers,
@@ -264,6 +265,48 @@ fn a_lot_of_work_is_spread_over_ticks_and_all_arrives<E: Edge>(profile: Profile)
     assert_eq!(delivered, 20);
     assert_eq!(edge.logs(), [20, 20, 0, 0, 0]);
     assert_eq!(edge.sls("queued"), 0);
+}
+
+/// A megabyte that hardly shrinks: dozens of ticks. All the time they are pending, and the target sees one write.
+fn a_large_batch_is_packed_over_ticks<E: Edge>(profile: Profile) {
+    let batch = r#", "signature": "v4", "region": "cn-test", "batch": {"max_bytes": 4000000, "linger_ms": 500}"#;
+    let config = config(batch, "").replacen(r#""compression": "none","#, "", 1);
+    let mut edge = E::start(profile, &config);
+    let mut state = 7_u32;
+    let mut long = || -> String {
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'a' + (state >> 27) as u8 % 16)
+        };
+        (0..100_000).map(|_| next()).collect()
+    };
+    let texts: Vec<String> = (0..10).map(|_| long()).collect();
+    for text in &texts {
+        edge.send(&events(&[text]));
+        edge.advance(20);
+    }
+    edge.advance(310);
+    assert_eq!(edge.calls().len(), 0, "it is not packed in a few ticks");
+    assert_eq!(edge.logs(), [10, 0, 0, 0, 10]);
+    assert!(edge.sls("pending_bytes") > 1_000_000);
+    edge.advance(1_500);
+    let mut call = edge.call();
+    check_signature(&call, &key(), Some("cn-test"));
+    let size = call.header("x-log-bodyrawsize").unwrap().parse().unwrap();
+    let wire = i64::try_from(call.body.len()).unwrap();
+    assert!(
+        edge.sls("pending_bytes") < wire + 2_000,
+        "nothing else is held any more"
+    );
+    call.body = lz4_flex::block::decompress(&call.body, size).unwrap();
+    let logs = logs(&call);
+    assert_eq!(logs.len(), 10);
+    for (log, text) in logs.iter().zip(&texts) {
+        assert!(log.contains(text.as_str()));
+    }
+    edge.reply(call.token, &taken());
+    assert_eq!(edge.logs(), [10, 10, 0, 0, 0]);
+    assert_eq!(edge.sls("pending_bytes"), 0);
 }
 
 fn what_cannot_be_read_is_a_log_that_says_so<E: Edge>(profile: Profile) {

@@ -7,15 +7,16 @@
 //! | record | read, and records made of the items, not scrubbed |
 //! | scrubbed | the same, scrubbed |
 //! | encode | a log per record mended and laid out as protobuf |
-//! | compress | a batch as one LZ4 block |
-//! | sign | a complete PutLogs request, signature v1 |
+//! | compress | a batch as one LZ4 block, and its digest |
+//! | sign | a complete PutLogs request of it, signature v1 |
 //! | send | encode, compress and sign, which is what the SDKs do |
 //!
 //! The first five go over all envelopes of the workload, the others over its one batch.
 
+use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sentry::{decode, envelope};
-use sentry_edge_mirror::sls::batch::{Batch, Batcher, Limits};
-use sentry_edge_mirror::sls::compress::{Body, Compression};
+use sentry_edge_mirror::sls::batch::{Batcher, Limits};
+use sentry_edge_mirror::sls::compress::Compression;
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::log_group::MAX_RAW_BYTES;
 use sentry_edge_mirror::sls::put_logs::{self, Destination};
@@ -23,9 +24,11 @@ use sentry_edge_mirror::sls::record::{self, Context, Options, Record};
 use sentry_edge_mirror::sls::repair::Log;
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::write::{Batch, Group, Packer, Packing};
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::rc::Rc;
+use std::task::Poll;
 
 #[cfg(target_family = "wasm")]
 mod guest;
@@ -144,8 +147,8 @@ impl Workload {
             });
         });
         workload.logs = logs;
-        workload.raw = workload.pack(Compression::None).body().wire().to_vec();
-        workload.batch = Some(workload.pack(Compression::Lz4));
+        workload.raw = workload.group().raw().to_vec();
+        workload.batch = Some(workload.pack());
         workload
     }
 
@@ -183,13 +186,16 @@ impl Workload {
             }
             Stage::Record => self.count_records(false),
             Stage::Scrubbed => self.count_records(true),
-            Stage::Encode => black_box(self.batcher(Compression::None)).bytes(),
-            // The batcher hands its bytes over; here they are needed again.
-            Stage::Compress => black_box(Body::pack(self.raw.clone(), Compression::Lz4))
-                .wire()
-                .len(),
+            Stage::Encode => black_box(self.batcher()).bytes(),
+            Stage::Compress => {
+                // The batcher hands its bytes over; here they are needed again.
+                let raw = self.raw.clone();
+                let mut packer = Packer::new(raw, Compression::Lz4, &Signature::V1);
+                let body = done(packer.step(&mut Meter::unlimited()));
+                black_box(body).wire().len()
+            }
             Stage::Sign => self.batch.as_ref().map_or(0, |batch| self.sign(batch)),
-            Stage::Send => self.sign(&self.pack(Compression::Lz4)),
+            Stage::Send => self.sign(&self.pack()),
         }
     }
 
@@ -221,8 +227,8 @@ impl Workload {
     }
 
     /// All logs in one open batch.
-    fn batcher(&self, compression: Compression) -> Batcher {
-        let mut batcher = Batcher::new(Limits::new(MAX_RAW_BYTES, usize::MAX, 0), compression);
+    fn batcher(&self) -> Batcher {
+        let mut batcher = Batcher::new(Limits::new(MAX_RAW_BYTES, usize::MAX, 0));
         for log in &self.logs {
             let borrowed = |(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value));
             let fields = log
@@ -241,8 +247,13 @@ impl Workload {
         batcher
     }
 
-    fn pack(&self, compression: Compression) -> Batch {
-        self.batcher(compression).seal_all().pop().expect("a batch")
+    fn group(&self) -> Group {
+        self.batcher().seal_all().pop().expect("a batch")
+    }
+
+    fn pack(&self) -> Batch {
+        let mut packing = Packing::new(self.group(), Compression::Lz4, &Signature::V1);
+        done(packing.step(&mut Meter::unlimited()))
     }
 
     fn sign(&self, batch: &Batch) -> usize {
@@ -256,6 +267,13 @@ impl Workload {
         );
         let headers: usize = request.headers.iter().map(|(_, value)| value.len()).sum();
         black_box(&request).body.len() + headers
+    }
+}
+
+fn done<T>(poll: Poll<T>) -> T {
+    match poll {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("an endless meter is never empty"),
     }
 }
 

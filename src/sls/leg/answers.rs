@@ -1,16 +1,14 @@
 //! What answers mean: every decision of [`response`] ends here in a verdict, and every log in an outcome.
 
-use super::outlet::Outlet;
 use super::{Books, Leg};
 use crate::delivery::backoff::Jitter;
 use crate::delivery::outbox::{Id, Settled};
 use crate::delivery::verdict::Verdict;
 use crate::metric::Metric;
-use crate::sls::batch::Batch;
 use crate::sls::clock::Learned;
-use crate::sls::divide::Divided;
 use crate::sls::keys::Answer;
 use crate::sls::response::{self, Decision, Pace, Reason};
+use crate::sls::write::{Batch, Refusal};
 use crate::sls::{metadata, report};
 use crate::time::{Millis, Moment};
 
@@ -119,11 +117,14 @@ impl Leg {
     ) {
         match settled {
             Settled::Delivered(entry) => {
-                books.ledger.grow(Metric::Delivered, entry.payload.logs());
+                let logs = entry.payload.logs();
+                self.gone(logs);
+                books.ledger.grow(Metric::Delivered, logs);
                 books.ledger.latency(now.since(entry.created));
             }
             Settled::Failed(entry) => {
                 let logs = entry.payload.logs();
+                self.gone(logs);
                 books.ledger.grow(Metric::Failed, logs);
                 report::failed(books.journal, logs, reason, status);
             }
@@ -135,30 +136,21 @@ impl Leg {
         }
     }
 
-    /// Both halves go on in the batch's place, as old as it is.
+    /// It is cut in ticks; both halves go on in its place, as old as it is.
     fn divide(&mut self, id: Id, reason: Reason, status: u16, books: &mut Books<'_>) {
         let Some(entry) = self.outbox.take(id) else {
             return;
         };
-        let (created, logs) = (entry.created, entry.payload.logs());
+        let logs = entry.payload.logs();
+        self.gone(logs);
         match entry.payload.divide() {
-            Divided::Halves(first, second) => {
-                books.ledger.one(Metric::Divided);
-                report::divided(books.journal, logs, reason);
-                let reserved = self.intake.bytes();
-                let open = self.batcher.bytes();
-                let mut outlet = Outlet {
-                    outbox: &mut self.outbox,
-                    reserved,
-                    max_bytes: self.max_bytes,
-                    now: created,
-                };
-                outlet.post(open, first, books);
-                outlet.post(open, second, books);
+            Ok(dividing) => {
+                let refusal = Refusal { reason, status };
+                self.queue.divide(dividing, refusal, entry.created);
             }
-            Divided::Single(batch) | Divided::Spent(batch) => {
-                books.ledger.grow(Metric::Failed, batch.logs());
-                report::failed(books.journal, batch.logs(), reason, status);
+            Err(_) => {
+                books.ledger.grow(Metric::Failed, logs);
+                report::failed(books.journal, logs, reason, status);
             }
         }
     }

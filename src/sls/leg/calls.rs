@@ -40,6 +40,7 @@ impl Leg {
             }
             Next::Expired(entry) => {
                 let logs = entry.payload.logs();
+                self.gone(logs);
                 books.ledger.grow(Metric::Failed, logs);
                 report::expired(books.journal, logs, self.max_age_ms);
             }
@@ -49,7 +50,7 @@ impl Leg {
         Step::Progress
     }
 
-    /// Signs a write, at every attempt anew.
+    /// Signs a write, at every attempt anew: its body was hashed once, when it was packed.
     fn sign(&mut self, id: Id, now: Moment) {
         let entry = self.outbox.get(id);
         let credential = self.keys.current(now.steady);

@@ -1,17 +1,23 @@
-//! The way of a sealed batch into the outbox; without room it is dropped, and counted.
+//! The way of a sealed group through the queue, where it is packed, into the outbox; without room it is dropped, and
+//! counted.
+//!
+//! A group comes out of the open batch, which is charged already: so it is packed first, a fifth of it is left as a rule, and
+//! that is what needs room. Only while others are being packed, a group that is beyond the budget is dropped at once.
 
-use super::{Books, GROUP, OVERHEAD};
-use crate::delivery::outbox::{Charge, Outbox};
+use super::{Books, GROUP, Leg, OVERHEAD};
+use crate::delivery::outbox::Charge;
+use crate::meter::Meter;
 use crate::metric::Metric;
-use crate::sls::batch::Batch;
 use crate::sls::report;
+use crate::sls::write::{Batch, Done, Group, Queue};
 use crate::time::Millis;
+use std::task::Poll;
 
-/// The way of a sealed batch into the outbox.
+/// The way of a sealed group into the queue.
 pub(super) struct Outlet<'a> {
-    pub(super) outbox: &'a mut Outbox<Batch>,
-    /// Bytes of what waits before the batcher.
-    pub(super) reserved: usize,
+    pub(super) queue: &'a mut Queue,
+    /// Bytes of what is neither open nor in the queue.
+    pub(super) others: usize,
     pub(super) max_bytes: usize,
     /// From when on the batches age.
     pub(super) now: Millis,
@@ -19,17 +25,76 @@ pub(super) struct Outlet<'a> {
 
 impl Outlet<'_> {
     /// `open`: bytes of the open batches.
-    pub(super) fn post(&mut self, open: usize, batch: Batch, books: &mut Books<'_>) {
-        let size = batch.bytes().saturating_add(OVERHEAD);
-        let reserved = self.reserved.saturating_add(open);
+    pub(super) fn take(&mut self, open: usize, group: Group, books: &mut Books<'_>) {
+        let bytes = self.queue.bytes().saturating_add(group.bytes());
+        let bytes = bytes.saturating_add(open).saturating_add(self.others);
+        if bytes > self.max_bytes && !self.queue.is_empty() {
+            books.ledger.grow(Metric::Dropped, group.logs());
+            return report::no_room(books.journal, self.max_bytes);
+        }
+        self.queue.pack(group, self.now);
+    }
+}
+
+impl Leg {
+    /// The way of a group that is none of the open ones any more. `reserved` are bytes of the budget that others hold.
+    pub(super) fn outlet(&mut self, now: Millis, reserved: usize) -> Outlet<'_> {
+        let others = self.outbox.bytes().saturating_add(self.unread_bytes());
+        let others = others.saturating_add(self.batcher.bytes());
+        Outlet {
+            queue: &mut self.queue,
+            others: others.saturating_add(reserved),
+            max_bytes: self.max_bytes,
+            now,
+        }
+    }
+
+    /// Works on the queue, and puts what is ready into the outbox.
+    pub(super) fn pack(&mut self, reserved: usize, meter: &mut Meter, books: &mut Books<'_>) {
+        while let Poll::Ready(Some(done)) = self.queue.step(meter) {
+            match done {
+                Done::Packed {
+                    batch,
+                    created,
+                    half,
+                } => {
+                    // A half takes the place of what was in the outbox before.
+                    let queued = if half { 0 } else { self.queue.bytes() };
+                    self.post(batch, created, reserved.saturating_add(queued), books);
+                }
+                Done::Divided(logs, refusal) => {
+                    books.ledger.one(Metric::Divided);
+                    report::divided(books.journal, logs, refusal.reason);
+                }
+                Done::Lost(logs, refusal) => {
+                    books.ledger.grow(Metric::Failed, logs);
+                    report::failed(books.journal, logs, refusal.reason, refusal.status);
+                }
+            }
+        }
+    }
+
+    fn post(&mut self, batch: Batch, created: Millis, reserved: usize, books: &mut Books<'_>) {
         let charge = Charge {
-            size,
+            size: batch.bytes().saturating_add(OVERHEAD),
             group: GROUP,
             share: 0,
         };
-        if let Err(batch) = self.outbox.push(batch, charge, reserved, self.now) {
-            books.ledger.grow(Metric::Dropped, batch.logs());
-            report::no_room(books.journal, self.max_bytes);
+        let reserved = reserved
+            .saturating_add(self.unread_bytes())
+            .saturating_add(self.batcher.bytes());
+        let logs = batch.logs();
+        match self.outbox.push(batch, charge, reserved, created) {
+            Ok(_) => self.packed = self.packed.saturating_add(logs),
+            Err(_) => {
+                books.ledger.grow(Metric::Dropped, logs);
+                report::no_room(books.journal, self.max_bytes);
+            }
         }
+    }
+
+    /// So many logs are no longer in the outbox.
+    pub(super) fn gone(&mut self, logs: usize) {
+        self.packed = self.packed.saturating_sub(logs);
     }
 }

@@ -1,5 +1,21 @@
-//! The body of a write, made in steps.
+//! The body of a write, made in steps: a sealed [`Group`] is packed ([`Packing`]: compressed, hashed) into a [`Batch`], and
+//! a batch that SLS refuses is cut in two ([`Dividing`]).
+//!
+//! Nothing here takes longer than its meter allows, whatever the group holds. Who waits for the target, and what becomes of
+//! an answer, is not decided here.
 
+mod deflate;
+mod dividing;
+mod group;
 pub mod lz4;
+mod packing;
+mod queue;
 #[cfg(test)]
 mod samples;
+mod unpacking;
+
+pub use dividing::{Dividing, Indivisible};
+pub use group::{Batch, EXTRA_REQUESTS, Group};
+pub use packing::{Packer, Packing};
+pub(super) use queue::{Done, Queue, Refusal};
+pub use unpacking::Unpacker;

@@ -1,10 +1,14 @@
 //! Log groups, and their compression.
 
 use super::{borrow, hex, list, pairs, text, unhex, vectors};
+use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sls::compress::{Body, Compression};
 use sentry_edge_mirror::sls::digest;
 use sentry_edge_mirror::sls::log_group::{LogGroup, Trailer, log_len};
+use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::write::{Packer, Unpacker};
 use serde_json::Value;
+use std::task::Poll;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -37,15 +41,15 @@ fn bodies() {
             _ => Compression::None,
         };
         assert_eq!(decompress(&wire, raw.len(), compression), raw, "{name}");
+        let ours = pack(&raw, compression);
         assert_eq!(
-            decompress(
-                Body::pack(raw.clone(), compression).wire(),
-                raw.len(),
-                compression
-            ),
+            decompress(ours.wire(), raw.len(), compression),
             raw,
             "{name}"
         );
+        assert_eq!(ours.digest().hex(), digest::content_md5(ours.wire()));
+        let unpacked = Unpacker::new(&ours).step(&ours, &mut Meter::unlimited());
+        assert_eq!(unpacked, Poll::Ready(Some(raw)), "{name}");
         assert_eq!(compression.header(), body["x_log_compresstype"].as_str());
     }
 }
@@ -66,7 +70,7 @@ fn compression() {
             "theirs: {}",
             text(case, "label")
         );
-        let body = Body::pack(raw.clone(), Compression::Lz4);
+        let body = pack(&raw, Compression::Lz4);
         assert_eq!(
             decompress(body.wire(), size, Compression::Lz4),
             raw,
@@ -76,6 +80,14 @@ fn compression() {
         compared += 1;
     }
     assert_eq!(compared, 5);
+}
+
+fn pack(raw: &[u8], compression: Compression) -> Body {
+    let mut packer = Packer::new(raw.to_vec(), compression, &Signature::V1);
+    match packer.step(&mut Meter::unlimited()) {
+        Poll::Ready(body) => body,
+        Poll::Pending => panic!("an endless meter was empty"),
+    }
 }
 
 /// Decompresses without our own code.

@@ -3,15 +3,18 @@
 use super::{
     borrow, cases, credential, hex, list, lower_sorted, now, pairs, signature, text, vectors,
 };
+use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sls::batch::{Batcher, Limits};
 use sentry_edge_mirror::sls::compress::Compression;
 use sentry_edge_mirror::sls::put_logs::Destination;
 use sentry_edge_mirror::sls::repair::Log;
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
+use sentry_edge_mirror::sls::write::Packing;
 use sentry_edge_mirror::sls::write_request::{Incoming, Rules};
 use sentry_edge_mirror::sls::{canonical, put_logs, write_request};
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::task::Poll;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -58,7 +61,7 @@ fn a_batch_becomes_the_request_of_the_sdk() {
             } else {
                 Compression::None
             };
-            let mut batcher = Batcher::new(Limits::new(524_288, 4_096, 2_000), compression);
+            let mut batcher = Batcher::new(Limits::new(524_288, 4_096, 2_000));
             let now = now(case.case).unwrap();
             for log in list(content, "logs") {
                 let contents = pairs(&log["contents"])
@@ -76,17 +79,22 @@ fn a_batch_becomes_the_request_of_the_sdk() {
                         .none()
                 );
             }
-            let batch = batcher.seal_all().pop().unwrap();
+            let sealed = batcher.seal_all().pop().unwrap();
             assert_eq!(
-                hex(&batch.body().unpack().unwrap()),
+                hex(sealed.raw()),
                 text(group, "serialized_hex"),
                 "{}",
                 case.id
             );
+            let signature = signature(case.case);
+            let mut packing = Packing::new(sealed, compression, &signature);
+            let Poll::Ready(batch) = packing.step(&mut Meter::unlimited()) else {
+                panic!("an endless meter was empty")
+            };
             let request = put_logs::build(
                 &destination,
                 batch.body(),
-                &signature(case.case),
+                &signature,
                 &credential(case.case),
                 now,
             );

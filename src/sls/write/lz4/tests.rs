@@ -31,12 +31,11 @@ fn end_of(block: &[u8]) -> (Option<usize>, usize) {
     let (mut at, mut out, mut last) = (0, 0, None);
     let length = |at: &mut usize, half: u8| {
         let mut length = usize::from(half);
-        while half == 15 {
+        let mut more = half == 15;
+        while more {
+            length += usize::from(block[*at]);
+            more = block[*at] == 255;
             *at += 1;
-            length += usize::from(block[*at - 1]);
-            if block[*at - 1] != 255 {
-                break;
-            }
         }
         length
     };
