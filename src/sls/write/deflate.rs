@@ -1,7 +1,7 @@
 //! zlib (RFC 1950), both ways, each in steps.
 //!
-//! flate2's encoder writes a block when its buffer is full, all at once. So a block is ended after [`BLOCK`] bytes of input:
-//! that bounds a step, and costs about one per cent of the size.
+//! flate2's encoder writes a block when its buffer is full, all at once. So a block is ended after [`BLOCK`] bytes of input,
+//! which costs about two per cent of the size, and is left to a meter that has enough for it, or is a new one.
 
 use crate::meter::Meter;
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
@@ -13,6 +13,8 @@ const BLOCK: usize = 8_192;
 const SLICE: usize = 1_024;
 /// Room for what one slice and the end of a block can make.
 const ROOM: usize = 16_384;
+/// Units for each byte of a block when it is ended, at most.
+const END: u64 = 210;
 /// Units for each byte in and out.
 const PACK: [u64; 2] = [25, 380];
 const UNPACK: [u64; 2] = [130, 40];
@@ -75,6 +77,15 @@ impl Deflater {
         } else {
             FlushCompress::None
         };
+        if flush != FlushCompress::None && meter.spent() > 0 {
+            let begin = self.at.saturating_sub(self.at % BLOCK);
+            let pending = u64::try_from(end.saturating_sub(begin)).unwrap_or(u64::MAX);
+            let needed = pending.saturating_mul(END);
+            if u64::try_from(meter.bytes(1)).is_ok_and(|left| left < needed) {
+                meter.spend(needed);
+                return Ok(false);
+            }
+        }
         let (capacity, len) = (self.out.capacity(), self.out.len());
         if capacity.saturating_sub(len) < ROOM {
             let rest = raw.len().saturating_sub(self.at);
