@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Lets Envoy finish: no new requests, and up to SECONDS for the copies and logs that wait.
 #     drain.sh ADMIN_PORT SECONDS
+# Where Envoy runs: the admin endpoint is on the container's loopback.
 # Uses bash's own sockets: Envoy's image has no curl.
 set -euo pipefail
 

@@ -60,10 +60,10 @@ def test_who_publishes_which_port(step: str) -> None:
     variables = self_hosted.VARIABLES | {"EDGE_NGINX_IMAGE": "own"}
     services = compose.project(STEPS[step], variables)
     published = {name: service.get("ports", []) for name, service in services.items()}
-    admin, sentry = ["127.0.0.1:9901:9901/tcp"], ["9000:80/tcp", "9001:81/tcp"]
+    stats, sentry = ["127.0.0.1:9902:9902/tcp"], ["9000:80/tcp", "9001:81/tcp"]
     wanted = {
-        "A": {"edge": admin, "nginx": sentry},
-        "B": {"edge": [*admin, "9000:9000/tcp", "9001:9001/tcp"], "nginx": []},
+        "A": {"edge": stats, "nginx": sentry},
+        "B": {"edge": [*stats, "9000:9000/tcp", "9001:9001/tcp"], "nginx": []},
         "C": {"nginx": sentry},
     }
     assert published == wanted[step]
@@ -177,8 +177,8 @@ def test_step_b(tmp_path: Path, primary: Primary, second: Primary, receiver: Rec
         ports = dict(zip(("sentry", "sentry_rum"), behind.ports, strict=True))
         with self_hosted.edge(tmp_path / "edge", "front", receiver, ports) as envoy:
             listeners = self_hosted.ports(envoy)
-            for port in listeners.values():
-                traffic(port, "step B")
+            for name in ports:
+                traffic(listeners[name], "step B")
             assert len(primary.requests) == 6
             arrived(receiver, primary)
             assert set(receiver.names) == {"rum.example.com"}
@@ -236,9 +236,67 @@ def test_a_stop_waits_for_what_waits(waiting: Envoy, receiver: Receiver, primary
 def test_the_health_check_knows_alive_from_gone(waiting: Envoy) -> None:
     test = compose.project(STEPS["B"], self_hosted.VARIABLES)["edge"]["healthcheck"]["test"]
     assert test.pop(0) == "CMD"
-    for port, healthy in ((waiting.admin_port, True), (1, False)):
-        command = [part.replace("9901", str(port)) for part in test]
+    for port, healthy in ((self_hosted.ports(waiting)[self_hosted.STATS], True), (1, False)):
+        command = [part.replace("9902", str(port)) for part in test]
         assert (subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0) is healthy
+
+
+# Of each what is asked, how, and the status that it is to be.
+ASKED = [
+    ("GET", "/ready", 200),
+    ("HEAD", "/ready", 200),
+    ("GET", "/stats", 200),
+    ("GET", "/stats?filter=sentry_edge_mirror&format=json", 200),
+    ("GET", "/stats/prometheus", 200),
+    ("POST", "/quitquitquit", 404),
+    ("POST", "/quitquitquit?", 404),
+    ("POST", "/logging?level=trace", 404),
+    ("GET", "/logging", 404),
+    ("POST", "/drain_listeners", 404),
+    ("POST", "/healthcheck/fail", 404),
+    ("POST", "/reset_counters", 404),
+    ("POST", "/runtime_modify?a=b", 404),
+    ("GET", "/config_dump", 404),
+    ("GET", "/", 404),
+    ("GET", "/stats/recentlookups", 404),
+    # To a listed path in another way, and to another by a listed one.
+    ("POST", "/stats", 404),
+    ("POST", "/ready", 404),
+    ("DELETE", "/stats", 404),
+    ("POST", "/stats/../quitquitquit", 404),
+    ("POST", "/stats/%2e%2e/quitquitquit", 404),
+    ("POST", "//quitquitquit", 404),
+    ("POST", "/quitquitquit?/stats", 404),
+    ("POST", "/ready/../quitquitquit", 404),
+    ("POST", "/%71uitquitquit", 404),
+    ("POST", "http://edge/quitquitquit", 404),
+]
+
+
+@pytest.mark.parametrize("step", ["mirror", "front"])
+def test_only_statistics_are_for_others(step: str, tmp_path: Path, primary: Primary, receiver: Receiver) -> None:
+    """The admin endpoint is on loopback, and what the listener for others hands on changes nothing."""
+    behind = dict.fromkeys(("sentry", "sentry_rum"), primary.port) if step == "front" else {}
+    with self_hosted.edge(tmp_path / "edge", step, receiver, behind) as envoy:
+        level = envoy.admin("/logging", "POST")
+        with replay.Client(self_hosted.ports(envoy)[self_hosted.STATS]) as client:
+            found = [(method, path, client.request(path, method=method).status) for method, path, _ in ASKED]
+        assert found == ASKED
+        assert envoy.admin("/logging", "POST") == level
+        assert envoy.admin("/ready").strip() == "LIVE"
+        # Of this machine's addresses only loopback leads to the admin endpoint; in a container that is nobody else.
+        (bound,) = listening(envoy)
+        assert bound == "127.0.0.1"
+
+
+def listening(envoy: Envoy) -> set[str]:
+    """The addresses at which Envoy's process listens with the admin endpoint's port."""
+    found = set()
+    for line in Path(f"/proc/{envoy.process.pid}/net/tcp").read_text().splitlines()[1:]:
+        address, port = line.split()[1].split(":")
+        if int(port, 16) == envoy.admin_port and line.split()[3] == "0A":
+            found.add(".".join(str(part) for part in reversed(bytes.fromhex(address))))
+    return found
 
 
 def test_a_stop_that_loses_says_so(waiting: Envoy, receiver: Receiver) -> None:

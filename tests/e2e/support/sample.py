@@ -24,6 +24,10 @@ def hcm(listener: Yaml) -> Yaml:
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 
+def has_mirror(listener: Yaml) -> bool:
+    return any(f["name"] == "sentry_edge_mirror" for f in hcm(listener)["http_filters"])
+
+
 def mirror(listener: Yaml) -> Yaml:
     """The plugin configuration (`config` of the wasm filter) of a listener."""
     (found,) = [f for f in hcm(listener)["http_filters"] if f["name"] == "sentry_edge_mirror"]
@@ -69,7 +73,7 @@ def adapt_listener(listener: Yaml, configuration: Yaml | None = None, with_mirro
     """The listener on a free port, with changes laid over the plugin's configuration, or without the plugin."""
     listener = copy.deepcopy(listener)
     listener["address"]["socket_address"]["port_value"] = 0
-    if with_mirror:
+    if with_mirror and has_mirror(listener):
         holder = mirror(listener)["configuration"]
         holder["value"] = merge(holder["value"], configuration or {})
     else:

@@ -4,6 +4,7 @@ Changed is only what a container would have by itself: addresses, ports, and the
 """
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,14 @@ VARIABLES = compose.environment((compose.KIT / "env.example").read_text()) | {
     "RUM_SERVICE_ID": "rest@0",
     "RUM_PROJECTS": "2=api@bbbb,3=other/web@cccc",
 }
+STATS = "stats"
 ENVOY_FILE, MODULE_FILE = "/etc/envoy/edge.yaml", "/etc/envoy/sentry_edge_mirror.wasm"
+
+
+def free_port() -> int:
+    """A port free on loopback a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 def static(cluster: sample.Yaml, port: int) -> None:
@@ -63,9 +71,14 @@ def edge(
     assert compose.mounted(service, MODULE_FILE).name == "sentry_edge_mirror.wasm"
 
     def change(bootstrap: sample.Yaml) -> None:
-        bootstrap["admin"]["address"]["socket_address"]["address"] = "127.0.0.1"
+        # The kit's listener `stats` leads to the admin endpoint by its port.
+        admin = bootstrap["admin"]["address"]["socket_address"]
+        admin["port_value"] = sample.address(sample.cluster(bootstrap, "admin"))["port_value"] = free_port()
+        assert admin["address"] == "127.0.0.1"
         for listener in bootstrap["static_resources"]["listeners"]:
             listener["address"]["socket_address"]["address"] = "127.0.0.1"
+            if listener["name"] == STATS:
+                continue
             code = sample.mirror(listener)["vm_config"]["code"]["local"]
             assert code["filename"] in (MODULE_FILE, paths.module())
             code["filename"] = paths.module()
