@@ -95,6 +95,10 @@ bench: cost bench-sls ## cost, then side by side with the alternatives, each leg
 	$(PYTHON) benches/side_by_side/run.py $(if $(QUICK),--quick)
 	$(PYTHON) benches/mirror_wait/run.py $(if $(QUICK),--rounds 3)
 
+.PHONY: pause
+pause: build e2e-tools ## what each hostile body makes another client wait, in real Envoy (half an hour; QUICK=1 some minutes): benches/pause/results.md
+	$(PYTHON) benches/pause/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
 SLS_BENCH := cargo build --quiet --locked --release --manifest-path benches/sls/Cargo.toml
 
 .PHONY: bench-sls
@@ -109,11 +113,18 @@ bench-sls: cc rust ## the SLS leg: instructions by stage, and speed beside the o
 	$(PYTHON) benches/sls/run.py target/release/sls-bench target/sls_bench.wasm $(if $(QUICK),--quick)
 
 .PHONY: chaos
-chaos: build e2e-tools ## 40 faults with real Envoy and both legs, SECONDS each (6): the table of the README (about 7 minutes)
-	$(PYTHON) tests/e2e/chaos/run.py $(if $(SECONDS),--seconds $(SECONDS))
+chaos: build e2e-tools ## 46 faults with real Envoy and both legs, then hostile bodies against another project: tests/e2e/chaos/*.md (half an hour)
+	@code=0; \
+	$(PYTHON) tests/e2e/chaos/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)") || code=1; \
+	$(PYTHON) tests/e2e/chaos/share.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)") || code=1; \
+	exit $$code
+
+.PHONY: share
+share: build e2e-tools ## each hostile body ten times a second, all logs of another project arrive: every body (two hours)
+	$(PYTHON) tests/e2e/chaos/share.py --all $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: soak
-soak: build e2e-tools ## mixed traffic and random faults for SECONDS (600), SEED repeats a run: memory flat, counters exact
+soak: build e2e-tools ## mixed traffic and random faults for SECONDS (600), SEED repeats a run: memory flat, counters exact: tests/e2e/chaos/soak.md
 	$(PYTHON) tests/e2e/chaos/soak.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 # The pinned Rust counts what an input covers; `address` and the like are in a nightly only: `make fuzz SANITIZER=address`

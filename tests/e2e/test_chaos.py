@@ -6,16 +6,28 @@ from pathlib import Path
 import pytest
 
 from chaos import run
-from chaos.faults import QUICK, Fault
-from chaos.world import World
+from chaos.crowd import RATE, SIZES
+from chaos.faults import FAULTS, QUICK, Fault, away
+from chaos.world import BUDGET, World
+
+
+# Other tests run at the same time.
+GENTLE = 60.0
 
 
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.title)
 def test_survived(fault: Fault, tmp_path: Path) -> None:
-    # A gentle load: other tests run at the same time.
-    row = run.run(fault, tmp_path, seconds=4, pause=0.03)
+    row = run.run(fault, tmp_path, seconds=4, rate=GENTLE)
     print(run.table([row]))
     assert row.problems == []
+
+
+def test_there_is_room_for_all_while_a_target_is_away() -> None:
+    """Whatever the machine: the load is paced, and even one worker alone has room for it. So a drop is a fault of ours."""
+    longest = max(fault.seconds or 0 for fault in FAULTS if fault.do is away)
+    body = sum(SIZES) / len(SIZES) + 500
+    # Some seconds until it flows again, and as much again for what a log is beside its body.
+    assert 2 * RATE * (longest + 5) * body <= BUDGET / 2
 
 
 def hold_up(world: World, _legs: tuple[str, ...], _seconds: float) -> None:
@@ -26,5 +38,5 @@ def hold_up(world: World, _legs: tuple[str, ...], _seconds: float) -> None:
 
 
 def test_a_client_that_waits_is_a_problem(tmp_path: Path) -> None:
-    row = run.run(Fault("held up", hold_up), tmp_path, seconds=0, pause=0.03)
+    row = run.run(Fault("held up", hold_up), tmp_path, seconds=0, rate=GENTLE)
     assert [text for text in row.problems if "slowest latency" in text], row.problems

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from .envelopes import HEADER, entries, event, fill, item
+from .envelopes import HEADER, LONG, entries, event, fill, item
 
 TRACE = b'"trace_id":"%s","span_id":"%s"' % (b"a" * 32, b"b" * 16)
 ATTRIBUTES = b'"attributes":{%s"z":{"value":1,"type":"integer"}}' % (b'"a.b":{"value":1,"type":"integer"},' * 8)
@@ -24,15 +24,28 @@ def _event(before: bytes, unit: bytes, after: bytes) -> Callable[[int], bytes]:
     return lambda size: event(before + fill(unit + b",", size)[:-1] + after)
 
 
+def _inherited(_size: int) -> bytes:
+    """What every aggregate's log inherits is long."""
+    payload = b'{"attrs":{"user_agent":"%s"},"aggregates":[%s]}' % (LONG.encode(), b",".join([b"{}"] * 10_000))
+    return HEADER + item("sessions", payload)
+
+
 MAKERS: dict[str, Callable[[int], bytes]] = {
     "logs": _of("log", LOG),
     "logs-empty": _of("log", b"{}"),
     "logs-attributes": _of("log", b"{%s}" % ATTRIBUTES),
-    "logs-wide": lambda size: entries("log", b'{"body":"x","attributes":{%s"z":{"value":1}}}' % fill(b'"a":{"value":1},', size), 1),
+    "logs-wide": lambda size: entries(
+        "log", b'{"body":"x","attributes":{%s"z":{"value":1}}}' % fill(b'"a":{"value":1},', size), 1
+    ),
     "metrics": _of("trace_metric", METRIC),
     "spans": _of("span", SPAN),
-    "sessions": _items("sessions", b'{"aggregates":[', b'{"started":"2026-01-01T00:00:00Z","did":"x","exited":1}', b"]}"),
-    "client-reports": _items("client_report", b'{"discarded_events":[', b'{"reason":"x","category":"error","quantity":1}', b"]}"),
+    "sessions-inherited": _inherited,
+    "sessions": _items(
+        "sessions", b'{"aggregates":[', b'{"started":"2026-01-01T00:00:00Z","did":"x","exited":1}', b"]}"
+    ),
+    "client-reports": _items(
+        "client_report", b'{"discarded_events":[', b'{"reason":"x","category":"error","quantity":1}', b"]}"
+    ),
     "transaction-spans": _items("transaction", b'{"transaction":"/","spans":[', SPAN, b"]}"),
     "exceptions": _event(b'"exception":{"values":[', b'{"type":"E","value":"x"}', b"]}"),
     "frames": _event(b'"exception":{"values":[{"stacktrace":{"frames":[', FRAME, b"]}}]}"),

@@ -86,7 +86,9 @@ def _members() -> bytes:
 def _br_flushes() -> bytes:
     """A block with tables of its own for each byte."""
     packer = brotli.Compressor(quality=5)
-    return b"".join(packer.process(SMALL[at % 7 : at % 7 + 9]) + packer.flush() for at in range(20_000)) + packer.finish()
+    return (
+        b"".join(packer.process(SMALL[at % 7 : at % 7 + 9]) + packer.flush() for at in range(20_000)) + packer.finish()
+    )
 
 
 def _zstd(blocks: bytes) -> bytes:

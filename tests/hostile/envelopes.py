@@ -53,14 +53,17 @@ def _header_keys(size: int) -> bytes:
 
 
 MAKERS: dict[str, Callable[[int], bytes]] = {
-    "header-long": lambda size: b'{"event_id":"%s","x":"%s"}\n' % (EVENT_ID.encode(), fill(b"x", size)) + item("event", b"{}"),
+    "header-long": lambda size: (
+        b'{"event_id":"%s","x":"%s"}\n' % (EVENT_ID.encode(), fill(b"x", size)) + item("event", b"{}")
+    ),
     "header-keys": _header_keys,
     "header-inherited": _inherited,
     "items-many": lambda size: HEADER + fill(item("event", b'{"message":"x"}'), size),
     "items-empty": lambda size: HEADER + fill(b'{"type":"event","length":0}\n\n', size),
     "items-unknown": lambda size: HEADER + fill(b"{}\n\n", size),
-    "item-header-long": lambda size: HEADER
-    + b'{"type":"attachment","filename":"%s","length":0}\n\n' % fill(b"x", size),
+    "item-header-long": lambda size: (
+        HEADER + b'{"type":"attachment","filename":"%s","length":0}\n\n' % fill(b"x", size)
+    ),
     "item-length-huge": lambda size: HEADER + b'{"type":"event","length":99999999999}\n' + fill(b"x", size),
     "lines-blank": lambda size: HEADER + fill(b"\n", size),
     "lines-broken": lambda size: HEADER + fill(b'{"type":"event"}\n{\n', size),

@@ -20,7 +20,11 @@ def _deep(start: bytes, end: bytes, size: int) -> bytes:
     return start * count + b"1" + end * count
 
 
-COUNTS = b"{%s}" % _nested(b'"tokens":{"value":1,', b"}", b'"z":1')
+def _counts(inmost: bytes) -> bytes:
+    return b"{%s}" % _nested(b'"tokens":{"value":1,', b"}", inmost)
+
+
+COUNTS = _counts(b'"z":1')
 
 
 def _quoted(text: bytes, levels: int = 4) -> bytes:
@@ -46,8 +50,10 @@ def _list(unit: bytes, size: int) -> bytes:
 
 MAKERS: dict[str, Callable[[int], bytes]] = {
     # Keys.
-    "counts": lambda size: _list(COUNTS, size),
-    "counts-uncompressed": lambda size: _list(COUNTS, size),
+    "counts": lambda size: event(_counts(b'"z":[%s1]' % fill(b'"",', size))[1:-1]),
+    "counts-uncompressed": lambda size: event(_counts(b'"z":[%s1]' % fill(b'"",', size))[1:-1]),
+    "counts-around-string": lambda size: event(_counts(b'"z":"%s"' % fill(b"x", size))[1:-1]),
+    "counts-many": lambda size: _list(COUNTS, size),
     "counts-flat": lambda size: _list(b'{"tokens":{"value":1}}', size),
     "counts-in-string": lambda size: event(b'"d":"[%s1]"' % fill(COUNTS.replace(b'"', b'\\"') + b",", size)),
     "keys-plain": lambda size: event(fill(b'"toke":1,', size) + b'"z":1'),

@@ -25,6 +25,10 @@ from support.replay import NOTHING, Answer, Client, replay
 SIZES = (0, 200, 3_000, 800, 10_000, 100, 1_500, 40_000)
 # What they are padded with is a piece of this: no compression makes a budget larger than it says.
 NOISE = "".join(random.Random(1).choices(string.ascii_letters, k=1 << 20))
+# Requests a second, to each of the two edges: less than a machine half as fast as a developer's can do, so that what waits for a
+# target that is away is the same everywhere.
+RATE = 120.0
+CONNECTIONS = 6
 FRAMINGS = ("content-length", "chunked", "gzip", "chunked-gzip", "expect", "h2")
 
 
@@ -78,16 +82,22 @@ class Crowd(Clients):
     """Sends until `halt`. `mirrored` and `plain` are what came of it at each edge."""
 
     def __init__(
-        self, mirrored: int, plain: int, connections: int = 6, pause: float = 0.005, sizes: tuple[int, ...] = SIZES
+        self,
+        mirrored: int,
+        plain: int,
+        rate: float = RATE,
+        connections: int = CONNECTIONS,
+        sizes: tuple[int, ...] = SIZES,
     ) -> None:
         self.mirrored, self.plain = Result(), Result()
         self._ports = (mirrored, plain)
-        self._pause, self._sizes = pause, sizes
+        self._interval, self._sizes = connections / rate, sizes
         self._numbers = count(1)
         super().__init__(connections)
 
     def _run(self, worker: int) -> None:
         edges = [_Edge(port, result) for port, result in zip(self._ports, (self.mirrored, self.plain), strict=True)]
+        due = time.monotonic()
         for turn in count(worker):
             if self._stopping.is_set():
                 break
@@ -100,7 +110,9 @@ class Crowd(Clients):
             target = f"/api/{number % 3 + 1}/envelope/?n={number}"
             for edge in edges if turn % 2 else reversed(edges):
                 self._one(edge, framing, target, body, number)
-            self._stopping.wait(self._pause)
+            # What a slow moment has cost is not made up for: no burst comes after it.
+            due = max(due + self._interval, time.monotonic())
+            self._stopping.wait(due - time.monotonic())
         for edge in edges:
             edge.drop()
 

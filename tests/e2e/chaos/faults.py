@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
+from hostile import BODIES, SOME
 from support import fake_rum, fake_sls, sample, wait
+from support.listener import DRAIN
+from support.slow_bodies import SlowBodies
 
 from . import gateway
+from .attackers import Attackers
 from .crowd import SIZES
 from .world import LEGS, MIB, SLACK, WORKERS, World
 
@@ -35,6 +39,10 @@ class Fault:
     cut: bool = False
     # More comes in than the budget holds.
     full: bool = False
+    # Somebody sends hostile bodies: of theirs logs may be dropped, of the others' none.
+    hostile: bool = False
+    # The VM goes: what it has pending is lost, and has to be counted.
+    forgets: bool = False
     slack: int = SLACK  # bytes that Envoy may grow by beside the budgets
     configuration: sample.Yaml = field(default_factory=dict)
     sizes: tuple[int, ...] = SIZES
@@ -114,6 +122,58 @@ def reloads(world: World, _legs: Legs, seconds: float) -> None:
     world.expect(world.updates("rejected") == 0, f"{world.updates('rejected')} updates rejected")
 
 
+def hostile_bodies(world: World, _legs: Legs, seconds: float) -> None:
+    """One of each kind, in turn, two a second."""
+    attackers = Attackers(world.edge.port, [BODIES[name] for name in SOME], rate=2)
+    time.sleep(seconds)
+    attackers.halt()
+    world.attacks += attackers.answered
+    world.may_drop.add("sls")
+    world.expect(attackers.answered > seconds, f"only {attackers.answered} hostile bodies sent")
+    world.problems += attackers.wrong
+
+
+# Together more than a leg has room for, had each body what it announces.
+STREAMS = 140
+# Nothing is known of how slow a body is before; then at most so much later it is given up.
+GIVEN_UP_SECONDS = 30 + 5
+
+
+def slow_bodies(world: World, _legs: Legs, seconds: float) -> None:
+    """Bodies that announce as much as both legs of both workers have room for, and send a byte every 20 s."""
+    before = world.edge.metrics()
+    with SlowBodies(world.edge.port, STREAMS, WORKERS * world.budget // STREAMS) as slow:
+        time.sleep(seconds)
+        world.expect(slow.ended == 0, f"{slow.ended} slow bodies were answered or reset")
+        metrics = world.edge.metrics()
+    if seconds >= GIVEN_UP_SECONDS:
+        for leg in LEGS:
+            name = f"{leg}.skipped.slow"
+            given_up = metrics.get(name, 0) - before.get(name, 0)
+            world.expect(given_up == STREAMS, f"{name} is {given_up}, not {STREAMS}")
+
+
+def another_vm(change: Callable[[World], None], busy: bool) -> Callable[[World, Legs, float], None]:
+    """A listener update for which Envoy starts another VM; `busy`: with copies and logs that wait in the old one."""
+
+    def do(world: World, _legs: Legs, seconds: float) -> None:
+        before = world.updates("success")
+        if busy:
+            world.behave(BOTH, fake_rum.Behaviour(status=503), fake_sls.Behaviour(status=503, code="ServerBusy"))
+            time.sleep(1)
+            world.look()
+            world.expect(world.last["rum.pending"] > 0, "nothing was pending: this shows nothing")
+        change(world)
+        world.forgot = True
+        world.may_drop.update(LEGS)
+        world.expect_soon("the update was taken", lambda: world.updates("success") > before)
+        # The old listener drains meanwhile, and its VM goes with it.
+        time.sleep(max(seconds, DRAIN_SECONDS + 1))
+        world.behave(BOTH, fake_rum.OK, fake_sls.OK)
+
+    return do
+
+
 def fill(world: World, legs: Legs, seconds: float) -> None:
     """Targets that hang, until the budgets are full and for some time more."""
     world.mode(legs, gateway.HANG_AFTER)
@@ -177,6 +237,7 @@ def everywhere(name: str, do: Callable[[World, Legs, float], None], **more: Any)
 
 
 SMALL = 8 * MIB
+DRAIN_SECONDS = float(DRAIN[1])
 FAULTS: list[Fault] = [
     Fault("nothing", nothing),
     *everywhere("refuses connections", away, ambiguous=True),
@@ -191,7 +252,8 @@ FAULTS: list[Fault] = [
         # calls and connections, and for the one envelope a worker decodes. (Seen: 15 MiB in all.)
         slack=WORKERS * SMALL // 4 + 12 * MIB,
         configuration={"limits": {"max_pending_bytes": SMALL}},
-        sizes=(20_000, 60_000, 500, 90_000),
+        # Twice as much in two seconds, after which calls end, as there is room for.
+        sizes=(40_000, 120_000, 1_000, 180_000),
     ),
     *everywhere("resets mid-body", network(gateway.RESET), ambiguous=True),
     *everywhere("drips its answer", network(gateway.DRIP), ambiguous=True),
@@ -202,6 +264,15 @@ FAULTS: list[Fault] = [
     *everywhere("away for 20 s, then back", away, ambiguous=True, seconds=20),
     *everywhere("name gone and back", no_name),
     Fault("new configuration every 2 s", reloads, seconds=12),
+    Fault("hostile bodies", hostile_bodies, hostile=True, seconds=12),
+    Fault("slow bodies", slow_bodies, seconds=40),
+    # As many bytes each as a small one announces in the field.
+    Fault(
+        "slow bodies, budget 16 MiB a worker", slow_bodies, configuration={"limits": {"max_pending_bytes": 2 * SMALL}}
+    ),
+    Fault("another module", another_vm(World.another_module, busy=False), forgets=True),
+    Fault("another module, targets away", another_vm(World.another_module, busy=True), forgets=True),
+    Fault("another environment, targets away", another_vm(World.another_environment, busy=True), forgets=True),
     Fault("drain, then SIGTERM", orderly, ends=True),
     Fault("drain, then SIGTERM, targets slow", orderly_slow, ends=True),
     Fault("SIGTERM, targets slow", ended(SIGTERM), ends=True, cut=True),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import sample, sls_edge, wait
+from support import other_module, sample, sls_edge, wait
 from support.dns import Dns
 from support.envoy import Envoy, balance
 from support.fake_rum import FakeRum
@@ -19,7 +19,8 @@ from support.fake_sls import Behaviour as SlsBehaviour
 from support.listener import DRAIN, Listener
 from support.primary import Primary
 
-from .crowd import SIZES, Crowd, numbers
+from .attackers import is_theirs
+from .crowd import CONNECTIONS, RATE, SIZES, Crowd, numbers
 from .gateway import Gateway
 
 WORKERS = 2
@@ -39,6 +40,8 @@ LEGS = ("rum", "sls")
 WAITING = ("rum.pending", "sls.pending", "sls.queued")
 # A listener that is replaced may cut connections that come in at that very moment, with or without us (support/load.py).
 CUT_PER_RELOAD = 2
+# That moment is as long as another VM takes to start: then it may be each client's connection.
+CUT_PER_VM = CONNECTIONS
 # Metrics are at most 100 ms old; a busy machine gets more.
 STALE_SECONDS = 0.5
 ENDS = ("captured", "delivered", "failed", "dropped", "pending")
@@ -77,6 +80,7 @@ class Books:
     taken: int = 0  # different requests that the target took
     doubled: int = 0  # taken once more than once
     foreign: int = 0  # taken, but never answered by the primary to anyone
+    others: int = 0  # captured or taken that is somebody else's: hostile bodies
 
 
 @dataclass
@@ -115,19 +119,27 @@ class World:
         directory: Path,
         authority: str,
         configuration: sample.Yaml | None = None,
-        pause: float = 0.005,
+        rate: float = RATE,
         sizes: tuple[int, ...] = SIZES,
     ) -> None:
         self.configuration = sample.merge(CONFIGURATION, configuration or {})
         self.budget: int = self.configuration["limits"]["max_pending_bytes"]
         self.problems: list[str] = []  # what faults saw themselves
         self.reloads = 0
+        self.may_cut = 0  # requests that new configurations may have cut off
         self.cut: dict[str, int] = {}  # connections of each leg that a fault cut
         self.last: dict[str, int] = {}  # the metrics, when Envoy was about to end
         self.before_last = 0  # requests that had been answered for `STALE_SECONDS` by then
+        self.attacks = 0  # hostile bodies that were sent
+        self.slow = 0  # bodies that were slow, and are given up in the end
+        self.forgot = False  # whether a VM went, with what was pending in it
+        self.may_drop: set[str] = set()  # legs that had to drop something, for what a fault did
+        self.vm: sample.Yaml = {}  # what the last fault changed of `vm_config`
+        self._directory = directory
         self._forgotten: dict[int, int] = {}
         self.primary, self.plain_primary = Primary(), Primary(keep=False)
         self.rum, self.sls = FakeRum(authority), sls_edge.fake_sls()
+        self.sls.only = lambda log: not is_theirs(log)
         self.gateways = {"rum": Gateway(self.rum.port), "sls": Gateway(self.sls.port)}
         self.dns = Dns("up")
         self.listener = Listener(directory / "listeners")
@@ -143,7 +155,7 @@ class World:
         )
         self.listener.use_port(self.edge.port)
         self.plain = Envoy(directory / "plain", self.plain_primary.port, 9, with_mirror=False, concurrency=WORKERS)
-        self.crowd = Crowd(self.edge.port, self.plain.port, pause=pause, sizes=sizes)
+        self.crowd = Crowd(self.edge.port, self.plain.port, rate=rate, sizes=sizes)
 
     def _edit(self, bootstrap: sample.Yaml) -> None:
         self.listener.point(bootstrap)
@@ -165,9 +177,24 @@ class World:
     def reload(self) -> None:
         """Another configuration that says the same."""
         self.reloads += 1
+        self.may_cut += CUT_PER_RELOAD
         changed = copy.deepcopy(self.configuration)
         changed["rum"]["timeout_ms"] += self.reloads % 7 + 1
-        self.listener.write(changed)
+        self.listener.write(changed, self.vm)
+
+    def another_module(self) -> None:
+        """A module that does the same, in another file: another VM."""
+        path = other_module.write(self._directory, self.reloads)
+        self.may_cut += CUT_PER_VM
+        self.vm = sample.merge(self.vm, {"code": {"local": {"filename": str(path)}}})
+        self.reload()
+
+    def another_environment(self) -> None:
+        """A variable that nobody reads: another VM all the same."""
+        variables = {"key_values": {"MADE_DIFFERENT": str(self.reloads)}}
+        self.may_cut += CUT_PER_VM
+        self.vm = sample.merge(self.vm, {"environment_variables": variables})
+        self.reload()
 
     def expect(self, right: bool, otherwise: str) -> None:
         """What a fault finds by itself, while it lasts."""
@@ -213,7 +240,7 @@ class World:
         deadline = time.monotonic() + seconds
         while True:
             metrics = self.edge.metrics()
-            pending = sum(metrics.get(f"{leg}.pending", 0) for leg in LEGS)
+            pending = sum(metrics.get(name, 0) for name in WAITING)
             if (pending == 0 and self.problem(metrics) is None) or time.monotonic() > deadline:
                 return metrics
             time.sleep(0.1)
@@ -238,6 +265,7 @@ class World:
             "rum": Counter(numbers(request.target for request in list(self.rum.taken))),
             "sls": Counter(_numbers(log.get("sentry.message") or "" for log in self.sls.since(0))),
         }
+        others = {"rum": self.attacks, "sls": self.sls.others}
         found = {}
         for leg, taken in arrived.items():
             found[leg] = Books(
@@ -245,6 +273,7 @@ class World:
                 taken=len(taken),
                 doubled=taken.total() - len(taken),
                 foreign=len(taken.keys() - answered),
+                others=others[leg],
             )
         return found
 

@@ -67,6 +67,9 @@ class FakeSls(loop.Server):
         self.version: str | None = None  # set: the only signature version allowed
         self.skew = 0.0  # seconds that the service's clock is ahead of ours
         self.behave: Behaviour | Script = OK
+        # Set: only such logs are kept, and no request is; the others are counted.
+        self.only: Callable[[Log], bool] | None = None
+        self.others = 0
         self.requests: list[http1.Request] = []
         self.logs: list[Log] = []
         self.groups = 0  # log groups taken
@@ -120,14 +123,17 @@ class FakeSls(loop.Server):
         except Refusal as found:
             refusal = found
         with self._lock:
-            self.requests.append(request)
+            if self.only is None:
+                self.requests.append(request)
             if group is not None and trouble:
                 refusal = Refusal(behaviour.status, behaviour.code, behaviour.message)
             if group is not None and (not trouble or behaviour.stored):
                 self.groups += 1
                 for log in group.logs:
                     log.group = self.groups
-                self.logs += group.logs
+                kept = group.logs if self.only is None else [log for log in group.logs if self.only(log)]
+                self.logs += kept
+                self.others += len(group.logs) - len(kept)
             if group is not None:
                 self.violations += [f"{request}: {doubt}" for doubt in group.doubts]
             if refusal is not None:

@@ -20,8 +20,11 @@ class Listener:
         directory.mkdir(parents=True)
         self._port: int | None = None
 
-    def write(self, configuration: sample.Yaml) -> None:
+    def write(self, configuration: sample.Yaml, vm: sample.Yaml | None = None) -> None:
+        """`vm`: laid over `vm_config`; another module or environment is another VM."""
         resource = sample.adapt_listener(self._resource, configuration)
+        plugin = sample.mirror(resource)
+        plugin["vm_config"] = sample.merge(plugin["vm_config"], vm or {})
         # Each version of a listener with port 0 would get a port of its own: the first one's is kept.
         resource["address"]["socket_address"]["port_value"] = self._port or 0
         new = self.path.with_suffix(".new")

@@ -11,6 +11,7 @@ from .envoy import Envoy
 from .fake_metadata import FakeMetadata
 from .fake_rum import FakeRum
 from .fake_sls import FakeSls, Key
+from .fast_sls import FastSls
 from .http1 import Request
 from .primary import Primary
 
@@ -58,7 +59,7 @@ def clusters(bootstrap: sample.Yaml, sls: int, metadata: int | None) -> None:
 
 
 def edit(
-    sls: FakeSls, sls_section: sample.Yaml, metadata: FakeMetadata | None = None, rum: bool = True
+    sls: FakeSls | FastSls, sls_section: sample.Yaml, metadata: FakeMetadata | None = None, rum: bool = True
 ) -> Callable[[sample.Yaml], None]:
     """The change that gives a bootstrap its SLS leg, and takes the RUM leg away if that is wanted."""
 
@@ -79,7 +80,7 @@ def start(
     directory: Path,
     primary: Primary,
     rum: FakeRum | None,
-    sls: FakeSls,
+    sls: FakeSls | FastSls,
     sls_section: sample.Yaml | None = None,
     metadata: FakeMetadata | None = None,
     **options: Any,

@@ -1,0 +1,58 @@
+"""What a results file begins with: of which commit, with which Envoy, on which machine, and how busy that was before."""
+
+import os
+import platform
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from . import paths
+
+# Above it the machine does something else too, and times are not to be trusted.
+QUIET = 0.5
+
+
+def load() -> float:
+    """The load average of the last minute."""
+    return os.getloadavg()[0]
+
+
+def wait_quiet(seconds: float) -> float:
+    """Waits for a quiet machine (a build before this takes a while to be forgotten); the load then."""
+    end = time.monotonic() + seconds
+    while load() >= QUIET and time.monotonic() < end:
+        time.sleep(1)
+    return load()
+
+
+def heading(before: float) -> str:
+    """Markdown. `before`: the load when the run began."""
+    lines = [
+        f"* commit {_output('git', 'describe', '--always', '--dirty', '--exclude=*')}",
+        f"* {time.strftime('%Y-%m-%d', time.gmtime())}, load average before it started: {before:.2f}",
+        f"* Envoy {_envoy()}, {os.cpu_count()} cores, {_processor()}",
+    ]
+    if before >= QUIET:
+        lines.append(f"* **not on a quiet machine** (load {QUIET} or more): times show little")
+    return "\n".join(lines)
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _envoy() -> str:
+    found = re.search(r"/(\d+\.\d+\.\d+)", _output(paths.envoy(), "--version"))
+    return found[1] if found else "of an unknown version"
+
+
+def _processor() -> str:
+    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else platform.machine()
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
