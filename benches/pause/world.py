@@ -22,6 +22,8 @@ TARGET = "/api/666/envelope/?sentry_key=k"
 MOST_SECONDS = 60.0
 # After it nothing more comes of a body: gauges are at most 100 ms old.
 CALM_SECONDS = 1.0
+# Of some no log is made at all.
+CALM_WITHOUT_LOGS_SECONDS = 4.0
 
 
 class Targets:
@@ -102,15 +104,19 @@ class Edge:
         return self._longest(), ended - began
 
     def _calm(self, captured: int) -> float:
-        """Waits until so many logs are known and no envelope waits, and for a while after; when that began."""
+        """Waits until so many logs are known and no envelope waits, and for a while after; when that began.
+
+        A worker that is held up says nothing: then the other client is held up too, and is asked for its wait all the same.
+        """
         last: tuple[int, ...] = ()
         since, deadline = time.monotonic(), time.monotonic() + MOST_SECONDS
         while time.monotonic() < deadline:
             metrics = self._metrics()
             now = (metrics["sls.captured"], metrics["sls.queued"])
-            if now != last or now[0] < captured or now[1] > 0:
+            calm = CALM_SECONDS if now[0] >= captured else CALM_WITHOUT_LOGS_SECONDS
+            if now != last or now[1] > 0:
                 last, since = now, time.monotonic()
-            elif time.monotonic() - since > CALM_SECONDS:
+            elif time.monotonic() - since > calm:
                 return since
             time.sleep(0.05)
         return time.monotonic()

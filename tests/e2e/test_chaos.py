@@ -1,4 +1,4 @@
-"""Three of the faults of `make chaos`, each for a few seconds; and that its judge sees a primary that is held up."""
+"""Five of the faults of `make chaos`, each for a few seconds; and that its judge sees a primary that is held up."""
 
 import time
 from pathlib import Path
@@ -9,7 +9,6 @@ from chaos import run
 from chaos.crowd import RATE, SIZES
 from chaos.faults import FAULTS, QUICK, Fault, away
 from chaos.world import BUDGET, World
-
 
 # Other tests run at the same time.
 GENTLE = 60.0

@@ -238,6 +238,13 @@ def everywhere(name: str, do: Callable[[World, Legs, float], None], **more: Any)
 
 SMALL = 8 * MIB
 DRAIN_SECONDS = float(DRAIN[1])
+# Each announces less than what a newcomer always has room for: 234 KiB.
+SLOW = Fault(
+    "slow bodies, budget 16 MiB a worker", slow_bodies, configuration={"limits": {"max_pending_bytes": 2 * SMALL}}
+)
+OTHER_ENVIRONMENT = Fault(
+    "another environment, targets away", another_vm(World.another_environment, busy=True), forgets=True
+)
 FAULTS: list[Fault] = [
     Fault("nothing", nothing),
     *everywhere("refuses connections", away, ambiguous=True),
@@ -266,21 +273,20 @@ FAULTS: list[Fault] = [
     Fault("new configuration every 2 s", reloads, seconds=12),
     Fault("hostile bodies", hostile_bodies, hostile=True, seconds=12),
     Fault("slow bodies", slow_bodies, seconds=40),
-    # As many bytes each as a small one announces in the field.
-    Fault(
-        "slow bodies, budget 16 MiB a worker", slow_bodies, configuration={"limits": {"max_pending_bytes": 2 * SMALL}}
-    ),
+    SLOW,
     Fault("another module", another_vm(World.another_module, busy=False), forgets=True),
     Fault("another module, targets away", another_vm(World.another_module, busy=True), forgets=True),
-    Fault("another environment, targets away", another_vm(World.another_environment, busy=True), forgets=True),
+    OTHER_ENVIRONMENT,
     Fault("drain, then SIGTERM", orderly, ends=True),
     Fault("drain, then SIGTERM, targets slow", orderly_slow, ends=True),
     Fault("SIGTERM, targets slow", ended(SIGTERM), ends=True, cut=True),
     Fault("SIGKILL, targets slow", ended(SIGKILL), ends=True, cut=True),
 ]
-# Three that between them meet every kind of outcome, for `make check`.
+# Those that between them meet every kind of outcome, for `make check`.
 QUICK = [
     Fault("refuses connections", away, ambiguous=True),
     Fault("hangs after reading", network(gateway.HANG_AFTER), ambiguous=True),
+    SLOW,
+    OTHER_ENVIRONMENT,
     Fault("SIGTERM, targets slow", ended(SIGTERM), ends=True, cut=True),
 ]

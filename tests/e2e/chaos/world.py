@@ -131,7 +131,6 @@ class World:
         self.last: dict[str, int] = {}  # the metrics, when Envoy was about to end
         self.before_last = 0  # requests that had been answered for `STALE_SECONDS` by then
         self.attacks = 0  # hostile bodies that were sent
-        self.slow = 0  # bodies that were slow, and are given up in the end
         self.forgot = False  # whether a VM went, with what was pending in it
         self.may_drop: set[str] = set()  # legs that had to drop something, for what a fault did
         self.vm: sample.Yaml = {}  # what the last fault changed of `vm_config`
