@@ -70,12 +70,19 @@ def _tables() -> bytes:
     return whole * (SLOW // len(whole))
 
 
-def _gzip_of(blocks: bytes) -> bytes:
-    """A gzip file of hand-made blocks that make nothing, and then a small envelope."""
+def _then_small(blocks: bytes) -> bytes:
+    """Hand-made blocks that make nothing, and then a small envelope."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    end = packer.compress(SMALL) + packer.flush()
+    return blocks + packer.compress(SMALL) + packer.flush()
+
+
+def _gzip_of(blocks: bytes) -> bytes:
     trailer = zlib.crc32(SMALL).to_bytes(4, "little") + len(SMALL).to_bytes(4, "little")
-    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + blocks + end + trailer
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + _then_small(blocks) + trailer
+
+
+def _zlib_of(blocks: bytes) -> bytes:
+    return b"\x78\x9c" + _then_small(blocks) + zlib.adler32(SMALL).to_bytes(4, "big")
 
 
 def _members() -> bytes:
@@ -108,6 +115,8 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "gzip-tables": lambda: _gzip_of(_tables()),
     "gzip-members": _members,
     "deflate-bomb": lambda: _deflated(15),
+    "deflate-stored-empty": lambda: _zlib_of(b"\0\0\0\xff\xff" * (SLOW // 5)),
+    "deflate-tables": lambda: _zlib_of(_tables()),
     "deflate-raw-bomb": lambda: _deflated(-15),
     "br-bomb": lambda: brotli.compress(HEADER + bytes(BOMB * MIB), quality=1, lgwin=24),
     # RFC 7932, 9.2: a window of 16 bits, blocks of metadata of no byte, and an empty last one.

@@ -14,6 +14,8 @@ pub const MAX_HEADER: usize = 73_728;
 const HEADER: u64 = 2_000;
 const HEADER_BYTE: u64 = 60;
 const PASS: u64 = 4;
+/// Of white space.
+const SPACE: u64 = 16;
 /// The most bytes between two looks at the meter.
 const PIECE: usize = 65_536;
 
@@ -210,15 +212,17 @@ impl Walker {
     fn space(&mut self, bytes: &[u8], meter: &mut Meter) -> Poll<()> {
         self.began.get_or_insert(self.offset);
         let rest = bytes.get(self.offset..).unwrap_or_default();
-        let room = meter.bytes(PASS);
-        let white = |byte: &&u8| matches!(**byte, b' ' | b'\n' | b'\r' | b'\t');
-        let length = rest.iter().take(room).take_while(white).count();
-        meter.spend_bytes(length, PASS);
+        let room = meter.bytes(SPACE);
+        let piece = rest.get(..room).unwrap_or(rest);
+        let dark = |byte: &u8| !matches!(*byte, b' ' | b'\n' | b'\r' | b'\t');
+        let found = piece.iter().position(dark);
+        let length = found.unwrap_or(piece.len());
+        meter.spend_bytes(length, SPACE);
         self.offset = self.offset.saturating_add(length);
-        match length == room && length < rest.len() {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
+        if found.is_none() && piece.len() < rest.len() {
+            return Poll::Pending;
         }
+        Poll::Ready(())
     }
 }
 

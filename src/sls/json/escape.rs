@@ -5,8 +5,8 @@ use std::task::Poll;
 use crate::meter::Meter;
 
 /// Units a byte, and of an escape besides.
-const WRITE: u64 = 6;
-const WRITE_ESCAPE: u64 = 30;
+const WRITE: u64 = 12;
+const WRITE_ESCAPE: u64 = 150;
 const PIECE: usize = 16_384;
 
 /// Writes a text with what must be escaped, without the quotes around it.

@@ -6,7 +6,7 @@ use super::NotJson;
 use crate::meter::Meter;
 
 /// Units a byte.
-const PER_BYTE: u64 = 14;
+const PER_BYTE: u64 = 40;
 
 /// Looks for the end of a number. It is kept as it is written: its size does not matter, and it may have any number of digits.
 #[derive(Clone, Copy, Debug)]

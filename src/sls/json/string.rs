@@ -9,10 +9,12 @@ use crate::meter::Meter;
 pub(crate) const NO_END: &str = "expected the end of a string";
 
 /// Units a byte of looking for the end, and of what the caller does with it.
-const LOOK: u64 = 12;
+const LOOK: u64 = 16;
 /// Units a byte of reading text, and of an escape besides.
-const READ: u64 = 3;
-const READ_ESCAPE: u64 = 60;
+const READ: u64 = 4;
+const READ_ESCAPE: u64 = 250;
+/// Units of an escape that is passed.
+const LOOK_ESCAPE: u64 = 350;
 /// The most bytes between two looks at the meter.
 const PIECE: usize = 16_384;
 
@@ -69,7 +71,7 @@ impl StringScan {
                         Err(expected) => return Poll::Ready(Err(self.fault(expected))),
                     };
                     see(escape);
-                    meter.spend(READ_ESCAPE);
+                    meter.spend(LOOK_ESCAPE);
                     self.at = self.at.saturating_add(escape.len());
                 }
                 Some(_) => {
@@ -149,9 +151,10 @@ impl Unescape {
             out.push_str(piece.get(..plain).unwrap_or_default());
             meter.spend_bytes(plain, READ);
             let mut length = plain;
-            if plain < piece.len() {
+            // One escape seldom comes alone.
+            while rest.as_bytes().get(length) == Some(&b'\\') && !meter.is_empty() {
                 meter.spend(READ_ESCAPE);
-                let rest = rest.as_bytes().get(plain..).unwrap_or_default();
+                let rest = rest.as_bytes().get(length..).unwrap_or_default();
                 length = length.saturating_add(unescape(rest, out));
             }
             self.at = self.at.saturating_add(length);

@@ -3,14 +3,24 @@
 //! It sees what the scrubber leaves, so nothing can be taken out around it. A member of an unexpected type costs that member
 //! and not the record; of a duplicate member the last counts, as with Relay.
 
+use crate::meter::Meter;
 use crate::sls::scrub::{Kind, Visitor, Want};
 
+use super::MAX_VALUE;
 use super::draft::Draft;
 use super::stack::List;
 use super::take::{Table, Take};
 
 /// The error of a text that is JSON of another kind.
 pub(super) const NO_OBJECT: &str = "not a JSON object";
+
+/// Units of a name, of a value, of one that is taken, of an element of a stack, of an entry, and of a byte of a value.
+const KEY: u64 = 150;
+const VALUE: u64 = 100;
+const PUT: u64 = 500;
+const ELEMENT: u64 = 1_500;
+const ENTRY: u64 = 2_000;
+const COPY: u64 = 2;
 
 /// The draft of the item, and that of a container's item which is an entry itself.
 const WHOLE: usize = 0;
@@ -288,11 +298,13 @@ impl Taker {
 }
 
 impl Visitor for Taker {
-    fn key(&mut self, key: &str) {
+    fn key(&mut self, key: &str, meter: &mut Meter) {
+        meter.spend(KEY);
         self.next = self.member(key);
     }
 
-    fn begin(&mut self, kind: Kind) -> Want {
+    fn begin(&mut self, kind: Kind, meter: &mut Meter) -> Want {
+        meter.spend(VALUE);
         let (node, end, want) = self.read(kind);
         match kind {
             Kind::Object | Kind::Array => self.open.push((node, end)),
@@ -301,7 +313,11 @@ impl Visitor for Taker {
         want
     }
 
-    fn end(&mut self, value: Option<&str>) {
+    fn looks_inside(&self) -> bool {
+        !matches!(self.open.last(), Some((Node::Ignored, _)))
+    }
+
+    fn end(&mut self, value: Option<&str>, meter: &mut Meter) {
         let (end, kind, count) = match self.scalar.take() {
             Some((end, kind)) => (end, kind, 0),
             None => match self.open.pop() {
@@ -319,11 +335,21 @@ impl Visitor for Taker {
                 if let (Some(value), Some(draft)) = (value, self.drafts.get_mut(into))
                     && !no_text
                 {
+                    meter.spend(PUT);
+                    meter.spend_bytes(value.len().min(MAX_VALUE), COPY);
                     take.put(value, draft);
                 }
             }
-            End::Element(list, owner) => self.element(list, owner),
-            End::Entry(list) => self.entry(list, value.unwrap_or_default()),
+            End::Element(list, owner) => {
+                meter.spend(ELEMENT);
+                self.element(list, owner);
+            }
+            End::Entry(list) => {
+                let json = value.unwrap_or_default();
+                meter.spend(ENTRY);
+                meter.spend_bytes(json.len(), COPY);
+                self.entry(list, json);
+            }
             End::Count(name, into) => {
                 if let Some(draft) = self.drafts.get_mut(into) {
                     draft.set(name, &count.to_string());

@@ -14,6 +14,7 @@
 //!
 //! Of a key of more than 512 bytes the first and the last 256 count.
 
+mod cache;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -21,6 +22,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::filter::{Filter, Suspicion};
+use cache::Cache;
 use words::Words;
 
 // [`super::filter`] has a part of all that follows.
@@ -165,6 +167,7 @@ pub(super) struct Keys {
     /// Without breaks.
     joined: BTreeSet<Vec<u8>>,
     filter: Filter,
+    cache: Cache,
 }
 
 impl Keys {
@@ -193,9 +196,9 @@ impl Keys {
         state.is_suspicious()
     }
 
-    /// The verdict on a key of JSON.
-    pub(super) fn test(&self, key: &str) -> Sensitive {
-        match self.weigh(key, &mut 0) {
+    /// The verdict on a key of JSON. What it cost is added to `work`.
+    pub(super) fn test(&self, key: &str, work: &mut u64) -> Sensitive {
+        match self.weigh(key, work) {
             Verdict::No | Verdict::Parameter => Sensitive::No,
             Verdict::Count | Verdict::Likely => Sensitive::Count,
             Verdict::Yes => Sensitive::Yes,
@@ -204,6 +207,10 @@ impl Keys {
 
     /// The verdict on a key in text. What it cost is added to `work`.
     pub(super) fn weigh(&self, key: &str, work: &mut u64) -> Verdict {
+        self.cache.get(key, work, |work| self.find(key, work))
+    }
+
+    fn find(&self, key: &str, work: &mut u64) -> Verdict {
         let head = key.as_bytes().get(..256).unwrap_or(key.as_bytes());
         let tail = key.len().saturating_sub(256).max(head.len());
         let tail = key.as_bytes().get(tail..).unwrap_or_default();

@@ -46,28 +46,33 @@ pub(in crate::sls) enum Want {
     Json,
 }
 
-/// Whoever takes something out of the JSON. It sees what the scrubber leaves.
+/// Whoever takes something out of the JSON. It sees what the scrubber leaves, and pays for its own work.
 ///
 /// For each value there is a [`begin`](Self::begin) and an [`end`](Self::end), and between those of an array or object the
 /// values in it; a [`key`](Self::key) comes before each member.
 pub(in crate::sls) trait Visitor {
     /// The name of the member that comes next. Empty if it is longer than any name that could matter.
-    fn key(&mut self, key: &str);
+    fn key(&mut self, key: &str, meter: &mut Meter);
     /// A value begins.
-    fn begin(&mut self, kind: Kind) -> Want;
+    fn begin(&mut self, kind: Kind, meter: &mut Meter) -> Want;
+    /// Of the array or object that has just begun: whether it wants to see the values in it.
+    fn looks_inside(&self) -> bool;
     /// It ends. `value` is there if it was wanted and is whole.
-    fn end(&mut self, value: Option<&str>);
+    fn end(&mut self, value: Option<&str>, meter: &mut Meter);
 }
 
 /// Takes nothing.
 pub(super) struct Nobody;
 
 impl Visitor for Nobody {
-    fn key(&mut self, _: &str) {}
-    fn begin(&mut self, _: Kind) -> Want {
+    fn key(&mut self, _: &str, _: &mut Meter) {}
+    fn begin(&mut self, _: Kind, _: &mut Meter) -> Want {
         Want::Nothing
     }
-    fn end(&mut self, _: Option<&str>) {}
+    fn looks_inside(&self) -> bool {
+        false
+    }
+    fn end(&mut self, _: Option<&str>, _: &mut Meter) {}
 }
 
 /// The end of a pass.

@@ -1,19 +1,22 @@
 //! The skeleton of JSON: a state machine with a stack of its own. Values are in `values`, strings in `strings`.
+//!
+//! What a state works with lies beside it and is changed in place: it would cost more to move than to use.
 
 use std::task::Poll;
 
 use super::open::{Hint, Open, Span};
 use super::output::Output;
+use super::values::Skip;
 use super::{Kind, MAX_DEPTH, Visitor, Want};
 use crate::meter::Meter;
 use crate::sls::json::{Escape, NO_END, NotJson, Number, StringScan, Unescape};
 use crate::sls::scrub::filter::Suspicion;
 use crate::sls::scrub::key::Keys;
 
-/// Units of one step of the machine, with what the visitor does in it.
-const STEP: u64 = 60;
+/// Units of one step of the machine.
+const STEP: u64 = 300;
 /// Units of a byte of white space, and of one that is skipped.
-pub(super) const BYTE: u64 = 10;
+pub(super) const BYTE: u64 = 24;
 
 /// What a machine comes to.
 pub(super) enum Turn {
@@ -24,10 +27,9 @@ pub(super) enum Turn {
 }
 
 /// Where a machine is.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// A value comes.
-    #[default]
     Value,
     /// Behind an opening bracket.
     First,
@@ -36,27 +38,25 @@ pub(super) enum State {
     /// The name of a member comes.
     Key,
     /// Within one.
-    KeyText(StringScan, usize),
+    KeyText,
     /// Behind one.
     Colon,
     /// Within a number.
-    Number(Number, Scalar),
+    Number,
     /// Within an array or object that is replaced.
-    Skip(super::values::Skip, Span),
+    Skip,
     /// Within a string.
-    Text(StringScan, Suspicion, Scalar),
+    Text,
     /// It is over; what it means is being read.
-    Read(Unescape, String, Scalar),
-    /// It is being looked into.
-    Inside(Scalar),
-    /// That is over: what it meant, and what it becomes.
-    Looked(String, Option<String>, Scalar),
+    Read,
+    /// It is being looked into, or that is over.
+    Inside,
     /// What it becomes is being written.
-    Write(Escape, String, Scalar),
+    Write,
 }
 
 /// A string or number that is being read.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Scalar {
     pub(super) span: Span,
     pub(super) want: Want,
@@ -70,11 +70,20 @@ pub(super) struct Scalar {
     pub(super) suspicious: bool,
 }
 
-/// What a step came to: nothing that ends the callback, or something that ends the step.
-pub(super) type Stepped = Poll<Result<Option<Turn>, NotJson>>;
-
-/// On with the next step.
-pub(super) const ON: Stepped = Poll::Ready(Ok(None));
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// On with the next one.
+    On,
+    /// The meter is empty.
+    Wait,
+    /// A string is to be looked into.
+    Child,
+    /// The text is over.
+    Done,
+    /// The text is not JSON: see [`Machine::fault`].
+    Fault,
+}
 
 /// What a step works with.
 pub(super) struct Around<'a> {
@@ -95,8 +104,21 @@ pub(super) struct Machine {
     level: u8,
     /// The text is the beginning of a longer one.
     pub(super) is_cut: bool,
-    /// Open objects that may be counts: the visitor sees nothing of what is in them.
+    /// Open arrays and objects in which the visitor sees nothing: it does not want to, or they may be replaced.
     pub(super) muted: usize,
+    /// What the text is not.
+    pub(super) fault: NotJson,
+    /// The string, number or name that is being read.
+    pub(super) scalar: Scalar,
+    pub(super) scan: StringScan,
+    pub(super) suspicion: Suspicion,
+    pub(super) number: Number,
+    pub(super) skip: Skip,
+    /// What a string means, and what it becomes.
+    pub(super) unescape: Unescape,
+    pub(super) meant: String,
+    pub(super) escape: Escape,
+    pub(super) becomes: Option<String>,
 }
 
 impl Machine {
@@ -110,6 +132,23 @@ impl Machine {
             level,
             is_cut,
             muted: 0,
+            fault: NotJson::new(0, "expected a value"),
+            scalar: Scalar {
+                span: Span::default(),
+                want: Want::Nothing,
+                end: 0,
+                inner_end: 0,
+                is_cut: false,
+                suspicious: false,
+            },
+            scan: StringScan::new(0),
+            suspicion: Suspicion::new(),
+            number: Number::new(0),
+            skip: Skip::default(),
+            unescape: Unescape::default(),
+            meant: String::new(),
+            escape: Escape::default(),
+            becomes: None,
         }
     }
 
@@ -141,157 +180,159 @@ impl Machine {
                 return Poll::Pending;
             }
             around.meter.spend(STEP);
-            let stepped = match std::mem::take(&mut self.state) {
+            let step = match self.state {
                 State::Value => self.value(&mut around),
                 State::First => self.first(&mut around),
                 State::After => self.after(&mut around),
                 State::Key => self.key(&mut around),
-                State::KeyText(scan, start) => self.key_text(scan, start, &mut around),
+                State::KeyText => self.key_text(&mut around),
                 State::Colon => self.colon(&mut around),
-                State::Number(number, scalar) => self.number(number, scalar, &mut around),
-                State::Skip(skip, span) => self.skip(skip, span, &mut around),
-                State::Text(scan, suspicion, scalar) => {
-                    self.string(scan, suspicion, scalar, &mut around)
-                }
-                State::Read(unescape, read, scalar) => {
-                    self.read(unescape, read, scalar, &mut around)
-                }
-                State::Inside(scalar) => {
-                    // Nobody asks while it waits; if somebody does, the string stays as it is.
-                    self.scalar_ends(scalar, None, &mut around);
-                    ON
-                }
-                State::Looked(meant, becomes, scalar) => {
-                    self.looked(meant, becomes, scalar, &mut around)
-                }
-                State::Write(escape, becomes, scalar) => {
-                    self.write(escape, becomes, scalar, &mut around)
-                }
+                State::Number => self.number(&mut around),
+                State::Skip => self.skip(&mut around),
+                State::Text => self.string(&mut around),
+                State::Read => self.read(&mut around),
+                State::Inside => self.looked(&mut around),
+                State::Write => self.write(&mut around),
             };
-            match stepped {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(not_json)) => return Poll::Ready(Err(not_json)),
-                Poll::Ready(Ok(Some(turn))) => return Poll::Ready(Ok(turn)),
-                Poll::Ready(Ok(None)) => {}
-            }
+            return Poll::Ready(match step {
+                Step::On => continue,
+                Step::Wait => return Poll::Pending,
+                Step::Child => Ok(Turn::Child(std::mem::take(&mut self.meant))),
+                Step::Done => Ok(Turn::Done),
+                Step::Fault => Err(self.fault),
+            });
         }
     }
 
     /// Over white space, to the byte behind it; pending when the meter is empty before.
+    #[inline]
     pub(super) fn space(&mut self, around: &mut Around<'_>) -> Poll<Option<u8>> {
+        match around.text.as_bytes().get(self.at) {
+            Some(byte) if *byte > b' ' => Poll::Ready(Some(*byte)),
+            _ => self.long_space(around),
+        }
+    }
+
+    fn long_space(&mut self, around: &mut Around<'_>) -> Poll<Option<u8>> {
         let rest = around.text.as_bytes().get(self.at..).unwrap_or_default();
         let room = around.meter.bytes(BYTE);
-        let white = |byte: &&u8| matches!(**byte, b' ' | b'\n' | b'\r' | b'\t');
-        let length = rest.iter().take(room).take_while(white).count();
+        let piece = rest.get(..room).unwrap_or(rest);
+        let dark = |byte: &u8| !matches!(*byte, b' ' | b'\n' | b'\r' | b'\t');
+        let found = piece.iter().position(dark);
+        let length = found.unwrap_or(piece.len());
         around.meter.spend_bytes(length, BYTE);
         self.at = self.at.saturating_add(length);
-        match length == room && length < rest.len() {
-            true => Poll::Pending,
-            false => Poll::Ready(rest.get(length).copied()),
+        if found.is_none() && piece.len() < rest.len() {
+            return Poll::Pending;
         }
+        Poll::Ready(rest.get(length).copied())
     }
 
     /// Behind an opening bracket: the other one, or what comes first.
-    fn first(&mut self, around: &mut Around<'_>) -> Stepped {
+    fn first(&mut self, around: &mut Around<'_>) -> Step {
         let Poll::Ready(byte) = self.space(around) else {
-            self.state = State::First;
-            return Poll::Pending;
+            return Step::Wait;
         };
         let array = self.open.last().is_some_and(|open| open.array);
         match (byte, array) {
-            (Some(b']'), true) | (Some(b'}'), false) => self.close(around),
+            (Some(b']'), true) | (Some(b'}'), false) => {
+                self.close(around);
+                Step::On
+            }
             (_, true) => {
                 self.hint = Hint::Plain;
                 self.state = State::Value;
+                self.value(around)
             }
-            (_, false) => self.state = State::Key,
+            (_, false) => {
+                self.state = State::Key;
+                self.key(around)
+            }
         }
-        ON
     }
 
     /// Behind a value: the next one, the end of what it stands in, or the end of the text.
-    fn after(&mut self, around: &mut Around<'_>) -> Stepped {
+    pub(super) fn after(&mut self, around: &mut Around<'_>) -> Step {
         let Poll::Ready(byte) = self.space(around) else {
-            self.state = State::After;
-            return Poll::Pending;
+            return Step::Wait;
         };
         let Some(open) = self.open.last_mut() else {
-            return Poll::Ready(match byte {
-                None => Ok(Some(Turn::Done)),
-                Some(_) => Err(NotJson::new(self.at, "expected the end")),
-            });
+            return match byte {
+                None => Step::Done,
+                Some(_) => self.fails(self.at, "expected the end"),
+            };
         };
         match (byte, open.array) {
             (Some(b','), array) => {
                 self.at = self.at.saturating_add(1);
                 open.index = open.index.saturating_add(1);
-                self.hint = match open.pair && open.index == 1 {
-                    true => Hint::Sensitive,
-                    false => Hint::Plain,
+                self.hint = if open.pair && open.index == 1 {
+                    Hint::Sensitive
+                } else {
+                    Hint::Plain
                 };
                 self.state = if array { State::Value } else { State::Key };
-                ON
+                Step::On
             }
             (Some(b']'), true) | (Some(b'}'), false) => {
                 self.close(around);
-                ON
+                Step::On
             }
-            (_, true) => self.fault(byte, "expected `,` or `]`", around),
-            (_, false) => self.fault(byte, "expected `,` or `}`", around),
+            (_, true) => self.unexpected(byte, "expected `,` or `]`", around),
+            (_, false) => self.unexpected(byte, "expected `,` or `}`", around),
         }
     }
 
-    fn key(&mut self, around: &mut Around<'_>) -> Stepped {
+    fn key(&mut self, around: &mut Around<'_>) -> Step {
         let Poll::Ready(byte) = self.space(around) else {
-            self.state = State::Key;
-            return Poll::Pending;
+            return Step::Wait;
         };
         if byte != Some(b'"') {
-            return self.fault(byte, "expected the name of a member", around);
+            return self.unexpected(byte, "expected the name of a member", around);
         }
-        let start = self.at.saturating_add(1);
-        self.state = State::KeyText(StringScan::new(start), start);
-        ON
+        self.scalar.span.start = self.at;
+        self.scan = StringScan::new(self.at.saturating_add(1));
+        self.state = State::KeyText;
+        self.key_text(around)
     }
 
-    fn key_text(&mut self, mut scan: StringScan, start: usize, around: &mut Around<'_>) -> Stepped {
-        let end = match scan.step(around.text, around.meter, |_| {}) {
-            Poll::Pending => {
-                self.state = State::KeyText(scan, start);
-                return Poll::Pending;
-            }
+    fn key_text(&mut self, around: &mut Around<'_>) -> Step {
+        let end = match self.scan.step(around.text, around.meter, |_| {}) {
+            Poll::Pending => return Step::Wait,
             Poll::Ready(Ok(end)) => end,
-            Poll::Ready(Err(not_json)) if self.is_cut && not_json.expected == NO_END => {
+            Poll::Ready(Err(not_json)) if not_json.expected == NO_END && self.is_cut => {
+                self.at = self.scalar.span.start;
                 return self.end_of_beginning(around);
             }
-            Poll::Ready(Err(not_json)) => return Poll::Ready(Err(not_json)),
+            Poll::Ready(Err(not_json)) => return self.fails(not_json.offset, not_json.expected),
         };
         self.at = end.saturating_add(1);
+        let start = self.scalar.span.start.saturating_add(1);
         let raw = around.text.get(start..end).unwrap_or_default();
-        self.name(raw, scan.has_escapes(), around);
+        self.name(raw, self.scan.has_escapes(), around);
         self.state = State::Colon;
-        ON
+        self.colon(around)
     }
 
-    fn colon(&mut self, around: &mut Around<'_>) -> Stepped {
+    fn colon(&mut self, around: &mut Around<'_>) -> Step {
         let Poll::Ready(byte) = self.space(around) else {
-            self.state = State::Colon;
-            return Poll::Pending;
+            return Step::Wait;
         };
         if byte != Some(b':') {
-            return self.fault(byte, "expected `:`", around);
+            return self.unexpected(byte, "expected `:`", around);
         }
         self.at = self.at.saturating_add(1);
         self.state = State::Value;
-        ON
+        Step::On
     }
 
     /// A value begins; the visitor is asked unless it sees nothing of this.
+    #[inline]
     pub(super) fn begins(&mut self, kind: Kind, around: &mut Around<'_>) -> Want {
-        match self.muted {
-            0 => around.visitor.begin(kind),
-            _ => Want::Nothing,
+        if self.muted > 0 {
+            return Want::Nothing;
         }
+        around.visitor.begin(kind, around.meter)
     }
 
     pub(super) fn is_at_top(&self) -> bool {
@@ -303,15 +344,20 @@ impl Machine {
     }
 
     /// Something else was expected: the text is not JSON, or it ends here because it is a beginning only.
-    pub(super) fn fault(
+    pub(super) fn unexpected(
         &mut self,
         found: Option<u8>,
         expected: &'static str,
         around: &mut Around<'_>,
-    ) -> Stepped {
+    ) -> Step {
         if found.is_none() && self.is_cut {
             return self.end_of_beginning(around);
         }
-        Poll::Ready(Err(NotJson::new(self.at, expected)))
+        self.fails(self.at, expected)
+    }
+
+    pub(super) fn fails(&mut self, offset: usize, expected: &'static str) -> Step {
+        self.fault = NotJson::new(offset, expected);
+        Step::Fault
     }
 }

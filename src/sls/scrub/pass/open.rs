@@ -26,6 +26,8 @@ pub(super) struct Open {
     pub(super) modules: bool,
     /// It stands where a count may: it stays if it is one.
     pub(super) count: Option<Count>,
+    /// The visitor sees nothing of what is in it.
+    pub(super) mutes: bool,
     pub(super) span: Span,
     pub(super) want: Want,
 }

@@ -3,91 +3,79 @@
 use std::task::Poll;
 
 use super::Want;
-use super::machine::{Around, Machine, ON, Scalar, State, Stepped, Turn};
+use super::machine::{Around, Machine, State, Step};
 use super::open::Hint;
-use crate::sls::json::{Escape, NO_END, NotJson, StringScan, Unescape};
+use crate::sls::json::{Escape, NO_END, Unescape};
 use crate::sls::scrub::FILTERED;
-use crate::sls::scrub::filter::Suspicion;
 use crate::sls::scrub::key::Sensitive;
 
 impl Machine {
-    pub(super) fn string(
-        &mut self,
-        mut scan: StringScan,
-        mut suspicion: Suspicion,
-        mut scalar: Scalar,
-        around: &mut Around<'_>,
-    ) -> Stepped {
+    pub(super) fn string(&mut self, around: &mut Around<'_>) -> Step {
         // Of what is replaced anyway nothing is looked at.
         let keys = around.keys.filter(|_| self.hint != Hint::Sensitive);
-        let found = scan.step(around.text, around.meter, |piece| {
+        let suspicion = &mut self.suspicion;
+        let found = self.scan.step(around.text, around.meter, |piece| {
             if let Some(keys) = keys {
-                keys.look(&mut suspicion, piece);
+                keys.look(suspicion, piece);
             }
         });
         let end = match found {
-            Poll::Pending => {
-                self.state = State::Text(scan, suspicion, scalar);
-                return Poll::Pending;
-            }
+            Poll::Pending => return Step::Wait,
             Poll::Ready(Ok(end)) => {
                 self.at = end.saturating_add(1);
                 end
             }
             Poll::Ready(Err(not_json)) if self.is_cut && not_json.expected == NO_END => {
-                scalar.is_cut = true;
+                self.scalar.is_cut = true;
                 self.at = around.text.len();
-                scan.at()
+                self.scan.at()
             }
-            Poll::Ready(Err(not_json)) => return Poll::Ready(Err(not_json)),
+            Poll::Ready(Err(not_json)) => return self.fails(not_json.offset, not_json.expected),
         };
-        (scalar.end, scalar.inner_end) = (self.at, end);
-        scalar.suspicious = keys.is_some() && suspicion.is_suspicious();
-        let raw = around.text.get(scalar.span.start.saturating_add(1)..end);
-        let raw = raw.unwrap_or_default();
+        (self.scalar.end, self.scalar.inner_end) = (self.at, end);
+        self.scalar.suspicious = keys.is_some() && self.suspicion.is_suspicious();
+        let start = self.scalar.span.start.saturating_add(1);
+        let raw = around.text.get(start..end).unwrap_or_default();
         let replaced = around.keys.is_some()
             && match self.hint {
                 Hint::Sensitive | Hint::Count => true,
                 Hint::Version => !is_version(raw),
                 Hint::Plain | Hint::Modules => false,
             };
-        if replaced {
-            match raw == FILTERED {
-                true => self.scalar_ends(scalar, Some(raw), around),
-                false => self.scalar_is_replaced(scalar, around),
+        if replaced && raw == FILTERED {
+            self.scalar_ends(Some(raw), around);
+        } else if replaced {
+            self.scalar_is_replaced(around);
+        } else if self.scalar.suspicious
+            || self.scalar.want == Want::Text && self.scan.has_escapes()
+        {
+            self.unescape = Unescape::default();
+            self.meant = String::new();
+            if self.meant.try_reserve(raw.len()).is_err() {
+                return self.fails(start, "no memory for this string");
             }
-            return ON;
-        }
-        let is_text = scalar.want == Want::Text && scan.has_escapes();
-        if scalar.suspicious || is_text {
-            self.state = State::Read(Unescape::default(), String::new(), scalar);
+            self.state = State::Read;
+            return Step::On;
         } else {
-            self.scalar_ends(scalar, Some(raw), around);
+            self.scalar_ends(Some(raw), around);
         }
-        ON
+        self.after(around)
     }
 
     /// Reads what the string means.
-    pub(super) fn read(
-        &mut self,
-        mut unescape: Unescape,
-        mut meant: String,
-        scalar: Scalar,
-        around: &mut Around<'_>,
-    ) -> Stepped {
-        let start = scalar.span.start.saturating_add(1);
-        let raw = around.text.get(start..scalar.inner_end);
-        let raw = raw.unwrap_or_default();
-        if meant.capacity() == 0 && meant.try_reserve(raw.len()).is_err() {
-            return Poll::Ready(Err(NotJson::new(start, "no memory for this string")));
+    pub(super) fn read(&mut self, around: &mut Around<'_>) -> Step {
+        let start = self.scalar.span.start.saturating_add(1);
+        let raw = around.text.get(start..self.scalar.inner_end);
+        let step = self
+            .unescape
+            .step(raw.unwrap_or_default(), &mut self.meant, around.meter);
+        if step.is_pending() {
+            return Step::Wait;
         }
-        if unescape.step(raw, &mut meant, around.meter).is_pending() {
-            self.state = State::Read(unescape, meant, scalar);
-            return Poll::Pending;
-        }
-        if !scalar.suspicious {
-            self.scalar_ends(scalar, Some(&meant), around);
-            return ON;
+        if !self.scalar.suspicious {
+            let meant = std::mem::take(&mut self.meant);
+            self.scalar_ends(Some(&meant), around);
+            return Step::On;
         }
         // The first element of a list within a list may name the second.
         if let [.., outer, inner] = self.open.as_mut_slice()
@@ -96,55 +84,50 @@ impl Machine {
             && inner.index == 0
             && let Some(keys) = around.keys
         {
-            inner.pair = keys.test(&meant) != Sensitive::No;
+            let mut work = 0;
+            inner.pair = keys.test(&self.meant, &mut work) != Sensitive::No;
+            around.meter.spend(work);
         }
-        self.state = State::Inside(scalar);
-        Poll::Ready(Ok(Some(Turn::Child(meant))))
+        self.state = State::Inside;
+        Step::Child
     }
 
     /// A string has been looked into.
     pub(super) fn looked_into(&mut self, meant: String, becomes: Option<String>) {
-        if let State::Inside(scalar) = self.state {
-            self.state = State::Looked(meant, becomes, scalar);
-        }
+        (self.meant, self.becomes) = (meant, becomes);
     }
 
-    pub(super) fn looked(
-        &mut self,
-        meant: String,
-        becomes: Option<String>,
-        scalar: Scalar,
-        around: &mut Around<'_>,
-    ) -> Stepped {
-        match becomes {
-            None => self.scalar_ends(scalar, Some(&meant), around),
-            Some(becomes) => {
-                self.output.begin(around.text, scalar.span).push('"');
-                self.state = State::Write(Escape::default(), becomes, scalar);
-            }
+    /// What came of that.
+    pub(super) fn looked(&mut self, around: &mut Around<'_>) -> Step {
+        if self.becomes.is_some() {
+            self.output.begin(around.text, self.scalar.span).push('"');
+            self.escape = Escape::default();
+            self.state = State::Write;
+        } else {
+            let meant = std::mem::take(&mut self.meant);
+            self.scalar_ends(Some(&meant), around);
         }
-        ON
+        Step::On
     }
 
     /// Writes what the string became.
-    pub(super) fn write(
-        &mut self,
-        mut escape: Escape,
-        becomes: String,
-        scalar: Scalar,
-        around: &mut Around<'_>,
-    ) -> Stepped {
+    pub(super) fn write(&mut self, around: &mut Around<'_>) -> Step {
+        let becomes = self.becomes.as_deref().unwrap_or_default();
         let written = self.output.written();
-        if escape.step(&becomes, written, around.meter).is_pending() {
-            self.state = State::Write(escape, becomes, scalar);
-            return Poll::Pending;
+        if self
+            .escape
+            .step(becomes, written, around.meter)
+            .is_pending()
+        {
+            return Step::Wait;
         }
-        if !scalar.is_cut {
+        if !self.scalar.is_cut {
             written.push('"');
         }
-        self.output.end(scalar.end);
-        self.scalar_ends(scalar, Some(&becomes), around);
-        ON
+        self.output.end(self.scalar.end);
+        let becomes = self.becomes.take();
+        self.scalar_ends(becomes.as_deref(), around);
+        Step::On
     }
 }
 
