@@ -54,18 +54,16 @@ impl Cost {
 pub(super) struct Ledger {
     pub(super) total: Cost,
     pub(super) by_callback: BTreeMap<&'static str, Cost>,
-    /// The one callback that took the most instructions, but for configuration and start.
-    pub(super) largest: (&'static str, u64),
+    /// The most instructions of one call of a callback.
+    pub(super) largest: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
     pub(super) fn book(&mut self, callback: &'static str, cost: &Cost) {
         self.total.add(cost);
         self.by_callback.entry(callback).or_default().add(cost);
-        let once = ["initialize", "proxy_on_vm_start", "proxy_on_configure"];
-        if cost.fuel > self.largest.1 && !once.contains(&callback) {
-            self.largest = (callback, cost.fuel);
-        }
+        let largest = self.largest.entry(callback).or_default();
+        *largest = cost.fuel.max(*largest);
     }
 }
 
@@ -85,9 +83,15 @@ impl Host {
             .unwrap_or_default()
     }
 
-    /// The callback that took the most instructions since the last reset, and how many; configuration does not count.
+    /// The most instructions of one callback since the last reset, but for those of the start, and which one it was.
     pub fn largest_callback(&self) -> (&'static str, u64) {
-        self.state().ledger.largest
+        let largest = self.state().ledger.largest.iter();
+        let running =
+            largest.filter(|(name, _)| !["initialize", "proxy_on_configure"].contains(*name));
+        running
+            .map(|(name, fuel)| (*name, *fuel))
+            .max_by_key(|(_, fuel)| *fuel)
+            .unwrap_or_default()
     }
 
     pub fn reset_cost(&mut self) {

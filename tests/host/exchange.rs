@@ -66,11 +66,24 @@ impl LocalResponse {
         }
     }
 
-    pub(super) fn into_response(self) -> Response {
-        let mut headers = Headers::from_iter([(":status", self.status.to_string())]);
+    /// As it begins its way through the filters. To a request that Envoy takes for gRPC it is 200, without a body
+    /// (`Utility::prepareLocalReply`).
+    pub(super) fn into_response(self, grpc: bool) -> Response {
+        let status = if grpc { 200 } else { self.status };
+        let mut headers = Headers::from_iter([(":status", status.to_string())]);
         self.headers
             .iter()
             .for_each(|(name, value)| headers.add(name, value));
+        if grpc {
+            headers.replace("content-type", "application/grpc");
+            headers.add("grpc-status", "13");
+            headers.add("grpc-message", &self.body);
+            return Response {
+                headers,
+                chunks: Vec::new(),
+                trailers: None,
+            };
+        }
         let chunks = if self.body.is_empty() {
             Vec::new()
         } else {

@@ -9,6 +9,7 @@
 use super::instance::{Host, StartError};
 use super::leg::Way;
 use super::options::{Options, Profile};
+use super::request::Request;
 use super::rules::Rule;
 use super::state::{ContextId, Later, Life, Root, State};
 use super::trap::Trap;
@@ -246,6 +247,7 @@ impl Host {
     }
 
     fn answer_locally(&mut self, id: ContextId) -> Result<(), Trap> {
+        let profile = self.profile();
         let Some(stream) = self.state_mut().streams.get_mut(&id) else {
             return Ok(());
         };
@@ -253,6 +255,8 @@ impl Host {
             return Ok(());
         };
         stream.leg_mut(Way::Request).close();
-        self.send_response(id, &local.into_response())
+        let came = stream.exchange.request.as_ref();
+        let grpc = profile == Profile::Envoy && came.is_some_and(Request::is_grpc);
+        self.send_response(id, &local.into_response(grpc))
     }
 }

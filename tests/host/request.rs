@@ -125,6 +125,13 @@ impl Request {
         self.chunks.concat()
     }
 
+    /// What Envoy takes for gRPC when the request arrives (`Grpc::Common::isGrpcRequestHeaders`).
+    pub(super) fn is_grpc(&self) -> bool {
+        let kind = self.headers.get("content-type").unwrap_or_default();
+        let rest = kind.strip_prefix(b"application/grpc".as_slice());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
+    }
+
     pub(super) fn ends_with_headers(&self) -> bool {
         self.chunks.is_empty() && self.trailers.is_none() && !self.ends_apart && !self.streamed
     }

@@ -142,6 +142,100 @@ fn continue_stream_lets_the_waiting_request_go() {
     );
 }
 
+/// Keeps every body; its tick reads 2 bytes from the second one on, in the name of the last stream, says what came of it and
+/// how many there were, and then does `act`.
+fn acts_in_a_tick(act: &str) -> String {
+    format!(
+        r#"(global $stream (mut i32) (i32.const 0))
+           (data (i32.const 64) "\01\00\00\00\05\00\00\00\02\00\00\00:path\00/n\00")
+           (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+               (global.set $stream (local.get 0)) (call $one))
+           (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (call $one))
+           (func (export "proxy_on_tick") (param $root i32)
+               (call $say (call $proxy_set_effective_context (global.get $stream)))
+               (call $say (call $proxy_get_buffer_bytes
+                   (i32.const 0) (i32.const 1) (i32.const 2) (i32.const 4) (i32.const 8)))
+               (call $say (i32.load (i32.const 8)))
+               {act}
+               (call $say (call $proxy_set_effective_context (local.get $root))))"#
+    )
+}
+
+fn kept(act: &str) -> (Host, u32) {
+    let options = Options {
+        allow_on_headers_stop_iteration: true,
+        ..Options::new("")
+    };
+    let mut host = Host::new(Profile::Envoy, &Guest::wat(&acts_in_a_tick(act)), options);
+    let stream = host.open(&Request::post("/").streamed());
+    host.body(stream, b"ab", false);
+    host.body(stream, b"c", true);
+    (host, stream)
+}
+
+/// As measured in Envoy 1.40: a held request can be read, changed and let go from a tick of its root context.
+#[test]
+fn a_tick_reads_changes_and_lets_go_what_is_held() {
+    let (mut host, stream) = kept(
+        r#"(call $say (call $proxy_set_header_map_pairs (i32.const 0) (i32.const 64) (i32.const 21)))
+           (call $say (call $proxy_continue_stream (i32.const 0)))"#,
+    );
+    host.try_tick(1).unwrap();
+    assert_eq!(said(&host), ["0", "0", "2", "0", "0", "0"]);
+    let so_far = host.so_far(stream);
+    assert_eq!(
+        so_far.upstream.headers,
+        Some(Headers::from_iter([(":path", "/n")]))
+    );
+    assert_eq!(
+        (so_far.upstream.body(), so_far.upstream.ended),
+        (b"abc".to_vec(), true)
+    );
+    // Once it went on, there is nothing to read.
+    host.try_tick(1).unwrap();
+    assert_eq!(said(&host)[6..8], ["0", "1"]);
+    // A stream that is not there is nobody's name.
+    host.close(stream);
+    let before = said(&host).len();
+    host.try_tick(1).unwrap();
+    assert_eq!(said(&host)[before..before + 2], ["2", "1"]);
+}
+
+#[test]
+fn a_tick_answers_what_is_held() {
+    let (mut host, stream) = kept(
+        r#"(drop (call $proxy_send_local_response (i32.const 403) (i32.const 0) (i32.const 0)
+               (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)))"#,
+    );
+    host.try_tick(1).unwrap();
+    let exchange = host.close(stream);
+    assert_eq!(exchange.upstream.headers, None);
+    let told = exchange.downstream.headers.unwrap();
+    assert_eq!(told.text(":status").as_deref(), Some("403"));
+}
+
+/// `Grpc::Common::isGrpcRequestHeaders`, and what becomes of a local response then; it passes the filters first.
+#[test]
+fn a_local_response_to_grpc_has_status_200() {
+    let answers = r#"
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (drop (call $proxy_send_local_response (i32.const 403) (i32.const 0) (i32.const 0)
+                (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)))
+            (call $one))"#;
+    for (kind, status) in [
+        ("application/grpc", "200"),
+        ("application/grpc+proto", "200"),
+        ("application/grpc-web", "403"),
+        ("application/grpc;a", "403"),
+    ] {
+        let request = Request::post("/").header("content-type", kind);
+        let exchange = run(Profile::Envoy, answers).send(&request);
+        let told = exchange.downstream.headers.unwrap();
+        assert_eq!(told.text(":status").as_deref(), Some(status), "{kind}");
+        assert_eq!(told.get("grpc-status").is_some(), status == "200");
+    }
+}
+
 /// `path` becomes `/n`, `cookie` goes, `added: 1` is added.
 const CHANGES_HEADERS: &str = r#"
     (data (i32.const 64) ":path/ncookieadded1")
