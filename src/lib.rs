@@ -60,6 +60,7 @@ pub mod meter;
 pub mod metric;
 pub mod mirror;
 pub mod outcome;
+pub mod pace;
 pub mod plugin;
 pub mod secret;
 pub mod sentry;

@@ -8,7 +8,7 @@ use super::reader::{Field, Object, Reader};
 use super::sls::{self, CredentialSource};
 use super::{HostKind, Limits};
 use crate::sls::names;
-use crate::sls::write_request::Rules;
+use crate::sls::write_request::{MAX_HEAD_BYTES, Rules};
 
 /// Mode `sign`.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ pub(super) fn check_limits(reader: &mut Reader<'_>, limits: &mut Object<'_>) {
 fn room(reader: &mut Reader<'_>, limits: Limits) -> Option<usize> {
     let (body, pending) = (limits.max_body_bytes, limits.max_pending_bytes);
     // Headers are held too.
-    const HEADERS: usize = 65_536;
+    const HEADERS: usize = MAX_HEAD_BYTES;
     if pending < body.saturating_add(HEADERS) {
         let what = format!(
             "in mode sign at least limits.max_body_bytes ({body}) and {HEADERS} for the headers, got {pending}"

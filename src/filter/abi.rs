@@ -6,7 +6,7 @@
 
 use super::http::Stream;
 use super::root::Root;
-use super::{host, http};
+use super::{host, http, sign};
 use crate::lanes::Lanes;
 use proxy_wasm::types::Action;
 use std::cell::{Cell, RefCell};
@@ -59,6 +59,7 @@ impl Instance {
         let Some(root) = self.roots.get_mut(&id) else {
             return;
         };
+        sign::tick(id, root, &mut self.streams);
         let (owner, token) = match root.lane {
             None => (Some(id), root.tick(slot, lanes)),
             Some(_) if !slot => return,
@@ -101,11 +102,11 @@ fn on_stream(id: u32, callback: impl FnOnce(&mut Root, &mut Stream) -> Action) -
 
 #[cold]
 fn without_root(id: u32) -> Action {
-    let last_word = with(|instance| Some(instance.orphans.get(&id)?.last_word));
-    last_word.unwrap_or(match HOLDS.get() {
+    let is_held = with(|instance| Some(instance.orphans.get(&id)?.is_held));
+    match is_held.unwrap_or_else(|| HOLDS.get()) {
         true => Action::Pause,
         false => Action::Continue,
-    })
+    }
 }
 
 proxy_wasm::main!({});
@@ -158,7 +159,7 @@ pub extern "C" fn proxy_on_tick(root: u32) {
 /// Request headers.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_request_headers(id: u32, _count: usize, end: bool) -> Action {
-    on_stream(id, |root, stream| http::headers(root, stream, end))
+    on_stream(id, |root, stream| http::headers(root, stream, id, end))
 }
 
 /// A piece of the request body.
@@ -173,14 +174,15 @@ pub extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> Action {
     on_stream(id, http::trailers)
 }
 
-/// The headers of the answer, which is never changed.
+/// The headers of the answer, which is never changed: but for our own, which is to have the status that we gave it.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_response_headers(id: u32, _count: usize, _end: bool) -> Action {
+    let mut action = Action::Continue;
     on_stream(id, |root, stream| {
-        http::response(root, stream);
+        action = http::response(root, stream);
         Action::Continue
     });
-    Action::Continue
+    action
 }
 
 /// Of no interest. ngx_wasm_module calls this and the next one without looking whether they are there.

@@ -10,7 +10,7 @@ use crate::effect::{Call, Level};
 use crate::metric::Kind;
 use crate::mirror::header_list::HeaderList;
 use crate::time::Millis;
-use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 use std::cell::Cell;
 use std::ptr::null_mut;
 
@@ -57,6 +57,8 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> Status;
+    fn proxy_continue_stream(stream: u32) -> Status;
+    fn proxy_set_effective_context(context: u32) -> Status;
     fn proxy_get_property(
         path: *const u8,
         path_size: usize,
@@ -265,6 +267,20 @@ pub(super) fn send_local_response(status: u32, headers: &HeaderList, body: &[u8]
         )
     };
     status == OK
+}
+
+/// Lets the request of the current context go on that a callback has held. `None` if the host refuses.
+pub(super) fn continue_request() -> Option<()> {
+    let status = unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) };
+    (status == OK).then_some(())
+}
+
+/// From now on, and until this callback ends, the calls are about that context. `None` if the host refuses.
+// tests/tools/finish.sh counts the places where this call is made.
+#[inline(never)]
+pub(super) fn enter(context: u32) -> Option<()> {
+    let status = unsafe { proxy_set_effective_context(context) };
+    (status == OK).then_some(())
 }
 
 /// A property; its path's parts are separated by NUL.

@@ -12,6 +12,7 @@ use crate::mirror::headers::Head;
 use crate::plugin::Plugin;
 use crate::plugin::rewrite::Passage;
 use proxy_wasm::types::Action;
+use std::num::NonZeroU16;
 
 /// A stream context.
 pub(super) struct Stream {
@@ -23,8 +24,10 @@ pub(super) struct Stream {
     pub(super) turn: Turn,
     /// Mode `rewrite`: where it is.
     pub(super) passage: Option<Box<Passage>>,
-    /// What it is told once its root context has ended.
-    pub(super) last_word: Action,
+    /// Once its root context has ended, it is held.
+    pub(super) is_held: bool,
+    /// The status that it was answered with here.
+    answered: Option<NonZeroU16>,
 }
 
 impl Stream {
@@ -34,7 +37,31 @@ impl Stream {
             exchange: None,
             turn: Turn::default(),
             passage: None,
-            last_word: Action::Continue,
+            is_held: false,
+            answered: None,
+        }
+    }
+
+    /// Answers the request. `false` if the host refuses.
+    pub(super) fn answer(&mut self, status: u16, headers: &HeaderList, body: &[u8]) -> bool {
+        let done = host::send_local_response(status.into(), headers, body);
+        self.answered = NonZeroU16::new(status).filter(|_| done);
+        done
+    }
+
+    /// Our own answer passes. Envoy turns that to a gRPC request (`content-type: application/grpc`) into status 200, with the
+    /// status in other headers: a client that speaks no gRPC would take a refusal for success. What cannot be put right does
+    /// not pass.
+    #[cold]
+    fn own_answer(status: NonZeroU16) -> Action {
+        let status = status.to_string();
+        let told = host::header(Map::Response, ":status");
+        if told.as_deref() == Some(status.as_bytes()) {
+            return Action::Continue;
+        }
+        match host::replace_header(Map::Response, ":status", status.as_bytes()) {
+            Some(()) => Action::Continue,
+            None => Action::Pause,
         }
     }
 }
@@ -45,23 +72,23 @@ fn mode(root: &mut Root) -> Option<Mode> {
 
 /// A request of a root context whose configuration is not in force: nginx gets no refusal of one. There the location
 /// answers what would be held; elsewhere, where the module only took the host for nginx, we do.
-fn not_in_force(root: &Root) -> Action {
-    const UNAVAILABLE: u32 = 503;
+fn not_in_force(root: &Root, stream: &mut Stream) -> Action {
+    const UNAVAILABLE: u16 = 503;
     if !root.holds || host::property("ngx\0request_uri").is_some() {
         return Action::Continue;
     }
-    host::send_local_response(UNAVAILABLE, &HeaderList::default(), b"");
+    stream.answer(UNAVAILABLE, &HeaderList::default(), b"");
     Action::Pause
 }
 
-pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action {
+pub(super) fn headers(root: &mut Root, stream: &mut Stream, id: u32, end: bool) -> Action {
     // No host says the headers twice; should one do so, nothing goes uncounted.
     gone(root, stream);
     match mode(root) {
-        Some(Mode::Sign) => return sign::headers(root, stream, end),
+        Some(Mode::Sign) => return sign::headers(root, stream, id, end),
         Some(Mode::Rewrite { .. }) => return rewrite::headers(root, stream, end),
         Some(Mode::Tee) => copy_headers(root, stream, end),
-        None => return not_in_force(root),
+        None => return not_in_force(root, stream),
     }
     Action::Continue
 }
@@ -71,7 +98,7 @@ pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool)
         Some(Mode::Sign) => return sign::body(root, stream, size, end),
         Some(Mode::Rewrite { .. }) => return rewrite::body(root, stream, size, end),
         Some(Mode::Tee) => copy_body(root, stream, size, end),
-        None => return not_in_force(root),
+        None => return not_in_force(root, stream),
     }
     Action::Continue
 }
@@ -79,21 +106,29 @@ pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool)
 /// Trailers are the end of a request that has them.
 pub(super) fn trailers(root: &mut Root, stream: &mut Stream) -> Action {
     match mode(root) {
-        Some(Mode::Sign) => return sign::end(root, stream),
+        Some(Mode::Sign) => return sign::trailers(root, stream),
         Some(Mode::Rewrite { .. }) => return rewrite::trailers(root, stream),
         Some(Mode::Tee) => finish(root, stream, true),
-        None => return not_in_force(root),
+        None => return not_in_force(root, stream),
     }
     Action::Continue
 }
 
-/// The answer's headers: of interest only where the request is ours, or the copy.
-pub(super) fn response(root: &mut Root, stream: &mut Stream) {
-    match mode(root) {
+/// The answer's headers: of interest only where the request is ours, or the copy, or the answer.
+pub(super) fn response(root: &mut Root, stream: &mut Stream) -> Action {
+    let mode = mode(root);
+    if mode == Some(Mode::Tee) {
+        return Action::Continue;
+    }
+    if let Some(status) = stream.answered {
+        return Stream::own_answer(status);
+    }
+    match mode {
         Some(Mode::Sign) => sign::answered(root, stream),
         Some(Mode::Rewrite { .. }) => rewrite::response(root, stream),
         Some(Mode::Tee) | None => {}
     }
+    Action::Continue
 }
 
 fn copy_headers(root: &mut Root, stream: &mut Stream, end: bool) {
@@ -165,7 +200,7 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
 pub(super) fn orphaned(root: &mut Root, stream: &mut Stream) {
     let passage = stream.passage.as_deref();
     if !passage.is_some_and(Passage::goes_on) {
-        stream.last_word = root.hold();
+        stream.is_held = root.hold() == Action::Pause;
     }
     // Without the host's view of the stream, which cannot be asked for here: nothing becomes complete now.
     if let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) {

@@ -15,7 +15,7 @@ use crate::plugin::rewrite::{Passage, Step};
 use proxy_wasm::types::Action;
 
 /// What the sender of a copy gets: it does not read it.
-const ANSWER: u32 = 204;
+const ANSWER: u16 = 204;
 
 /// The nginx variable that gets the target of a request that may be proxied. The location answers 204 while it is empty:
 /// so nothing leaves unchanged, whatever becomes of the filter. It holds the target byte for byte, which `$uri` and `$args`
@@ -117,7 +117,7 @@ fn steps(plugin: &mut Plugin, stream: &mut Stream, mut passage: Passage, mut ste
             // A filter's answer there would close the client's connection (measured): the location answers.
             Step::Answer if nginx && is_subrequest() => break Action::Continue,
             Step::Answer => {
-                let done = host::send_local_response(ANSWER, &HeaderList::default(), b"");
+                let done = stream.answer(ANSWER, &HeaderList::default(), b"");
                 plugin.answered_here(passage, done, host::now())
             }
         };

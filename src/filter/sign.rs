@@ -6,8 +6,12 @@ use super::host::{self, Buffer, Map};
 use super::http::Stream;
 use super::pairs::Pairs;
 use super::root::Root;
-use crate::plugin::signing::{LocalAnswer, Write};
+use crate::meter::{Meter, TICK};
+use crate::plugin::Plugin;
+use crate::plugin::signing::{LocalAnswer, REQUEST, Write};
 use proxy_wasm::types::Action;
+use std::collections::BTreeMap;
+use std::task::Poll;
 
 /// Where a request is.
 #[derive(Default)]
@@ -23,42 +27,118 @@ pub(super) enum Turn {
     Answered,
 }
 
-pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action {
+/// The callback that a request is complete in.
+#[derive(Clone, Copy)]
+enum Within {
+    /// One of its own: what that returns lets it go.
+    Request,
+    /// A tick, which has to ask for it.
+    Tick,
+}
+
+impl Within {
+    fn let_go(self) -> Option<()> {
+        match self {
+            Self::Request => Some(()),
+            Self::Tick => host::continue_request(),
+        }
+    }
+}
+
+pub(super) fn headers(root: &mut Root, stream: &mut Stream, id: u32, end: bool) -> Action {
     let Some(plugin) = root.plugin() else {
         return Action::Pause;
     };
     let map = host::map(Map::Request).unwrap_or_default();
-    match plugin.write_begins(Pairs::new(&map), map.len()) {
-        Ok(write) => stream.turn = Turn::Held(write, map),
-        Err(answer) => return deny(root, stream, &answer),
-    }
-    if end {
-        return self::end(root, stream);
-    }
+    let action = match plugin.write_begins(id, Pairs::new(&map), map.len()) {
+        Ok(write) => {
+            stream.turn = Turn::Held(write, map);
+            match end {
+                true => conclude(plugin, stream, &mut Meter::new(REQUEST), Within::Request),
+                false => Action::Pause,
+            }
+        }
+        Err(answer) => deny(stream, &answer),
+    };
     settle(root);
-    Action::Pause
+    action
 }
 
 pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) -> Action {
     let (Some(plugin), Turn::Held(write, _)) = (root.plugin(), &mut stream.turn) else {
         return Action::Pause;
     };
+    let mut meter = Meter::new(REQUEST);
     // The host holds all of it, and says how much that is by now.
-    let read = |start, size| host::slice(Buffer::RequestBody, start, size);
-    if let Err(answer) = plugin.write_grows(write, size, read) {
-        return deny(root, stream, &answer);
-    }
-    match end {
-        true => self::end(root, stream),
-        false => Action::Pause,
-    }
+    let action = match plugin.write_grows(write, size, read, &mut meter) {
+        Ok(()) if end => conclude(plugin, stream, &mut meter, Within::Request),
+        Ok(()) => Action::Pause,
+        Err(answer) => deny(stream, &answer),
+    };
+    settle(root);
+    action
 }
 
-/// The request is complete.
-pub(super) fn end(root: &mut Root, stream: &mut Stream) -> Action {
+/// Trailers end the request.
+pub(super) fn trailers(root: &mut Root, stream: &mut Stream) -> Action {
     let Some(plugin) = root.plugin() else {
         return Action::Pause;
     };
+    let action = conclude(plugin, stream, &mut Meter::new(REQUEST), Within::Request);
+    settle(root);
+    action
+}
+
+/// The tick of a root context: the writes that wait take their turns. What they come to is published by the tick.
+pub(super) fn tick(id: u32, root: &mut Root, streams: &mut BTreeMap<u32, Stream>) {
+    let Some(plugin) = root.plugin().filter(|plugin| plugin.has_turns()) else {
+        return;
+    };
+    let begun = host::now();
+    if !plugin.turns_begin(begun) {
+        return;
+    }
+    let mut meter = Meter::new(TICK);
+    while let Some(waiting) = plugin.next_turn(&mut meter) {
+        // It may have ended; another root context's is not named here.
+        let Some(stream) = streams.get_mut(&waiting).filter(|own| own.root == id) else {
+            continue;
+        };
+        match host::enter(waiting) {
+            Some(()) => turn(plugin, stream, &mut meter),
+            None => stuck(plugin, stream),
+        }
+        // Whatever comes next is not about this stream.
+        host::enter(id);
+    }
+    plugin.turns_end(begun, host::now());
+}
+
+fn turn(plugin: &mut Plugin, stream: &mut Stream, meter: &mut Meter) {
+    let Turn::Held(write, _) = &mut stream.turn else {
+        return;
+    };
+    match plugin.write_turn(write, read, meter) {
+        Ok(true) => conclude(plugin, stream, meter, Within::Tick),
+        Ok(false) => return,
+        Err(answer) => deny(stream, &answer),
+    };
+}
+
+/// The host lets no tick act for the stream: it is over, and waits, for nobody can answer it.
+fn stuck(plugin: &mut Plugin, stream: &mut Stream) {
+    if let Turn::Held(write, _) = &mut stream.turn {
+        plugin.write_stuck(write);
+        stream.turn = Turn::Answered;
+    }
+}
+
+fn read(start: usize, size: usize) -> Option<Vec<u8>> {
+    host::slice(Buffer::RequestBody, start, size)
+}
+
+/// The request is complete: it is signed and let go, or answered, or waits for its turn.
+fn conclude(plugin: &mut Plugin, stream: &mut Stream, meter: &mut Meter, within: Within) -> Action {
     let (mut write, map) = match std::mem::replace(&mut stream.turn, Turn::Answered) {
         Turn::Held(write, map) => (write, map),
         // No host ends a request twice; should one do so, its answer is still counted.
@@ -68,19 +148,24 @@ pub(super) fn end(root: &mut Root, stream: &mut Stream) -> Action {
         }
     };
     let now = host::now();
-    let answer = match plugin.write_ends(&mut write, Pairs::new(&map), now) {
-        Ok(headers) => match host::set_map(Map::Request, &headers) {
-            Some(()) => {
-                plugin.write_left(&mut write);
-                stream.turn = Turn::Signed(write);
-                settle(root);
-                return Action::Continue;
+    let answer = match plugin.write_ends(&mut write, Pairs::new(&map), now, meter) {
+        Poll::Pending => {
+            stream.turn = Turn::Held(write, map);
+            return Action::Pause;
+        }
+        Poll::Ready(Ok(headers)) => {
+            match host::set_map(Map::Request, &headers).and_then(|()| within.let_go()) {
+                Some(()) => {
+                    plugin.write_left(&mut write);
+                    stream.turn = Turn::Signed(write);
+                    return Action::Continue;
+                }
+                None => plugin.write_stuck(&mut write),
             }
-            None => plugin.write_stuck(&mut write),
-        },
-        Err(answer) => answer,
+        }
+        Poll::Ready(Err(answer)) => answer,
     };
-    deny(root, stream, &answer)
+    deny(stream, &answer)
 }
 
 /// The headers of the answer.
@@ -107,11 +192,9 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
 }
 
 /// A host that refuses even this leaves the request waiting, which is better than passing it on.
-fn deny(root: &mut Root, stream: &mut Stream, answer: &LocalAnswer) -> Action {
+fn deny(stream: &mut Stream, answer: &LocalAnswer) -> Action {
     stream.turn = Turn::Answered;
-    let status = u32::from(answer.status);
-    host::send_local_response(status, &answer.headers, answer.body.as_bytes());
-    settle(root);
+    stream.answer(answer.status, &answer.headers, answer.body.as_bytes());
     Action::Pause
 }
 

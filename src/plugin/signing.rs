@@ -8,44 +8,38 @@
 //! The host holds the body. Here it is hashed as it comes, and only its size is kept: what is charged to
 //! `limits.max_pending_bytes` is the host's memory, until the target has answered.
 //!
+//! What comes in one piece that is too large for one callback is hashed in ticks, as are all pieces behind it: while
+//! [`has_turns`](Plugin::has_turns), each tick asks [`turns_begin`](Plugin::turns_begin), then for each
+//! [`next_turn`](Plugin::next_turn) does [`write_turn`](Plugin::write_turn), and says [`turns_end`](Plugin::turns_end).
+//!
 //! `received = signed + denied + aborted + pending`, `signed = answered + unanswered + in_flight`.
 
-use super::books::{Book, Gauges};
-use super::requests::fair;
-use super::{Leaving, Plugin, Step, report};
-use crate::config::Sign;
-use crate::effect::Call;
-use crate::metric::{Leg, Metric};
+mod backlog;
+mod side;
+
+pub(super) use side::Side;
+
+use super::{Plugin, Stage as PluginStage, report};
+use crate::meter::Meter;
+use crate::metric::Metric;
 use crate::mirror::header_list::HeaderList;
 use crate::mirror::headers::Pair;
 use crate::outcome::{AnswerClass, DenyReason};
-use crate::sls::clock::{self, Clock, Learned};
-use crate::sls::keys::{Answer, Keys};
-use crate::sls::metadata;
+use crate::sls::clock::{self, Learned};
 use crate::sls::wire_digest::Hasher;
-use crate::sls::write_request::{self, Denial, Incoming, Rules};
-use crate::time::{Millis, Moment};
+use crate::sls::write_request::Denial;
+use crate::time::Millis;
+use std::task::Poll;
 
 /// What an open request costs beside its headers and its body.
 const OVERHEAD: usize = 1_024;
-/// What is read of a body at once: more would be a copy of its own, less would be more host calls.
-const PIECE: usize = 262_144;
 
-/// The mode's state.
-#[derive(Debug)]
-pub(super) struct Side {
-    rules: Rules,
-    keys: Keys,
-    clock: Clock,
-    pub(super) book: Book,
-    max_bytes: usize,
-    /// Bytes that the open requests hold.
-    bytes: usize,
-    held: usize,
-    in_flight: usize,
-    /// Of the answers that we give, so that no two are alike.
-    next_id: u128,
-}
+/// What a request callback may spend on a write: with all that it does besides it stays under
+/// [`CALLBACK`](crate::meter::CALLBACK). So a piece of up to 512 KiB (v4: 110 KiB) is hashed as it comes, and a write of that
+/// size goes on in the callback that completed it.
+pub const REQUEST: u64 = 9_650_000;
+/// What a turn costs beside the work that is done in it.
+const TURN: u64 = 2_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -57,12 +51,32 @@ enum Stage {
 /// A request between its headers and its end.
 #[derive(Debug)]
 pub struct Write {
+    /// The host's name of its stream.
+    stream: u32,
     hasher: Hasher,
+    /// What the host holds of the body.
+    size: usize,
+    head_bytes: usize,
     /// What it is charged with.
     bytes: usize,
     stage: Stage,
     /// A piece of the body has come, or none will.
     fed: bool,
+    /// It waits for its turn.
+    waits: bool,
+    /// It is complete.
+    ended: bool,
+}
+
+impl Write {
+    fn hashed(&self) -> usize {
+        usize::try_from(self.hasher.len()).unwrap_or(usize::MAX)
+    }
+
+    /// What is to be hashed still.
+    fn rest(&self) -> usize {
+        self.size.saturating_sub(self.hashed())
+    }
 }
 
 /// An answer in the target's place, in SLS's shape.
@@ -76,183 +90,15 @@ pub struct LocalAnswer {
     pub body: String,
 }
 
-impl Side {
-    pub(super) fn new(sign: Sign, max_bytes: usize, random: u64) -> Self {
-        Self {
-            rules: sign.rules,
-            keys: Keys::new(sign.credential, random),
-            clock: Clock::default(),
-            book: Book::new(Leg::Sign),
-            max_bytes,
-            bytes: 0,
-            held: 0,
-            in_flight: 0,
-            next_id: u128::from(random) << 32,
-        }
-    }
-
-    pub(super) fn gauges(&self) -> Gauges {
-        [self.held, self.bytes, self.in_flight, 0]
-    }
-
-    pub(super) fn due(&self) -> Option<Millis> {
-        self.keys.wake_at()
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.held == 0 && self.in_flight == 0
-    }
-
-    pub(super) fn started(&mut self, id: u32, token: u32, now: Millis) {
-        self.keys.started(id, token, now);
-    }
-
-    pub(super) fn refused(&mut self, id: u32, now: Millis) {
-        self.keys.refused(id, now);
-    }
-
-    pub(super) fn call(&self) -> Call<'_> {
-        self.keys.call()
-    }
-
-    /// How much of an answer is to be read, if it is waited for.
-    pub(super) fn answer_bytes(&self, token: u32) -> Option<usize> {
-        let waits = self.keys.waits_for(token);
-        waits.then_some(metadata::MAX_REPLY_BYTES)
-    }
-
-    pub(super) fn answered(&mut self, token: u32, answer: &Answer<'_>, now: Moment) {
-        self.keys.answered(token, answer, now);
-    }
-
-    pub(super) fn step(&mut self, now: Millis) -> Step {
-        match self.keys.next_call(now) {
-            Some(id) => Step::Call(Leaving::Keys(id)),
-            None => Step::Idle,
-        }
-    }
-
-    /// Room for `more` bytes of a request.
-    fn charge(&mut self, write: &mut Write, more: usize) -> Result<(), Denial> {
-        let free = self.max_bytes.saturating_sub(self.bytes);
-        let others = self.bytes.saturating_sub(write.bytes);
-        if more > fair(free, write.bytes, others) {
-            return Err(Denial::busy(
-                DenyReason::NoRoom,
-                "too much is being written through this proxy, retry later",
-            ));
-        }
-        self.bytes = self.bytes.saturating_add(more);
-        write.bytes = write.bytes.saturating_add(more);
-        Ok(())
-    }
-
-    /// The write is over, whatever it came to.
-    fn release(&mut self, write: &mut Write) {
-        self.bytes = self.bytes.saturating_sub(std::mem::take(&mut write.bytes));
-        match std::mem::replace(&mut write.stage, Stage::Over) {
-            Stage::Held => self.held = self.held.saturating_sub(1),
-            Stage::InFlight => self.in_flight = self.in_flight.saturating_sub(1),
-            Stage::Over => {}
-        }
-    }
-
-    fn begin(
-        &mut self,
-        method: Option<&[u8]>,
-        target: Option<&[u8]>,
-        length: Option<u64>,
-        head_bytes: usize,
-        now: Millis,
-    ) -> Result<Write, Denial> {
-        let (Some(method), Some(target)) = (method, target) else {
-            return Err(unreadable());
-        };
-        let (method, target) = (text(method)?, text(target)?);
-        write_request::admit(&self.rules, method, target, length)?;
-        // Not after ten megabytes only. The clock is that of the last callback, which is good enough: it is asked again.
-        if self.keys.current(now).is_none() {
-            return Err(Denial::no_credential());
-        }
-        let mut write = Write {
-            hasher: Hasher::new(&self.rules.signature),
-            bytes: 0,
-            stage: Stage::Held,
-            fed: false,
-        };
-        self.charge(&mut write, head_bytes.saturating_add(OVERHEAD))?;
-        self.held = self.held.saturating_add(1);
-        Ok(write)
-    }
-
-    fn grow(
-        &mut self,
-        write: &mut Write,
-        size: usize,
-        mut read: impl FnMut(usize, usize) -> Option<Vec<u8>>,
-    ) -> Result<(), Denial> {
-        write.fed = true;
-        if size > self.rules.max_body_bytes {
-            return Err(write_request::too_large(&self.rules));
-        }
-        let mut known = usize::try_from(write.hasher.len()).unwrap_or(usize::MAX);
-        let more = size.checked_sub(known).ok_or_else(unreadable)?;
-        self.charge(write, more)?;
-        while known < size {
-            let piece = PIECE.min(size.saturating_sub(known));
-            let bytes = read(known, piece).filter(|bytes| bytes.len() == piece);
-            write.hasher.update(&bytes.ok_or_else(unreadable)?);
-            known = known.saturating_add(piece);
-        }
-        Ok(())
-    }
-
-    fn sign<'a, I>(&self, write: &Write, headers: I, now: Moment) -> Result<HeaderList, Denial>
-    where
-        I: Iterator<Item = Pair<'a>>,
-    {
-        if write.stage != Stage::Held {
-            return Err(unreadable());
-        }
-        let named = |(name, value)| Ok((text(name)?, value));
-        let headers: Vec<(&str, &[u8])> = headers.map(named).collect::<Result<_, Denial>>()?;
-        let find = |name: &str| {
-            let found = headers.iter().find(|(own, _)| *own == name);
-            text(found.ok_or_else(unreadable)?.1)
-        };
-        let incoming = Incoming {
-            method: find(":method")?,
-            target: find(":path")?,
-            headers: &headers,
-            body: &write.hasher.clone().finish(),
-        };
-        let now_ms = self.clock.now(now.wall.0);
-        let credential = self.keys.current(now.steady);
-        write_request::sign(&self.rules, &incoming, credential, now_ms)
-    }
-
-    fn local_answer(&mut self, denial: &Denial) -> LocalAnswer {
-        let id = write_request::request_id(self.next_id);
-        self.next_id = self.next_id.wrapping_add(1);
-        let mut headers = HeaderList::default();
-        for (name, value) in denial.headers(&id).iter() {
-            headers.push(name.as_bytes(), &[value.as_bytes()]);
-        }
-        LocalAnswer {
-            status: denial.status,
-            headers,
-            body: denial.body(),
-        }
-    }
-}
-
 impl Plugin {
-    /// Request callback: the headers. `length` is Content-Length, `head_bytes` what the caller keeps of the headers.
+    /// Request callback: the headers. `stream` is the host's name of the request, by which [`next_turn`](Plugin::next_turn)
+    /// speaks of it; `head_bytes` is what the caller keeps of the headers.
     ///
     /// # Errors
     /// What does not pass gets this answer.
     pub fn write_begins<'a, I>(
         &mut self,
+        stream: u32,
         headers: I,
         head_bytes: usize,
     ) -> Result<Box<Write>, LocalAnswer>
@@ -260,24 +106,18 @@ impl Plugin {
         I: Iterator<Item = Pair<'a>> + Clone,
     {
         let now = self.steady;
-        let first = |name: &[u8]| {
-            let mut all = headers.clone();
-            all.find(|(own, _)| own.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value)
-        };
-        let length = first(b"content-length");
-        let length = length.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
         let Some(side) = &mut self.sign else {
             return Err(LocalAnswer::nowhere());
         };
         side.book.ledger.one(Metric::Received);
-        let begun = side.begin(first(b":method"), first(b":path"), length, head_bytes, now);
+        let begun = side.begin(stream, &headers, head_bytes, now);
         // The gauges show who waits.
         self.publish_soon();
         begun.map(Box::new).map_err(|denial| self.deny(&denial))
     }
 
-    /// Request callback: the host holds `size` bytes of the body by now; `read` hands out so many from an offset.
+    /// Request callback: the host holds `size` bytes of the body by now; `read` hands out so many from an offset. What
+    /// `meter` does not allow for waits for its turn.
     ///
     /// # Errors
     /// What does not pass gets this answer.
@@ -286,15 +126,20 @@ impl Plugin {
         write: &mut Write,
         size: usize,
         read: impl FnMut(usize, usize) -> Option<Vec<u8>>,
+        meter: &mut Meter,
     ) -> Result<(), LocalAnswer> {
         let Some(side) = &mut self.sign else {
             return Err(LocalAnswer::nowhere());
         };
-        let grown = side.grow(write, size, read);
+        let grown = side.grow(write, size, read, meter);
+        if grown.is_ok() && write.waits {
+            self.wake();
+        }
         grown.map_err(|denial| self.deny_write(write, &denial))
     }
 
-    /// Request callback: the request is complete. Gives all its headers as they are to go on.
+    /// Request or root callback: the request is complete. Gives all its headers as they are to go on. `Pending`: not
+    /// everything is hashed, or `meter` does not allow for a signature; its turn will come.
     ///
     /// # Errors
     /// What does not pass gets this answer.
@@ -303,17 +148,77 @@ impl Plugin {
         write: &mut Write,
         headers: I,
         now: Millis,
-    ) -> Result<HeaderList, LocalAnswer>
+        meter: &mut Meter,
+    ) -> Poll<Result<HeaderList, LocalAnswer>>
     where
         I: Iterator<Item = Pair<'a>>,
     {
         let now = self.moment(now);
         write.fed = true;
         let Some(side) = &mut self.sign else {
+            return Poll::Ready(Err(LocalAnswer::nowhere()));
+        };
+        let signed = side.sign(write, headers, now, meter);
+        if signed.is_pending() {
+            self.wake();
+        }
+        signed.map(|signed| signed.map_err(|denial| self.deny_write(write, &denial)))
+    }
+
+    /// Root callback, in a tick: whether writes may take their turns now.
+    pub fn turns_begin(&mut self, now: Millis) -> bool {
+        let now = self.moment(now).steady;
+        let side = self.sign.as_deref();
+        side.is_some_and(|side| side.backlog.is_due(now))
+    }
+
+    /// Whether a write waits for its turn.
+    #[must_use]
+    pub fn has_turns(&self) -> bool {
+        let side = self.sign.as_deref();
+        side.is_some_and(|side| !side.backlog.is_empty())
+    }
+
+    /// Root callback, in a tick: the stream whose turn it is, which may have ended meanwhile. It gets
+    /// [`write_turn`](Plugin::write_turn).
+    pub fn next_turn(&mut self, meter: &mut Meter) -> Option<u32> {
+        if meter.is_empty() {
+            return None;
+        }
+        meter.spend(TURN);
+        self.sign.as_mut()?.backlog.pop()
+    }
+
+    /// Root callback, in a tick: the turn of a write. `true`: [`write_ends`](Plugin::write_ends) is next.
+    ///
+    /// # Errors
+    /// What does not pass gets this answer.
+    pub fn write_turn(
+        &mut self,
+        write: &mut Write,
+        read: impl FnMut(usize, usize) -> Option<Vec<u8>>,
+        meter: &mut Meter,
+    ) -> Result<bool, LocalAnswer> {
+        let Some(side) = &mut self.sign else {
             return Err(LocalAnswer::nowhere());
         };
-        let signed = side.sign(write, headers, now);
-        signed.map_err(|denial| self.deny_write(write, &denial))
+        let turn = side.turn(write, read, meter);
+        turn.map_err(|denial| self.deny_write(write, &denial))
+    }
+
+    /// Root callback, in a tick: the turns are over that began then.
+    pub fn turns_end(&mut self, begun: Millis, now: Millis) {
+        let ended = self.moment(now).steady;
+        // On a clock that went back meanwhile they took no time.
+        let begun = Millis(ended.0.saturating_sub(now.since(begun)));
+        if let Some(side) = &mut self.sign {
+            side.backlog.took(begun, ended);
+        }
+    }
+
+    /// A tick is needed.
+    fn wake(&mut self) {
+        self.stage = PluginStage::Settling;
     }
 
     /// Request callback: the host took the headers, the request goes on.
@@ -323,8 +228,7 @@ impl Plugin {
         side.held = side.held.saturating_sub(1);
         side.in_flight = side.in_flight.saturating_add(1);
         side.book.ledger.one(Metric::Signed);
-        let bytes = usize::try_from(write.hasher.len()).unwrap_or(usize::MAX);
-        side.book.ledger.grow(Metric::Bytes, bytes);
+        side.book.ledger.grow(Metric::Bytes, write.hashed());
         self.publish_soon();
     }
 

@@ -52,6 +52,14 @@ impl Hasher {
         self.len = self.len.saturating_add(piece);
     }
 
+    /// What a byte costs, in the units of a [`Meter`](crate::meter::Meter).
+    pub fn per_byte(&self) -> u64 {
+        match self.state {
+            State::Md5(_) => 18,
+            State::Sha256(_) => 78,
+        }
+    }
+
     /// Bytes so far.
     pub fn len(&self) -> u64 {
         self.len

@@ -5,8 +5,8 @@
 //! replaced. The answer to anything else has the shape of SLS's own errors: JSON, and `x-log-requestid`
 //! (protocols/SLS.md, sections 1, 3, 4, 7).
 //!
-//! [`admit`] judges what is known before the body, [`sign`] everything (it repeats the first judgement) and gives the
-//! headers as they are to go on: all of them at once, so that a request is never half changed. The body itself is not
+//! [`fits`], [`admit`] and [`speaks`] judge what is known before the body, [`sign`] everything (it repeats the latter two) and
+//! gives the headers as they are to go on: all of them at once, so that a request is never half changed. The body itself is not
 //! touched; nor is any header that is neither signed nor named here.
 
 use std::borrow::Cow;
@@ -24,6 +24,14 @@ use crate::outcome::DenyReason;
 
 /// The parameters of a write: route's hash key, ingest processor, sequence id.
 const PARAMS: [&str; 3] = ["key", "processor", "seqid"];
+
+/// The most bytes of all headers, in the host's format: what is done with them is done in one callback.
+pub const MAX_HEAD_BYTES: usize = 65_536;
+/// The most bytes of what is signed besides the body: of path and query, and of the headers that are signed. Both are hashed,
+/// the former percent-encoded, and SLS's own are a tenth of it.
+const MAX_SIGNED_BYTES: usize = 4_096;
+/// The most headers that are signed: each is compared with all others.
+const MAX_SIGNED: usize = 24;
 
 /// What may be written, and as whom it goes out.
 #[derive(Clone, Debug)]
@@ -125,6 +133,27 @@ pub fn request_id(seed: u128) -> String {
     format!("{:024X}", seed & ((1 << 96) - 1))
 }
 
+/// Judges the size of all headers.
+pub fn fits(head_bytes: usize) -> Result<(), Denial> {
+    if head_bytes > MAX_HEAD_BYTES {
+        let message = "the headers must not exceed 65536 bytes";
+        return Err(Denial::malformed("ParameterInvalid", message));
+    }
+    Ok(())
+}
+
+/// Judges the content type. A proxy that takes a request for gRPC answers it with status 200 whatever has happened: no client
+/// of SLS would see that its logs were not written.
+pub fn speaks(content_type: Option<&[u8]>) -> Result<(), Denial> {
+    const GRPC: &[u8] = b"application/grpc";
+    let start = content_type.and_then(|value| value.trim_ascii().get(..GRPC.len()));
+    if start.is_some_and(|start| start.eq_ignore_ascii_case(GRPC)) {
+        let message = "a log group is no gRPC message (content-type)";
+        return Err(Denial::malformed("InvalidContentType", message));
+    }
+    Ok(())
+}
+
 /// Judges method and target, and the size when it is announced.
 pub fn admit(
     rules: &Rules,
@@ -151,6 +180,10 @@ pub fn admit(
         return Err(Denial::forbidden(
             "this logstore may not be written from here",
         ));
+    }
+    if target.len() > MAX_SIGNED_BYTES {
+        let message = "path and query must not exceed 4096 bytes";
+        return Err(Denial::malformed("ParameterInvalid", message));
     }
     let Some(params) = query::parse(query.unwrap_or_default()) else {
         return Err(Denial::malformed(
@@ -267,11 +300,20 @@ impl<'a> Read<'a> {
             kept: Vec::with_capacity(headers.len()),
             signed: Vec::with_capacity(8),
         };
+        let mut bytes = 0_usize;
         for (name, value) in headers.iter().filter(|(name, _)| !is_stale(name)) {
             if is(name, "content-type") || has_prefix(name, "x-log-") {
-                if read.has(name) {
+                if read.signed.iter().any(|(own, _)| is(own, name)) {
                     let message = "a signed header is there twice";
                     return Err(Denial::malformed("ParameterInvalid", message));
+                }
+                bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+                if bytes > MAX_SIGNED_BYTES || read.signed.len() >= MAX_SIGNED {
+                    let message = "the signed headers must not exceed 24, nor 4096 bytes";
+                    return Err(Denial::malformed("ParameterInvalid", message));
+                }
+                if is(name, "content-type") {
+                    speaks(Some(value))?;
                 }
                 let Ok(value) = std::str::from_utf8(value) else {
                     let message = "a signed header is not UTF-8";

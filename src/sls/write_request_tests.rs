@@ -345,3 +345,54 @@ fn what_cannot_be_signed_for_sure_is_refused() {
         (400, "MissingBodyRawSize")
     );
 }
+
+#[test]
+fn what_costs_much_is_refused_and_what_is_ordinary_passes() {
+    assert_eq!(fits(MAX_HEAD_BYTES), Ok(()));
+    assert_eq!(fits(MAX_HEAD_BYTES + 1).unwrap_err().status, 400);
+    let rules = rules(Signature::V1);
+    let keyed = |size: usize| format!("/logstores/app-log?key={}", "k".repeat(size));
+    let before = keyed(0).len();
+    let longest = keyed(MAX_SIGNED_BYTES - before);
+    assert_eq!(admit(&rules, "POST", &longest, None), Ok(()));
+    let longer = keyed(MAX_SIGNED_BYTES - before + 1);
+    let denial = admit(&rules, "POST", &longer, None).unwrap_err();
+    assert_eq!((denial.status, denial.code), (400, "ParameterInvalid"));
+    // Elsewhere nothing is written, however long the way is.
+    let other = format!("/other/{longer}");
+    assert_eq!(admit(&rules, "POST", &other, None).unwrap_err().status, 403);
+
+    let names: Vec<String> = (0..=MAX_SIGNED).map(|n| format!("x-log-{n}")).collect();
+    let value = vec![b'v'; MAX_SIGNED_BYTES];
+    let many = |count: usize| -> Vec<(&str, &[u8])> {
+        let names = names.iter().take(count);
+        names.map(|name| (name.as_str(), b"".as_slice())).collect()
+    };
+    assert!(Read::new(&many(MAX_SIGNED)).is_ok());
+    assert!(Read::new(&many(MAX_SIGNED + 1)).is_err());
+    assert!(Read::new(&[("x-log-a", &value[..MAX_SIGNED_BYTES - 7])]).is_ok());
+    assert!(Read::new(&[("x-log-a", &value[..MAX_SIGNED_BYTES - 6])]).is_err());
+    assert!(Read::new(&[("user-agent", &value)]).is_ok());
+}
+
+#[test]
+fn what_a_proxy_might_take_for_grpc_is_refused() {
+    for kind in [
+        "application/x-protobuf",
+        "application/json",
+        "",
+        "application/grp",
+    ] {
+        assert_eq!(speaks(Some(kind.as_bytes())), Ok(()), "{kind}");
+    }
+    assert_eq!(speaks(None), Ok(()));
+    for kind in [
+        "application/grpc",
+        "application/grpc+proto",
+        "APPLICATION/gRPC-web",
+        " application/grpc;a",
+    ] {
+        let denial = speaks(Some(kind.as_bytes())).unwrap_err();
+        assert_eq!((denial.status, denial.code), (400, "InvalidContentType"));
+    }
+}

@@ -5,9 +5,11 @@ use super::metadata::{self, Keys, TOKEN};
 use super::proxy::{Proxy, SECRET, lines};
 use super::signed::is_signed;
 use super::story::Story;
+use sentry_edge_mirror::meter::{Meter, TICK};
 use sentry_edge_mirror::metric::{Leg, Metric};
 use sentry_edge_mirror::outcome::{AnswerClass, DenyReason};
-use sentry_edge_mirror::plugin::signing::{LocalAnswer, Write};
+use sentry_edge_mirror::plugin::signing::{LocalAnswer, REQUEST, Write};
+use std::task::Poll;
 
 const MAX_BODY: usize = 32_000;
 const REGION: &str = "cn-test";
@@ -16,6 +18,8 @@ const OVERHEAD: usize = 4_096;
 /// Three times the timeout of a call for a key, in milliseconds.
 const LATE: u64 = 6_000;
 const MOST_OPEN: usize = 30;
+/// What a callback may spend: as in the proxy, and so little that every body is hashed in turns.
+const METERS: [u64; 6] = [REQUEST, REQUEST, TICK, 300_000, 5, 0];
 
 /// Requests, and what is wrong with them.
 const TARGETS: [(&str, &[u8], Option<DenyReason>); 9] = [
@@ -73,11 +77,14 @@ const HEADERS: [(Lines, bool); 5] = [
 ];
 
 struct Open {
+    stream: u32,
     write: Box<Write>,
     head: Vec<(Vec<u8>, Vec<u8>)>,
     target: String,
     can_be_signed: bool,
     body: Vec<u8>,
+    /// It is complete.
+    ended: bool,
     has_left: bool,
 }
 
@@ -97,6 +104,7 @@ pub struct Writes {
     v4: bool,
     max_pending: usize,
     open: Vec<Open>,
+    streams: u32,
     /// What the counters must come to.
     received: i64,
     signed: i64,
@@ -116,6 +124,7 @@ impl Writes {
             writes.event(&mut story);
             writes.check(false);
         }
+        writes.all_turns_come();
         while !writes.open.is_empty() {
             writes.gone(0);
         }
@@ -151,6 +160,7 @@ impl Writes {
             v4,
             max_pending,
             open: Vec::new(),
+            streams: 0,
             received: 0,
             signed: 0,
             aborted: 0,
@@ -166,12 +176,83 @@ impl Writes {
         match story.below(10) {
             0..=2 if self.open.len() < MOST_OPEN => self.begin(story),
             3 | 4 if !self.open.is_empty() => self.grow(which, story),
-            5 | 6 if !self.open.is_empty() => self.end(which, !story.rarely()),
+            5 | 6 if !self.open.is_empty() => {
+                let mut meter = Meter::new(story.pick(&METERS));
+                if !self.open[which].has_left && !self.open[which].ended {
+                    self.end(which, !story.rarely(), &mut meter);
+                }
+                self.proxy.settle();
+            }
             7 if !self.open.is_empty() => self.respond(which, story),
             8 if !self.open.is_empty() && story.rarely() => self.gone(which),
             8 if !self.proxy.out.is_empty() => self.metadata(story),
-            _ => self.proxy.whim(story),
+            _ => {
+                self.proxy.whim(story);
+                let meter = story.pick(&METERS);
+                self.turns(meter, story.rarely());
+            }
         }
+    }
+
+    /// What a tick does for the writes that wait; the host may fail to hand out their bodies.
+    fn turns(&mut self, units: u64, unreadable: bool) {
+        if !self.proxy.plugin.has_turns() {
+            return;
+        }
+        assert!(
+            self.proxy.clocks.is_ticking() || self.proxy.is_over(),
+            "nobody will come for what waits"
+        );
+        self.proxy.clocks.look();
+        let wall = self.proxy.wall();
+        if !self.proxy.plugin.turns_begin(wall) {
+            return;
+        }
+        let mut meter = Meter::new(units);
+        while let Some(stream) = self.proxy.plugin.next_turn(&mut meter) {
+            let found = self.open.iter().position(|open| open.stream == stream);
+            let Some(which) = found.filter(|which| !self.open[*which].has_left) else {
+                continue;
+            };
+            let open = &mut self.open[which];
+            let body = &open.body;
+            let mut asked = false;
+            let read = |start, size| {
+                asked = true;
+                (!unreadable).then(|| body[start..start + size].to_vec())
+            };
+            match self
+                .proxy
+                .plugin
+                .write_turn(&mut open.write, read, &mut meter)
+            {
+                Ok(true) => {
+                    assert!(open.ended);
+                    self.end(which, true, &mut meter);
+                }
+                Ok(false) => {}
+                Err(answer) => {
+                    assert!(asked && unreadable);
+                    self.denied(&answer, DenyReason::Host, 0);
+                    self.open.swap_remove(which);
+                }
+            }
+        }
+        self.proxy.plugin.turns_end(wall, wall);
+        self.proxy.settle();
+    }
+
+    /// However many wait, and however little a tick may do: each comes to its end.
+    fn all_turns_come(&mut self) {
+        for _ in 0..2_000 {
+            let mut open = self.open.iter();
+            if self.proxy.is_over() || open.all(|open| open.has_left || !open.ended) {
+                return;
+            }
+            self.proxy.pass(3);
+            self.turns(300_000, false);
+        }
+        panic!("a write waits for ever");
     }
 
     fn begin(&mut self, story: &mut Story<'_>) {
@@ -212,7 +293,9 @@ impl Writes {
             .map(|(name, value)| (name.as_slice(), value.as_slice()));
         let now = self.proxy.clocks.now();
         self.received += 1;
-        let begun = self.proxy.plugin.write_begins(pairs, head_bytes);
+        self.streams += 1;
+        let stream = self.streams;
+        let begun = self.proxy.plugin.write_begins(stream, pairs, head_bytes);
         let too_large = length
             .filter(|length| *length > MAX_BODY)
             .map(|_| DenyReason::TooLarge);
@@ -227,11 +310,13 @@ impl Writes {
                 assert_eq!(wrong, None, "let in");
                 let target = String::from_utf8(target.to_vec()).unwrap();
                 self.open.push(Open {
+                    stream,
                     write,
                     head,
                     target,
                     can_be_signed,
                     body: Vec::new(),
+                    ended: false,
                     has_left: false,
                 });
             }
@@ -243,8 +328,9 @@ impl Writes {
     fn grow(&mut self, which: usize, story: &mut Story<'_>) {
         let size = 160 * usize::from(story.byte());
         let fill = story.rarely().then(|| story.below(2));
+        let mut meter = Meter::new(story.pick(&METERS));
         let open = &mut self.open[which];
-        if open.has_left {
+        if open.has_left || open.ended {
             return;
         }
         let piece = format!("{SECRET}{size};").into_bytes();
@@ -263,7 +349,7 @@ impl Writes {
         let grown = self
             .proxy
             .plugin
-            .write_grows(&mut open.write, body.len(), read);
+            .write_grows(&mut open.write, body.len(), read, &mut meter);
         let wrong = match fill {
             _ if body.len() > MAX_BODY => Some(DenyReason::TooLarge),
             Some(_) if asked => Some(DenyReason::Host),
@@ -280,10 +366,8 @@ impl Writes {
         self.proxy.settle();
     }
 
-    fn end(&mut self, which: usize, taken: bool) {
-        if self.open[which].has_left {
-            return;
-        }
+    /// It is complete, and hashed if it waited.
+    fn end(&mut self, which: usize, taken: bool, meter: &mut Meter) {
         let now = self.proxy.clocks.look();
         let wall = self.proxy.wall();
         let open = &mut self.open[which];
@@ -291,7 +375,14 @@ impl Writes {
         let pairs = head
             .iter()
             .map(|(name, value)| (name.as_slice(), value.as_slice()));
-        let ended = self.proxy.plugin.write_ends(&mut open.write, pairs, wall);
+        open.ended = true;
+        let ended = self
+            .proxy
+            .plugin
+            .write_ends(&mut open.write, pairs, wall, meter);
+        let Poll::Ready(ended) = ended else {
+            return;
+        };
         let key = self.keys.current(now);
         let outcome = match (ended, &key) {
             (Ok(headers), Some(key)) => {
@@ -341,7 +432,6 @@ impl Writes {
                 self.open.swap_remove(which);
             }
         }
-        self.proxy.settle();
     }
 
     fn respond(&mut self, which: usize, story: &mut Story<'_>) {

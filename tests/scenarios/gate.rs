@@ -7,8 +7,12 @@ use crate::host::{
     Call, Guest, Headers, Host, Options, Profile, Reply, Request, Response, What, When,
 };
 use crate::native::Native;
-use sentry_edge_mirror::plugin::signing::{LocalAnswer, Write};
+use sentry_edge_mirror::meter::{Meter, TICK};
+use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::plugin::signing::{LocalAnswer, REQUEST, Write};
+use sentry_edge_mirror::time::Millis;
 use std::collections::BTreeMap;
+use std::task::Poll;
 
 /// What has become of a request so far; nothing at all while it waits.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +49,10 @@ pub enum Fault {
     Body,
     /// It does not hand out the headers.
     Map,
+    /// It does not let a request go on that it held.
+    Continue,
+    /// It lets no tick act for a request.
+    Enter,
 }
 
 pub trait Gate: Sized {
@@ -89,9 +97,21 @@ pub trait Gate: Sized {
         id
     }
 
+    /// Until a request that is complete has gone on, or was answered.
+    fn served(&mut self, id: u32) {
+        for _ in 0..10_000 {
+            if !self.seen(id).is_waiting() || !self.is_ticking() {
+                return;
+            }
+            self.advance(1);
+        }
+        panic!("it waits for ever");
+    }
+
     /// A whole exchange with this answer, if the request gets as far.
     fn exchange(&mut self, request: &Request, response: &Response) -> Seen {
         let id = self.upload(request);
+        self.served(id);
         if self.seen(id).upstream.is_some() {
             self.respond(id, response);
         }
@@ -249,6 +269,8 @@ impl Gate for ModuleGate {
             Fault::Headers => "proxy_set_header_map_pairs",
             Fault::Body => "proxy_get_buffer_bytes",
             Fault::Map => "proxy_get_header_map_pairs",
+            Fault::Continue => "proxy_continue_stream",
+            Fault::Enter => "proxy_set_effective_context",
         };
         self.host
             .fault(call, When::Always, What::Status(INTERNAL_FAILURE));
@@ -296,6 +318,8 @@ struct Open {
     head: Headers,
     body: Vec<u8>,
     write: Option<Box<Write>>,
+    /// It did not go on in the callback that completed it.
+    waited: bool,
     seen: Seen,
 }
 
@@ -306,26 +330,65 @@ pub struct NativeGate {
 }
 
 impl NativeGate {
-    fn end(&mut self, id: u32) {
-        let refused = self.faults.contains(&Fault::Headers);
-        let (open, plugin) = (self.streams.get_mut(&id).unwrap(), &mut self.edge.plugin);
-        let Some(write) = &mut open.write else { return };
-        match plugin.write_ends(write, open.head.iter(), self.edge.now) {
-            Ok(_) if refused => {
-                let answer = plugin.write_stuck(write);
-                open.answer(&answer);
-            }
-            Ok(headers) => {
-                plugin.write_left(write);
-                let headers = Headers::from_iter(headers.iter());
-                open.seen.upstream = Some((headers, open.body.clone()));
-            }
-            Err(answer) => open.answer(&answer),
-        }
+    fn end(&mut self, id: u32, meter: &mut Meter) {
+        let now = self.edge.now;
+        let open = self.streams.get_mut(&id).unwrap();
+        open.end(&mut self.edge.plugin, now, meter, &self.faults);
     }
 }
 
+/// What a tick does for the writes that wait.
+fn turns(edge: &mut Native, streams: &mut BTreeMap<u32, Open>, faults: &[Fault]) {
+    if !edge.plugin.turns_begin(edge.now) {
+        return;
+    }
+    let mut meter = Meter::new(TICK);
+    while let Some(id) = edge.plugin.next_turn(&mut meter) {
+        let open = streams.get_mut(&id).unwrap();
+        let Some(mut write) = open.write.take() else {
+            continue;
+        };
+        // What cannot act for it cannot answer it either.
+        if faults.contains(&Fault::Enter) {
+            edge.plugin.write_stuck(&mut write);
+            continue;
+        }
+        let (body, unreadable) = (&open.body, faults.contains(&Fault::Body));
+        let read =
+            |start: usize, size: usize| (!unreadable).then(|| body[start..start + size].to_vec());
+        let turn = edge.plugin.write_turn(&mut write, read, &mut meter);
+        open.write = Some(write);
+        match turn {
+            Ok(true) => open.end(&mut edge.plugin, edge.now, &mut meter, faults),
+            Ok(false) => {}
+            Err(answer) => open.answer(&answer),
+        }
+    }
+    edge.plugin.turns_end(edge.now, edge.now);
+}
+
 impl Open {
+    /// The request is complete, and hashed if it waited.
+    fn end(&mut self, plugin: &mut Plugin, now: Millis, meter: &mut Meter, faults: &[Fault]) {
+        let Some(write) = &mut self.write else { return };
+        match plugin.write_ends(write, self.head.iter(), now, meter) {
+            Poll::Pending => self.waited = true,
+            Poll::Ready(Ok(_))
+                if faults.contains(&Fault::Headers)
+                    || (self.waited && faults.contains(&Fault::Continue)) =>
+            {
+                let answer = plugin.write_stuck(write);
+                self.answer(&answer);
+            }
+            Poll::Ready(Ok(headers)) => {
+                plugin.write_left(write);
+                let headers = Headers::from_iter(headers.iter());
+                self.seen.upstream = Some((headers, self.body.clone()));
+            }
+            Poll::Ready(Err(answer)) => self.answer(&answer),
+        }
+    }
+
     fn answer(&mut self, answer: &LocalAnswer) {
         let headers = Headers::from_iter(answer.headers.iter());
         self.seen.local = Some((answer.status, headers, answer.body.clone()));
@@ -353,14 +416,15 @@ impl Gate for NativeGate {
             false => request.headers.clone(),
         };
         let pairs: Vec<_> = head.iter().collect();
-        match self.edge.plugin.write_begins(pairs.iter().copied(), 1_000) {
+        let pairs = pairs.iter().copied();
+        match self.edge.plugin.write_begins(id, pairs, 1_000) {
             Ok(write) => open.write = Some(write),
             Err(answer) => open.answer(&answer),
         }
         self.streams.insert(id, open);
         let more = !request.chunks.is_empty() || request.streamed;
         if !more && !request.ends_apart && request.trailers.is_none() {
-            self.end(id);
+            self.end(id, &mut Meter::new(REQUEST));
         }
         self.edge.finish();
         id
@@ -373,16 +437,17 @@ impl Gate for NativeGate {
         let (body, unreadable) = (&open.body, self.faults.contains(&Fault::Body));
         let read =
             |start: usize, size: usize| (!unreadable).then(|| body[start..start + size].to_vec());
-        if let Err(answer) = plugin.write_grows(write, body.len(), read) {
+        let mut meter = Meter::new(REQUEST);
+        if let Err(answer) = plugin.write_grows(write, body.len(), read, &mut meter) {
             open.answer(&answer);
         } else if end {
-            self.end(id);
+            self.end(id, &mut meter);
         }
         self.edge.finish();
     }
 
     fn trailers(&mut self, id: u32) {
-        self.end(id);
+        self.end(id, &mut Meter::new(REQUEST));
         self.edge.finish();
     }
 
@@ -418,7 +483,9 @@ impl Gate for NativeGate {
     }
 
     fn advance(&mut self, ms: u64) {
-        self.edge.advance(ms);
+        let (streams, faults) = (&mut self.streams, &self.faults);
+        self.edge
+            .advance_with(ms, |edge| turns(edge, streams, faults));
     }
 
     fn calls(&mut self) -> Vec<Call> {

@@ -44,6 +44,7 @@ mod rewrite;
 mod rewrite_held;
 mod routing;
 mod sign;
+mod sign_large;
 mod sls;
 mod sls_answers;
 mod sls_credential;

@@ -51,6 +51,26 @@ impl<const LANES: u8> NativeWith<LANES> {
         }
     }
 
+    /// Time passes; each tick begins with that.
+    pub fn advance_with(&mut self, ms: u64, mut begins: impl FnMut(&mut Self)) {
+        let until = self.now.after(ms);
+        while let Some((period, due)) = self.tick.filter(|(_, due)| *due <= until) {
+            self.now = due;
+            self.tick = Some((period, due.after(period)));
+            begins(self);
+            self.plugin.tick(self.lanes.is_free(ROOT));
+            self.carry_out();
+            // The lanes tick for themselves, with the same period.
+            for lane in ROOT + 1..ROOT + u32::from(LANES) {
+                if self.lanes.is_free(lane) && self.plugin.has_ready() {
+                    self.plugin.lend();
+                    self.carry_out_in(lane);
+                }
+            }
+        }
+        self.now = until;
+    }
+
     fn carry_out(&mut self) {
         self.carry_out_in(ROOT);
     }
@@ -211,21 +231,7 @@ impl<const LANES: u8> Edge for NativeWith<LANES> {
     }
 
     fn advance(&mut self, ms: u64) {
-        let until = self.now.after(ms);
-        while let Some((period, due)) = self.tick.filter(|(_, due)| *due <= until) {
-            self.now = due;
-            self.tick = Some((period, due.after(period)));
-            self.plugin.tick(self.lanes.is_free(ROOT));
-            self.carry_out();
-            // The lanes tick for themselves, with the same period.
-            for lane in ROOT + 1..ROOT + u32::from(LANES) {
-                if self.lanes.is_free(lane) && self.plugin.has_ready() {
-                    self.plugin.lend();
-                    self.carry_out_in(lane);
-                }
-            }
-        }
-        self.now = until;
+        self.advance_with(ms, |_| {});
     }
 
     fn calls(&mut self) -> Vec<Call> {

@@ -32,27 +32,27 @@ at_the_gate!(
 
 const ID: &str = "LTAIedge";
 const SECRET: &str = "edge-secret";
-const LITERAL: &str = r#"{"access_key_id": "LTAIedge", "access_key_secret": "edge-secret"}"#;
+pub const LITERAL: &str = r#"{"access_key_id": "LTAIedge", "access_key_secret": "edge-secret"}"#;
 const ROLE: &str = r#"{"ecs_ram_role": {"upstream": "metadata"}}"#;
 const AUTHORITY: &str = "proj.cn-test.log.aliyuncs.com";
 
-fn config_with(credential: &str, sls: &str, rest: &str) -> String {
+pub fn config_with(credential: &str, sls: &str, rest: &str) -> String {
     format!(
         r#"{{"mode": "sign", "sign": {{"logstores": ["app-log", "other_log"]}}, "sls": {{
             "endpoint": "cn-test.log.aliyuncs.com", "project": "proj", "credential": {credential} {sls}}} {rest}}}"#
     )
 }
 
-fn config() -> String {
+pub fn config() -> String {
     config_with(LITERAL, "", "")
 }
 
-fn key() -> Credential {
+pub fn key() -> Credential {
     Credential::new(ID, SECRET, None).unwrap()
 }
 
 /// As an SDK with keys of its own sends it.
-fn sdk_write(body: &[u8]) -> Request {
+pub fn sdk_write(body: &[u8]) -> Request {
     Request::post("/logstores/app-log/shards/lb")
         .header("content-type", "application/x-protobuf")
         .header("content-length", body.len().to_string())
@@ -71,11 +71,11 @@ fn sdk_write(body: &[u8]) -> Request {
 }
 
 /// As curl sends it.
-fn bare_write(body: &[u8]) -> Request {
+pub fn bare_write(body: &[u8]) -> Request {
     Request::post("/logstores/app-log").chunk(body)
 }
 
-fn taken() -> Response {
+pub fn taken() -> Response {
     Response::status(200).header("x-log-requestid", "5D")
 }
 
@@ -85,7 +85,7 @@ fn text(headers: &Headers, name: &str) -> Option<String> {
 }
 
 /// Recomputes the signature from what went on, and looks for what must not be there.
-fn check(
+pub fn check(
     seen: &Seen,
     target: &str,
     body: &[u8],
@@ -116,7 +116,7 @@ fn check(
 }
 
 /// The status and the code of an answer in SLS's shape.
-fn refused(seen: &Seen) -> (u16, String) {
+pub fn refused(seen: &Seen) -> (u16, String) {
     let (status, headers, body) = seen.local();
     assert_eq!(
         text(headers, "content-type").as_deref(),

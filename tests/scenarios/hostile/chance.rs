@@ -17,7 +17,7 @@ const METRICS: [&str; 3] = [
     "proxy_define_metric",
 ];
 /// What only answers with a status, metrics aside: the books are read from them.
-const WRITES: [&str; 7] = [
+const WRITES: [&str; 9] = [
     "proxy_http_call",
     "proxy_set_tick_period_milliseconds",
     "proxy_log",
@@ -25,6 +25,8 @@ const WRITES: [&str; 7] = [
     "proxy_set_header_map_pairs",
     "proxy_replace_header_map_value",
     "proxy_send_local_response",
+    "proxy_set_effective_context",
+    "proxy_continue_stream",
 ];
 
 /// A RAM role's key, as the metadata service says it.

@@ -25,6 +25,8 @@ fn made(call: &str, mode: Mode, profile: Profile) -> Made {
         "proxy_set_property" | "proxy_replace_header_map_value" => !(mode.rewrites() && nginx),
         // FastAck takes in what it answers.
         "proxy_set_header_map_pairs" => nginx || !mode.holds() || mode == Mode::FastAck,
+        // Large writes only.
+        "proxy_set_effective_context" | "proxy_continue_stream" => mode != Mode::SignWithRole,
         // nginx's location answers by itself.
         "proxy_send_local_response" => nginx || !mode.holds(),
         // Copies go on in place, and a key that is configured is not fetched.
@@ -53,7 +55,7 @@ fn made(call: &str, mode: Mode, profile: Profile) -> Made {
 /// Ordinary traffic, and what the module never sees the like of, so that each of its calls is made.
 fn traffic(edge: &mut Module, mode: Mode, what: Option<&What>) {
     let (profile, honest) = (edge.profile(), !matches!(what, Some(What::Data(_))));
-    for _ in 0..3 {
+    for round in 0..3 {
         let seen = exchange(edge, mode, &mode.ordinary(profile), 200);
         mode.check_exchange(&seen, honest);
         let seen = exchange(edge, mode, &mode.unwanted(profile), 200);
@@ -65,6 +67,10 @@ fn traffic(edge: &mut Module, mode: Mode, what: Option<&What>) {
         // One that nobody asked for, which goes to the log.
         edge.reply(u32::MAX, &Reply::status(200));
         edge.advance(700);
+        if let (1, Some(large)) = (round, mode.large()) {
+            let seen = exchange(edge, mode, &large, 200);
+            mode.check_exchange(&seen, honest);
+        }
     }
     if profile == Profile::Envoy {
         // Something is left, so that the end is asked for.

@@ -14,6 +14,9 @@ const LIMITS: &str =
     r#", "limits": {"max_pending_bytes": 60000, "max_in_flight": 5, "max_body_bytes": 4000}"#;
 const SMALL: &str = r#", "batch": {"max_logs": 3, "linger_ms": 500}"#;
 
+/// More than a request callback hashes of v4.
+const LARGE: usize = 130_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Rum,
@@ -24,6 +27,7 @@ pub enum Mode {
     RewriteWithLogs,
     FastAck,
     Sign,
+    /// v4, and bodies that are hashed in ticks.
     SignWithRole,
 }
 
@@ -72,11 +76,11 @@ impl Mode {
         let role = format!(r#""credential": {{"ecs_ram_role": {{"upstream": "{METADATA}"}}}}"#);
         let key =
             r#""credential": {"access_key_id": "edge-id", "access_key_secret": "edge-secret"}"#;
-        let sign = |credential: &str| {
+        let sign = |sls: &str, limits: &str| {
             format!(
                 r#"{{"host": "HOST", "mode": "sign", "sign": {{"logstores": ["store"]}},
-                    "sls": {{"endpoint": "cn-test.log.aliyuncs.com", "project": "proj", {credential}}},
-                    "limits": {{"max_pending_bytes": 80000, "max_body_bytes": 4000}}}}"#
+                    "sls": {{"endpoint": "cn-test.log.aliyuncs.com", "project": "proj", {sls}}},
+                    "limits": {{{limits}}}}}"#
             )
         };
         match self {
@@ -91,8 +95,12 @@ impl Mode {
             Self::FastAck => config(&format!(
                 r#", "mode": "rewrite", "fast_ack": true {LIMITS}"#
             )),
-            Self::Sign => sign(key),
-            Self::SignWithRole => sign(&role),
+            Self::Sign => sign(key, r#""max_pending_bytes": 80000, "max_body_bytes": 4000"#),
+            Self::SignWithRole => {
+                let v4 = format!(r#"{role}, "signature": "v4", "region": "cn-test""#);
+                let limits = r#""max_pending_bytes": 800000, "max_body_bytes": 200000"#;
+                sign(&v4, limits)
+            }
         }
     }
 
@@ -124,6 +132,12 @@ impl Mode {
             _ => crate::edge::envelope(42),
         };
         self.arriving(profile, request)
+    }
+
+    /// One that is too large for one callback, if the mode has any such.
+    pub fn large(self) -> Option<Request> {
+        let body = vec![b'x'; LARGE];
+        (self == Self::SignWithRole).then(|| Request::post("/logstores/store").chunk(body))
     }
 
     /// The metadata service answers, so that there is a key. Gives the other calls.
@@ -207,13 +221,16 @@ impl Mode {
             request = request.header("cookie", "theirs");
             request = request.header("authorization", "Bearer theirs");
         }
-        let size = usize::try_from(random.below(2_000) + 1).unwrap();
+        let small = usize::try_from(random.below(2_000) + 1).unwrap();
         let body = match random.below(3) {
             0 => random.bytes(5_000),
+            1 if self == Self::SignWithRole => vec![b'x'; LARGE],
             1 => Vec::new(),
             // One that becomes logs.
             _ => b"{}\n{\"type\":\"event\"}\n{\"message\":\"m\"}\n{\"type\":\"log\"}\n{\"items\":[{},{}]}\n".to_vec(),
         };
+        // In one piece, or the pieces are small ones.
+        let size = if body.len() == LARGE { LARGE } else { small };
         self.arriving(profile, request.body_in(&body, size))
     }
 
@@ -236,7 +253,11 @@ impl Mode {
             let [signature] = all("authorization")[..] else {
                 panic!("not signed: {exchange:#?}");
             };
-            assert!(signature.starts_with(b"LOG edge-id:"), "{headers:?}");
+            let ours: &[u8] = match self {
+                Self::SignWithRole => b"SLS4-HMAC-SHA256 Credential=edge-id/",
+                _ => b"LOG edge-id:",
+            };
+            assert!(signature.starts_with(ours), "{headers:?}");
             return;
         }
         let path = headers.text(":path").unwrap_or_default();

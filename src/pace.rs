@@ -1,0 +1,62 @@
+//! How often slices of deferred work come: never so often that they fill a worker's time.
+//!
+//! After a slice that took t the next one comes 2.5 t later, and a millisecond at least: deferred work has at most some 30 % of
+//! the time, however slow the machine is, and the rest is for the requests of all clients.
+
+use crate::time::Millis;
+
+/// The time between two slices, in halves of the first one's.
+const HALVES: u64 = 5;
+/// No slice of [`TICK`](crate::meter::TICK) units takes so long. A clock that says so has leapt.
+const LONGEST_MS: u64 = 100;
+
+/// When the next slice may come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace {
+    /// When the last slice ended.
+    ended: Millis,
+    next: Millis,
+}
+
+impl Pace {
+    /// When the next slice may come. In the past: at once.
+    #[must_use]
+    pub fn next(&self) -> Millis {
+        self.next
+    }
+
+    /// Whether a slice may come now. On a clock that stands still it may: nothing is to wait for ever.
+    #[must_use]
+    pub fn is_due(&self, now: Millis) -> bool {
+        self.next <= now || now <= self.ended
+    }
+
+    /// A slice took from `begun` to `ended`.
+    pub fn took(&mut self, begun: Millis, ended: Millis) {
+        let took = ended.since(begun).min(LONGEST_MS);
+        let rest = took.saturating_mul(HALVES).div_ceil(2).max(1);
+        self.ended = ended;
+        self.next = ended.after(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pace;
+    use crate::time::Millis;
+
+    #[test]
+    fn slices_have_less_than_a_third_of_the_time() {
+        let mut pace = Pace::default();
+        assert!(pace.is_due(Millis(0)));
+        for (took, rest) in [(0, 1), (1, 3), (2, 5), (10, 25), (1 << 40, 250)] {
+            let begun = Millis(1_000);
+            let ended = begun.after(took);
+            pace.took(begun, ended);
+            assert_eq!(pace.next(), ended.after(rest));
+            let soon = (1..rest).any(|ms| pace.is_due(ended.after(ms)));
+            assert!(!soon && pace.is_due(ended.after(rest)), "{took}");
+            assert!(pace.is_due(ended), "the clock stands still");
+        }
+    }
+}
