@@ -123,6 +123,14 @@ def test_what_no_rule_covers_is_answered_and_counted(fresh: Stack) -> None:
     assert fresh.rum.received == 0
 
 
+def test_the_answer_is_204_also_to_what_envoy_takes_for_grpc(fresh: Stack) -> None:
+    """Envoy itself would make a 200 of it."""
+    with replay.Client(fresh.envoy.port) as client:
+        answer = client.request("/api/1/store/", b"{}", headers=[("content-type", "application/grpc")])
+        assert (answer.status, answer.body) == (204, b"")
+    settled(fresh.envoy, captured=0)
+
+
 @pytest.mark.parametrize("size", [0, 1, 200_000, 3_000_000, 10_485_760])
 def test_bodies_of_every_size(size: int, stack: Stack, rum_config: dict) -> None:
     mark = stack.primary.mark()
