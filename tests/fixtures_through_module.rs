@@ -185,6 +185,14 @@ impl Fixture {
             false => self.method == "POST" && rest == "envelope/",
             true => self.method != "OPTIONS" && self.method != "HEAD",
         };
+        // Somebody could take it for another path.
+        let named = path.to_lowercase().replace("%2e", ".").replace("%2f", "/");
+        if named
+            .split('/')
+            .any(|segment| [".", ".."].contains(&segment))
+        {
+            return None;
+        }
         let plain =
             (1..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
         let id: u64 = digits

@@ -2,8 +2,9 @@
 
 use crate::config::{Destination, Routes, Rum};
 use crate::outcome::SkipReason;
+use crate::sentry::dot_segment::has_dot_segment;
 use crate::sentry::project::ProjectId;
-use crate::sentry::route::{Route, recognise};
+use crate::sentry::route::{MAX_BYTES, Route, recognise};
 use std::rc::Rc;
 
 /// What becomes of a request.
@@ -29,7 +30,8 @@ pub struct Target {
 /// Applies the rules. `target` is the request target as received.
 #[must_use]
 pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
-    let id = match recognise(method, target) {
+    let route = recognise(method, target);
+    let id = match route {
         None => return Decision::Ignore,
         Some(Route::Mirrored) => return Decision::Skip(SkipReason::Loop, None),
         Some(Route::Other(id)) if rum.routes == Routes::Envelope => {
@@ -37,8 +39,8 @@ pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
         }
         Some(Route::Envelope(id) | Route::Other(id)) => id,
     };
-    // No request line can hold it: the copy's would end there. No proxy should hand it over.
-    if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+    let other = matches!(route, Some(Route::Other(_)));
+    if !may_follow_the_prefix(method, target, other) {
         return Decision::Skip(SkipReason::Route, Some(id));
     }
     if rum.exclude.contains(&id) {
@@ -53,6 +55,19 @@ pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
     }
 }
 
+/// The longest method that anybody has registered has 17 letters.
+const MAX_METHOD_BYTES: usize = 32;
+
+/// Whether a target can be the end of the copy's path. No request line can hold white space: the copy's would end there,
+/// and no proxy should hand it over. And no client may step out of the prefix, which is the workspace and the service; the
+/// path of an envelope has no such step unless it goes on behind a `#`.
+fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
+    method.len() <= MAX_METHOD_BYTES
+        && target.len() <= MAX_BYTES
+        && target.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+        && !((other || target.contains(&b'#')) && has_dot_segment(target))
+}
+
 /// Where RUM has a project, mirrored or not.
 #[must_use]
 pub fn destination(rum: &Rum, project: u64) -> Option<Rc<Destination>> {
@@ -63,7 +78,7 @@ pub fn destination(rum: &Rum, project: u64) -> Option<Rc<Destination>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decision, decide};
+    use super::{Decision, MAX_BYTES, decide};
     use crate::config::Config;
     use crate::outcome::SkipReason;
     use crate::sentry::project::ProjectId;
@@ -118,6 +133,41 @@ mod tests {
             b"/api/42/envelope/?a=\xffb",
         );
         assert_eq!(prefix(&decision), "/rum/sentry/w/s");
+    }
+
+    #[test]
+    fn nobody_steps_out_of_the_prefix() {
+        let config = config(r#", "routes": "all""#);
+        let decide =
+            |target: &str| decide(config.rum.as_ref().unwrap(), b"POST", target.as_bytes());
+        for target in [
+            "/api/42/../../../x/y/api/42/envelope/",
+            "/api/42/%2e%2E/x",
+            "/api/42/x%2f..%2f",
+            "/api/42/x\\..\\..",
+            "/api/42/x%5C%2e%2e%5Cy",
+            "/api/42/.",
+            "/api/42/envelope/#/../x",
+        ] {
+            assert_eq!(decide(target), skip(SkipReason::Route, "42"), "{target}");
+        }
+        for target in ["/api/42/x/...", "/api/42/a.b/", "/api/42/x?y=/../z"] {
+            assert_eq!(prefix(&decide(target)), "/rum/sentry/w/s", "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_sdk_makes_it_is_not_sent() {
+        let config = config(r#", "routes": "all""#);
+        let rum = config.rum.as_ref().unwrap();
+        let target = |bytes: usize| format!("/api/42/{}", "x".repeat(bytes - 8)).into_bytes();
+        assert_eq!(
+            prefix(&decide(rum, b"POST", &target(MAX_BYTES))),
+            "/rum/sentry/w/s"
+        );
+        let route = skip(SkipReason::Route, "42");
+        assert_eq!(decide(rum, b"POST", &target(MAX_BYTES + 1)), route);
+        assert_eq!(decide(rum, &[b'X'; 33], b"/api/42/x"), route);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod decode;
+pub mod dot_segment;
 pub mod envelope;
 pub mod first_line;
 pub mod project;

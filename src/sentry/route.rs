@@ -1,7 +1,7 @@
 //! Which ingest request is this? From the method and the request target alone, without a copy of either.
 //!
 //! Runs of `/` count as one, as in Relay's own router, but for recognition only: the target itself is never
-//! changed. The query and a fragment are not looked at.
+//! changed. The query and a fragment are not looked at, nor what is beyond [`MAX_BYTES`].
 
 use super::project::ProjectId;
 
@@ -16,10 +16,16 @@ pub enum Route {
     Mirrored,
 }
 
+/// Of a longer target only the beginning is read, and no copy is made: no SDK's is a tenth of it.
+pub const MAX_BYTES: usize = 65_536;
+
 /// Recognises an ingest request, or `None` for all other traffic.
 #[must_use]
 pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
+    // One byte more: what is cut there is not whole.
     let path = target
+        .get(..MAX_BYTES.saturating_add(1))
+        .unwrap_or(target)
         .split(|byte| matches!(byte, b'?' | b'#'))
         .next()
         .unwrap_or_default();
@@ -67,7 +73,7 @@ impl<'a> Iterator for Segments<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Route, recognise};
+    use super::{MAX_BYTES, Route, recognise};
     use crate::sentry::project::ProjectId;
 
     fn envelope(id: &[u8]) -> Option<Route> {
@@ -143,6 +149,19 @@ mod tests {
                 "{target}"
             );
         }
+    }
+
+    #[test]
+    fn a_long_target_is_known_by_its_beginning() {
+        let long = |start: &str, fill: &str| format!("{start}{}", fill.repeat(MAX_BYTES));
+        let of = |target: String| recognise(b"POST", target.as_bytes());
+        assert_eq!(of(long("/api/42/envelope/?", "x")), envelope(b"42"));
+        let other = ProjectId::parse(b"42").map(Route::Other);
+        assert_eq!(of(long("/api/42/", "/") + "envelope/"), other);
+        assert_eq!(of(long("/api/42/", "x/")), other);
+        assert_eq!(of(long("/rum/sentry/", "x")), Some(Route::Mirrored));
+        assert_eq!(of(long("/", "/") + "api/42/envelope/"), None);
+        assert_eq!(of(long("/", "x")), None);
     }
 
     #[test]

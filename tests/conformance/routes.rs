@@ -151,6 +151,46 @@ fn our_own_copies() {
     }
 }
 
+/// What some proxy takes for a step out of the prefix, and what none does.
+const DOTS: &[(&str, bool)] = &[
+    ("/api/42/../x/", true),
+    ("/api/42/../../other/service/api/42/envelope/", true),
+    ("/api/42/./envelope/", true),
+    ("/api/42/..", true),
+    ("/api/42/%2e%2e/x", true),
+    ("/api/42/.%2E/x", true),
+    ("/api/42/x%2f..%2fy", true),
+    ("/api/42/x\\..\\y", true),
+    ("/api/42/x%5c%2e%2e%5Cy", true),
+    ("/api/42/%252e%252e/x", true),
+    ("/api/42/..;x=y/z", true),
+    ("/api/42/envelope/#/../x", true),
+    ("/api/42/x?y=/../z", false),
+    ("/api/42/...", false),
+    ("/api/42/.env", false),
+    ("/api/42/x..y/", false),
+    ("/api/42/x%20y%2fz/", false),
+];
+
+#[test]
+fn no_target_leads_out_of_the_prefix() {
+    for (target, dots) in DOTS {
+        let expected = match dots {
+            true => Err(SkipReason::Route),
+            false => Ok("/rum/sentry/ws/web@42".to_owned()),
+        };
+        for method in ["POST", "GET", "PATCH"] {
+            assert_eq!(
+                decided("all", method, target),
+                Some(expected.clone()),
+                "{target}"
+            );
+        }
+        let envelope = decided("envelope", "POST", target);
+        assert_eq!(envelope, Some(Err(SkipReason::Route)), "{target}");
+    }
+}
+
 #[test]
 fn where_a_request_goes() {
     let web = || Some(Ok("/rum/sentry/ws/web@42".to_owned()));

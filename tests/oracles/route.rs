@@ -13,8 +13,35 @@ pub enum Kind {
     Nothing,
 }
 
+/// The most that a target may have.
+const MOST: usize = 65_536;
+
+/// Whether anybody could take the path for one that leads up or stays: the rule once more, by replacing text.
+fn has_dots(target: &[u8]) -> bool {
+    let text: String = target.iter().map(|byte| char::from(*byte)).collect();
+    let path = text.split('?').next().unwrap_or_default();
+    let mut path = path.to_ascii_lowercase();
+    while path.contains("%25") {
+        path = path.replace("%25", "%");
+    }
+    for (code, sign) in [
+        ("%2e", "."),
+        ("%2f", "/"),
+        ("%5c", "/"),
+        ("\\", "/"),
+        ("%3b", ";"),
+        ("#", ";"),
+    ] {
+        path = path.replace(code, sign);
+    }
+    let segments = path.split('/');
+    let mut names = segments.map(|segment| segment.split(';').next().unwrap_or_default());
+    names.any(|name| name == "." || name == "..")
+}
+
 /// The rules once more, on folded text instead of segments.
 pub fn reference(method: &[u8], target: &[u8]) -> Kind {
+    let target = &target[..target.len().min(MOST + 1)];
     // Latin-1: any bytes are text, and every byte is one character.
     let path: String = target
         .iter()
@@ -70,7 +97,8 @@ fn config(routes: &str) -> Config {
 
 /// Prefix + target, when the request is to be mirrored and a request line can hold it.
 pub fn path_of_copy(method: &[u8], target: &[u8], all: bool) -> Option<Vec<u8>> {
-    if target.iter().any(|byte| matches!(byte, 0..=32 | 127)) {
+    let odd = target.iter().any(|byte| matches!(byte, 0..=32 | 127));
+    if odd || target.len() > MOST || method.len() > 32 || has_dots(target) {
         return None;
     }
     let id = match reference(method, target) {

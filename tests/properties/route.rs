@@ -27,6 +27,15 @@ fn slashes() -> impl Strategy<Value = String> {
     prop_oneof![8 => Just("/".to_owned()), 1 => "/{0,4}"]
 }
 
+/// Dots and separators in every spelling.
+fn dotted() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        ".", ".", "..", "%2e", "%2E", "%252e", "%25252E", "/", "/", "\\", "%2f", "%2F", "%5c",
+        "%255C", ";", "%3b", "#", "%", "%2", "25", "2e", "x", "envelope", "?",
+    ]);
+    prop::collection::vec(piece, 1..8).prop_map(|pieces| pieces.concat())
+}
+
 /// Targets that are nearly, or quite, ingest paths.
 fn target() -> impl Strategy<Value = Vec<u8>> {
     let first = prop::sample::select(vec!["api", "api", "api", "api", "API", "rum", "x", "%61pi"]);
@@ -34,6 +43,7 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![8 => id(), 1 => Just("sentry".to_owned()), 1 => Just("store".to_owned())];
     let third = prop_oneof![
         6 => Just("envelope".to_owned()),
+        2 => dotted(),
         1 => Just("store".to_owned()),
         1 => Just("envelope/extra".to_owned()),
         1 => "[a-zA-Z%0-9]{0,10}",
