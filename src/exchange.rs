@@ -9,7 +9,7 @@ use crate::mirror::capture::Capture;
 use crate::mirror::decide::Target;
 use crate::mirror::header_list::HeaderList;
 use crate::mirror::headers::CopyHeaders;
-use crate::sentry::first_line;
+use crate::sentry::first_line::{self, Line};
 use crate::sls::intake::{Envelope, Head};
 use crate::time::Millis;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ pub struct Plan {
 pub(crate) struct Mirrored {
     pub(crate) target: Target,
     pub(crate) headers: HeaderList,
-    basic: Option<Vec<u8>>,
+    basic: Option<String>,
 }
 
 impl Mirrored {
@@ -41,7 +41,7 @@ impl Mirrored {
     }
 }
 
-/// A request that is being copied. Boxed, because it changes hands with every piece of its body.
+/// A request that is being copied. It lives in [`collect`](crate::collect) until it is complete.
 #[derive(Debug)]
 pub struct Exchange {
     rum: Option<Mirrored>,
@@ -78,17 +78,17 @@ impl Parts {
 impl Exchange {
     /// # Errors
     /// The parts, when the announced body is over the limit.
-    pub(crate) fn new(parts: Parts, max_body_bytes: usize) -> Result<Box<Self>, Box<Parts>> {
+    pub(crate) fn new(parts: Parts, max_body_bytes: usize) -> Result<Self, Box<Parts>> {
         let announced = parts.announced;
         let Some(capture) = Capture::new(announced.length, max_body_bytes) else {
             return Err(Box::new(parts));
         };
-        Ok(Box::new(Self {
+        Ok(Self {
             capture,
             announced,
             rum: parts.rum,
             sls: parts.sls,
-        }))
+        })
     }
 
     /// As it began, without what it has collected.
@@ -107,6 +107,11 @@ impl Exchange {
 
     pub(crate) fn capture(&mut self) -> &mut Capture {
         &mut self.capture
+    }
+
+    /// What a piece of its body needs at least.
+    pub(crate) fn needs(&self, size: usize) -> usize {
+        self.capture.needs(size)
     }
 
     /// The project, if the RUM leg wants the exchange.
@@ -136,11 +141,17 @@ impl Exchange {
         self.announced.length.is_none() && !self.announced.transfer_encoding
     }
 
+    /// The headers say that the body is larger than this.
+    pub(crate) fn announces_more_than(&self, bytes: usize) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.announced.length.is_some_and(|length| length > bytes)
+    }
+
     /// Bytes of the budget that it occupies: open requests without a body are bounded too.
     #[must_use]
     pub fn held(&self) -> usize {
         let rum = self.rum.as_ref().map_or(0, |rum| {
-            let basic = rum.basic.as_ref().map_or(0, Vec::capacity);
+            let basic = rum.basic.as_ref().map_or(0, String::capacity);
             rum.headers.allocated().saturating_add(basic)
         });
         self.capture
@@ -166,10 +177,11 @@ impl Exchange {
         let copy = self.rum.map(|rum| {
             let mut headers = rum.headers;
             // Relay uses the envelope's own DSN only when nothing else is a credential; so when there is one, a Basic
-            // next to it is somebody's password. An encoded first line cannot be read: then the user name, which has
-            // the form of a Sentry key, decides alone.
-            if let Some(basic) = rum.basic.filter(|_| first_line::dsn(&body).is_none()) {
-                headers.push(b"authorization", &[&basic]);
+            // next to it is somebody's else. What cannot be read may have one.
+            if let Some(basic) = rum.basic
+                && first_line::read(&body) == Line::WithoutDsn
+            {
+                headers.push(b"authorization", &[basic.as_bytes()]);
             }
             Copy {
                 target: rum.target,

@@ -7,7 +7,8 @@ use super::decide::Target;
 use super::forwarded::missing_peer;
 use super::header_list::HeaderList;
 use crate::config::HostKind;
-use crate::sentry::auth::{Authorization, in_query};
+use crate::sentry::auth::{self, Authorization, in_query};
+use crate::sentry::route::{Route, recognise};
 
 /// Marks every copy, so that one that comes back is known whatever became of its path on the way: behind a proxy that
 /// takes the prefix off, or from another edge that mirrors to this one. Its value means nothing. Whoever reports to
@@ -37,8 +38,9 @@ pub struct Head<'a, I> {
 pub struct CopyHeaders {
     /// Ready to send.
     pub list: HeaderList,
-    /// An `Authorization: Basic` that is the request's credential unless its body carries one.
-    pub basic: Option<Vec<u8>>,
+    /// An `Authorization: Basic`, without its password, that is the request's credential if the first line of its body can
+    /// be read and carries none.
+    pub basic: Option<String>,
     /// Lines left out because they are not UTF-8.
     pub omitted: usize,
     /// Content-Length of the request.
@@ -47,7 +49,15 @@ pub struct CopyHeaders {
     pub transfer_encoding: bool,
     /// The request carries the [`MARKER`]: it is a copy itself, or about one.
     pub marked: bool,
+    /// There are more headers than are read: no copy is made.
+    pub oversized: bool,
 }
+
+/// More lines are not read, and no copy is made: no proxy takes as many by default (Envoy 100), and each is work in the one
+/// callback that they come in.
+pub const MAX_LINES: usize = 1_000;
+/// Nor when the values that a copy may have are more than this (Envoy takes 60 KiB by default).
+pub const MAX_BYTES: usize = 131_072;
 
 /// What the filter does with a header of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +78,9 @@ enum Rule {
 const LONGEST: usize = 64;
 
 fn rule(name: &[u8]) -> Rule {
+    if name.len() > LONGEST {
+        return Rule::Leave;
+    }
     match lower_case_rule(name) {
         // Envoy's names are in lower case; nginx hands them over as the client wrote them.
         Rule::Leave if name.iter().any(u8::is_ascii_uppercase) => {
@@ -141,7 +154,9 @@ where
         content_length: None,
         transfer_encoding: false,
         marked: false,
+        oversized: false,
     };
+    let (mut lines, mut bytes) = (MAX_LINES, MAX_BYTES);
     let mut chain: Vec<&[u8]> = Vec::new();
     let mut proto = None;
     // Relay reads the first line only; so what stands in a second one is nobody's credential.
@@ -149,10 +164,20 @@ where
     let mut credential = in_query(head.target);
 
     for (name, value) in head.headers.clone() {
+        let Some(left) = lines.checked_sub(1) else {
+            copy.oversized = true;
+            return copy;
+        };
+        lines = left;
         let rule = rule(name);
         if matches!(rule, Rule::Leave) {
             continue;
         }
+        let Some(left) = bytes.checked_sub(value.len()) else {
+            copy.oversized = true;
+            return copy;
+        };
+        bytes = left;
         if std::str::from_utf8(value).is_err() && !matches!(rule, Rule::Marker) {
             copy.omitted = copy.omitted.saturating_add(1);
             // It is the first line all the same: the second does not become a credential by its absence.
@@ -182,7 +207,14 @@ where
 
     match authorization.map(|value| (Authorization::of(value), value)) {
         Some((Authorization::Sentry, value)) => copy.list.push(b"authorization", &[value]),
-        Some((Authorization::BasicKey, value)) if !credential => copy.basic = Some(value.to_vec()),
+        Some((Authorization::BasicKey(key), _)) if !credential => {
+            let basic = auth::basic(&key);
+            match recognise(head.method, head.target) {
+                // Only there Relay looks for a credential in the body.
+                Some(Route::Envelope(_)) => copy.basic = Some(basic).filter(|_| !is_encoded(head)),
+                _ => copy.list.push(b"authorization", &[basic.as_bytes()]),
+            }
+        }
         _ => {}
     }
     let peer = missing_peer(host, chain.last().copied(), head.source);
@@ -191,6 +223,19 @@ where
         copy.list.push(b"x-forwarded-proto", &[proto]);
     }
     copy
+}
+
+/// Whether the first line of the body cannot be read as it is.
+fn is_encoded<'a, I>(head: &Head<'a, I>) -> bool
+where
+    I: Iterator<Item = Pair<'a>> + Clone,
+{
+    let mut headers = head.headers.clone();
+    headers.any(|(name, value)| {
+        let value = value.trim_ascii();
+        let plain = value.is_empty() || value.eq_ignore_ascii_case(b"identity");
+        name.eq_ignore_ascii_case(b"content-encoding") && !plain
+    })
 }
 
 /// Several lines become one, as their meaning is one list.

@@ -6,13 +6,18 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+/// Of a public key.
+pub const KEY_BYTES: usize = 32;
+/// What is longer is no key and a password that somebody typed.
+const MAX_CREDENTIAL_BYTES: usize = 1_024;
+
 /// What an `Authorization` value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authorization {
     /// `Sentry sentry_key=...`.
     Sentry,
     /// `Basic` with a Sentry public key as its user: a credential if nothing else in the request is one.
-    BasicKey,
+    BasicKey([u8; KEY_BYTES]),
     /// Somebody else's.
     Foreign,
 }
@@ -30,21 +35,31 @@ impl Authorization {
         if scheme.eq_ignore_ascii_case(b"sentry") {
             return Self::Sentry;
         }
-        if scheme.eq_ignore_ascii_case(b"basic") && is_public_key_user(credential.trim_ascii()) {
-            return Self::BasicKey;
+        match public_key(credential) {
+            Some(key) if scheme.eq_ignore_ascii_case(b"basic") => Self::BasicKey(key),
+            _ => Self::Foreign,
         }
-        Self::Foreign
     }
+}
+
+/// `Basic` with this key as the user and no password: that is nobody's business, and Relay does not read it.
+#[must_use]
+pub fn basic(key: &[u8; KEY_BYTES]) -> String {
+    let user = [&key[..], b":"].concat();
+    format!("Basic {}", STANDARD.encode(user))
 }
 
 /// Relay takes the user part as the public key: 32 characters, in practice hexadecimal digits. Anything else is a
 /// user name of somebody's own.
-fn is_public_key_user(credential: &[u8]) -> bool {
-    let Ok(decoded) = STANDARD.decode(credential) else {
-        return false;
-    };
-    let user = decoded.split(|byte| *byte == b':').next();
-    user.is_some_and(|user| user.len() == 32 && user.iter().all(u8::is_ascii_hexdigit))
+fn public_key(credential: &[u8]) -> Option<[u8; KEY_BYTES]> {
+    let credential = credential.trim_ascii();
+    if credential.len() > MAX_CREDENTIAL_BYTES {
+        return None;
+    }
+    let decoded = STANDARD.decode(credential).ok()?;
+    let user = decoded.split(|byte| *byte == b':').next()?;
+    let key: [u8; KEY_BYTES] = user.try_into().ok()?;
+    key.iter().all(u8::is_ascii_hexdigit).then_some(key)
 }
 
 /// Whether Relay would look for a credential in the query: it holds `sentry_` anywhere, undecoded.
@@ -58,7 +73,7 @@ pub fn in_query(target: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Authorization, in_query};
+    use super::{Authorization, basic as without_password, in_query};
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
@@ -66,13 +81,17 @@ mod tests {
     fn schemes() {
         let basic = |user: &str| format!("Basic {}", STANDARD.encode(user));
         let key = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+        let found = Authorization::BasicKey(key.as_bytes().try_into().unwrap());
+        let long = basic(&format!("{key}:{}", "x".repeat(1_000)));
         for (value, kind) in [
             ("Sentry sentry_key=k", Authorization::Sentry),
             ("sentry sentry_key=k", Authorization::Sentry),
             ("Sentry", Authorization::Foreign),
             ("Bearer abc", Authorization::Foreign),
-            (&basic(&format!("{key}:")), Authorization::BasicKey),
-            (&basic(key), Authorization::BasicKey),
+            (&basic(&format!("{key}:")), found),
+            (&basic(&format!("{key}:password")), found),
+            (&basic(key), found),
+            (&long, Authorization::Foreign),
             (&basic("admin:secret"), Authorization::Foreign),
             (
                 &basic("thirty-two-characters-user-name!:"),
@@ -83,6 +102,9 @@ mod tests {
         ] {
             assert_eq!(Authorization::of(value.as_bytes()), kind, "{value}");
         }
+        let key = key.as_bytes().try_into().unwrap();
+        let value = "Basic NWNhMWFiMWU1Y2ExYWIxZTVjYTFhYjFlNWNhMWFiMWU6";
+        assert_eq!(without_password(key), value);
     }
 
     #[test]

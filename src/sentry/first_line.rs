@@ -2,7 +2,7 @@
 //!
 //! Relay falls back to the `dsn` member of the first body line when a request carries no other credential
 //! (SENTRY_INGEST section 3): the bytes up to the first LF must be one complete JSON object. Only that is read
-//! here, bounded, and only of bodies without a content encoding.
+//! here, bounded, and only of bodies without a content encoding: of others it is [`Line::Unreadable`].
 
 use super::project::ProjectId;
 use serde::Deserialize;
@@ -18,8 +18,21 @@ pub struct Dsn {
     pub project: ProjectId,
 }
 
+/// What a first line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// It carries this DSN.
+    Dsn(Dsn),
+    /// It carries none.
+    WithoutDsn,
+    /// It is encoded, too long or no header, or what it carries is no DSN.
+    Unreadable,
+}
+
 /// Longer first lines are not looked at. SDKs send a few hundred bytes.
 const MAX_LINE: usize = 65_536;
+/// Nor longer DSNs: parsing is not cheap.
+const MAX_DSN: usize = 2_048;
 
 #[derive(Deserialize)]
 struct Header<'a> {
@@ -27,18 +40,25 @@ struct Header<'a> {
     dsn: Option<Cow<'a, str>>,
 }
 
-/// The DSN that the first line of `body` carries.
+/// Reads the first line of `body`.
 #[must_use]
-pub fn dsn(body: &[u8]) -> Option<Dsn> {
-    let line = body.split(|byte| *byte == b'\n').next()?;
-    if line.len() > MAX_LINE {
-        return None;
+pub fn read(body: &[u8]) -> Line {
+    // One byte more than a line may have: what has no end there is too long.
+    let start = body.get(..MAX_LINE.saturating_add(1)).unwrap_or(body);
+    let line = start.split(|byte| *byte == b'\n').next();
+    let line = line.filter(|line| line.len() <= MAX_LINE);
+    let header = line.and_then(|line| serde_json::from_slice::<Header<'_>>(line).ok());
+    match header.map(|header| header.dsn) {
+        None => Line::Unreadable,
+        Some(None) => Line::WithoutDsn,
+        Some(Some(text)) => parse(&text).map_or(Line::Unreadable, Line::Dsn),
     }
-    let header: Header<'_> = serde_json::from_slice(line).ok()?;
-    parse(&header.dsn?)
 }
 
 fn parse(text: &str) -> Option<Dsn> {
+    if text.len() > MAX_DSN {
+        return None;
+    }
     let url = Url::parse(text).ok()?;
     let project = url.path_segments()?.rfind(|segment| !segment.is_empty())?;
     if url.username().is_empty() || url.host().is_none() {
@@ -52,7 +72,14 @@ fn parse(text: &str) -> Option<Dsn> {
 
 #[cfg(test)]
 mod tests {
-    use super::dsn;
+    use super::{Dsn, Line, read};
+
+    fn dsn(body: &[u8]) -> Option<Dsn> {
+        match read(body) {
+            Line::Dsn(dsn) => Some(dsn),
+            Line::WithoutDsn | Line::Unreadable => None,
+        }
+    }
 
     #[test]
     fn a_dsn_in_the_first_line_is_found() {
@@ -73,6 +100,29 @@ mod tests {
         for host in ["--NbeX%bafe", "%41B", "A%C3%A9B"] {
             let _ = dsn(format!("{{\"dsn\":\"http://k@{host}/42\"}}").as_bytes());
         }
+    }
+
+    #[test]
+    fn without_a_dsn_is_not_unreadable() {
+        let long = |bytes: usize| format!("{{\"x\":\"{}\"}}", "y".repeat(bytes - 8));
+        let dsn = |bytes: usize| format!("{{\"dsn\":\"https://k@h/{}1\"}}", "a/".repeat(bytes / 2));
+        for (body, line) in [
+            ("{}", Line::WithoutDsn),
+            ("{\"dsn\":null}\n\u{1f}\u{8b}", Line::WithoutDsn),
+            (&long(65_536), Line::WithoutDsn),
+            (&(long(65_536) + "\n{}"), Line::WithoutDsn),
+            (&long(65_537), Line::Unreadable),
+            (&"x".repeat(10_000_000), Line::Unreadable),
+            ("", Line::Unreadable),
+            ("\u{1f}\u{8b}", Line::Unreadable),
+            ("{\"dsn\":42}", Line::Unreadable),
+            ("{\"dsn\":\"nonsense\"}", Line::Unreadable),
+            (&dsn(3_000), Line::Unreadable),
+        ] {
+            let start: String = body.chars().take(40).collect();
+            assert_eq!(read(body.as_bytes()), line, "{start}, {}", body.len());
+        }
+        assert!(matches!(read(dsn(1_000).as_bytes()), Line::Dsn(_)));
     }
 
     #[test]

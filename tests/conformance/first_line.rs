@@ -1,8 +1,15 @@
 //! The DSN in the first line of an envelope.
 
-use sentry_edge_mirror::sentry::first_line::dsn;
+use sentry_edge_mirror::sentry::first_line::{Dsn, Line, read};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn dsn(body: &[u8]) -> Option<Dsn> {
+    match read(body) {
+        Line::Dsn(dsn) => Some(dsn),
+        Line::WithoutDsn | Line::Unreadable => None,
+    }
+}
 
 const FOUND: &[(&str, &str, u64)] = &[
     (r#"{"dsn":"https://k@o1.ingest.example.com/42"}"#, "k", 42),

@@ -26,6 +26,8 @@ fn lines(copy: &CopyHeaders) -> Vec<String> {
 const TARGET: &[u8] = b"/api/42/envelope/";
 /// 32 hexadecimal digits and a colon.
 const BASIC: &str = "Basic NWNhMWFiMWU1Y2ExYWIxZTVjYTFhYjFlNWNhMWFiMWU6";
+/// The same and `hunter2`.
+const WITH_PASSWORD: &str = "Basic NWNhMWFiMWU1Y2ExYWIxZTVjYTFhYjFlNWNhMWFiMWU6aHVudGVyMg==";
 
 /// Name and value as received, and whether the copy has it.
 const LIST: &[(&str, &str, bool)] = &[
@@ -80,6 +82,20 @@ const CREDENTIALS: &[Credentials<'static>] = &[
         &[("Authorization", "sentry sentry_key=k")],
         Some("sentry sentry_key=k"),
         None,
+    ),
+    ("", &[("authorization", WITH_PASSWORD)], None, Some(BASIC)),
+    // The first line cannot be read.
+    (
+        "",
+        &[("content-encoding", "gzip"), ("authorization", BASIC)],
+        None,
+        None,
+    ),
+    (
+        "",
+        &[("content-encoding", ""), ("authorization", WITH_PASSWORD)],
+        None,
+        Some(BASIC),
     ),
     // Relay reads the first line.
     (
@@ -181,11 +197,7 @@ fn credentials() {
             sent.map(str::as_bytes),
             "{headers:?}"
         );
-        assert_eq!(
-            copy.basic.as_deref(),
-            later.map(str::as_bytes),
-            "{headers:?}"
-        );
+        assert_eq!(copy.basic.as_deref(), *later, "{headers:?}");
     }
 }
 

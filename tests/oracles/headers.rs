@@ -143,11 +143,21 @@ impl<'a> Case<'a> {
         // `Basic` goes only if it is the request's only credential.
         let other = self.in_query || !self.received("x-sentry-auth").is_empty() || is_sentry;
         if let Some(basic) = &self.copy.basic {
-            assert_eq!(Some(basic.as_slice()), first);
-            assert_eq!(scheme(basic), "basic");
-            let user = STANDARD.decode(basic[6..].trim_ascii()).unwrap();
-            let user = user.split(|byte| *byte == b':').next().unwrap();
-            assert!(user.len() == 32 && user.iter().all(u8::is_ascii_hexdigit));
+            let received = first.unwrap();
+            assert_eq!(scheme(received), "basic");
+            let user = |value: &[u8]| {
+                let decoded = STANDARD.decode(value[6..].trim_ascii()).unwrap();
+                decoded.split(|byte| *byte == b':').next().unwrap().to_vec()
+            };
+            let key = user(received);
+            assert!(key.len() == 32 && key.iter().all(u8::is_ascii_hexdigit));
+            // The user, and no password.
+            let expected = STANDARD.encode([&key[..], b":"].concat());
+            assert_eq!(*basic, format!("Basic {expected}"));
+            // Nobody can see whether an encoded envelope has a DSN.
+            let encodings = self.headers.iter();
+            let mut encodings = encodings.filter(|(name, _)| lower(name) == "content-encoding");
+            assert!(encodings.all(|(_, value)| ["", "identity"].contains(&lower(value).trim())));
             assert!(!other);
         }
     }

@@ -2,8 +2,15 @@
 
 use crate::settings;
 use proptest::prelude::*;
-use sentry_edge_mirror::sentry::first_line::dsn;
+use sentry_edge_mirror::sentry::first_line::{Dsn, Line, read};
 use serde_json::{Map, Value, json};
+
+fn dsn(body: &[u8]) -> Option<Dsn> {
+    match read(body) {
+        Line::Dsn(dsn) => Some(dsn),
+        Line::WithoutDsn | Line::Unreadable => None,
+    }
+}
 
 /// A DSN as SDKs write it, its key and its project.
 fn written() -> impl Strategy<Value = (String, String, u64)> {

@@ -1,4 +1,4 @@
-use super::{CopyHeaders, Head, MARKER, Rule, compose, lower_case_rule};
+use super::{CopyHeaders, Head, MARKER, MAX_BYTES, MAX_LINES, Rule, compose, lower_case_rule};
 use crate::config::{Destination, HostKind};
 use crate::mirror::decide::Target;
 use base64::Engine as _;
@@ -147,7 +147,7 @@ fn authorization_passes_only_when_it_is_sentrys() {
     assert!(copy(query, auth, None).list.get(b"authorization").is_some());
 
     let only = copy(PLAIN, &[("authorization", basic)], None);
-    assert_eq!(only.basic.as_deref(), Some(basic));
+    assert_eq!(only.basic.as_deref().map(str::as_bytes), Some(basic));
     assert_eq!(only.list.get(b"authorization"), None);
     let beside = copy(
         PLAIN,
@@ -243,4 +243,45 @@ fn the_name_of_a_client_hint_is_a_name() {
     let mut passed = names(&copy);
     passed.retain(|name| name.contains("ch-ua"));
     assert_eq!(passed, ["sec-ch-ua", "sec-ch-ua-form-factors"]);
+}
+
+/// A password is somebody's, whoever's the user name is.
+#[test]
+fn of_basic_only_the_key_passes() {
+    let key = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+    let sent = format!("Basic {}", STANDARD.encode(format!("{key}:")));
+    let received = format!("Basic {}", STANDARD.encode(format!("{key}:hunter2")));
+    let of = |target: &str, encoding: &[(&str, &[u8])]| {
+        let headers = [encoding, &[("authorization", received.as_bytes())]].concat();
+        let copy = copy(target, &headers, None);
+        let now = value(&copy, "authorization").map(str::to_owned);
+        (now, copy.basic)
+    };
+    for encoding in ["", "identity", " Identity "] {
+        let encoding: &[(&str, &[u8])] = &[("Content-Encoding", encoding.as_bytes())];
+        assert_eq!(of(PLAIN, encoding), (None, Some(sent.clone())));
+    }
+    // The first line may hold a DSN, and nobody can read it.
+    for encoding in [&b"gzip"[..], b"br", b"x", b"\xff"] {
+        assert_eq!(of(PLAIN, &[("content-encoding", encoding)]), (None, None));
+        let second: &[(&str, &[u8])] = &[("content-encoding", b""), ("content-encoding", encoding)];
+        assert_eq!(of(PLAIN, second), (None, None));
+    }
+    // Only an envelope has a DSN of its own.
+    let minidump = of("/api/42/minidump/", &[("content-encoding", b"gzip")]);
+    assert_eq!(minidump, (Some(sent), None));
+}
+
+#[test]
+fn more_headers_than_any_proxy_takes_are_not_read() {
+    let lines = |count: usize, size: usize| {
+        let value = vec![b'x'; size];
+        let headers: Vec<(&str, &[u8])> = vec![("baggage", &value); count];
+        copy(PLAIN, &headers, None).oversized
+    };
+    assert!(!lines(MAX_LINES, 1) && lines(MAX_LINES + 1, 1));
+    assert!(!lines(1, MAX_BYTES) && lines(1, MAX_BYTES + 1));
+    let long = "x".repeat(MAX_BYTES);
+    let cookie = copy(PLAIN, &[("cookie", long.as_bytes()), (&long, b"")], None);
+    assert!(!cookie.oversized, "what is not copied is not read");
 }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
-use sentry_edge_mirror::sentry::first_line::dsn;
+use sentry_edge_mirror::sentry::first_line::read;
 use sentry_edge_mirror_fuzz::oracles::records::readable;
 use sentry_edge_mirror_fuzz::{first_line, json};
 
@@ -13,8 +13,8 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 fuzz_target!(|data: &[u8]| {
     readable(data);
     assert_eq!(
-        dsn(data),
-        dsn(first_line(data).0),
+        read(data),
+        read(first_line(data).0),
         "only the first line counts"
     );
 });
