@@ -1,11 +1,12 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
 //! `node` parses, `env` expands, `reader` reads and collects problems, `lane` tells what a root context is, `rum` and `sls` read
-//! the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes;
+//! the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs;
 //! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
 mod lane;
+pub mod memory;
 mod node;
 mod reader;
 mod retry;
@@ -128,8 +129,10 @@ impl fmt::Display for ConfigError {
 const MAX_TIMEOUT_MS: u64 = 600_000;
 /// A day: longer waits and ages mean that somebody mixed up the unit.
 const MAX_WAIT_MS: u64 = 86_400_000;
-/// What a wasm32 instance can hold, with room for everything else.
-const MAX_BYTES: u64 = 2_147_483_648;
+/// What fits an instance, see [`memory`]: of a body, of one after decoding, and of all that is pending.
+const MAX_BODY_BYTES: u64 = 268_435_456;
+const MAX_DECODED_BYTES: u64 = 268_435_456;
+const MAX_PENDING_BYTES: u64 = 805_306_368;
 /// More calls than Envoy's cluster would ever admit.
 const MAX_CALLS: u64 = 65_535;
 /// A SLS or RUM attachment is at most this large by default: Relay's own limits are looser.
@@ -154,7 +157,60 @@ impl Config {
         }
     }
 
-    fn read(reader: &mut Reader<'_>, mut root: Object<'_>, host: Option<HostKind>) -> Option<Self> {
+    /// A leg's part of the budget, in bytes.
+    #[must_use]
+    pub fn leg_bytes(&self) -> usize {
+        let all = self.limits.max_pending_bytes;
+        match (&self.rum, &self.sls) {
+            (Some(_), Some(_)) => (all / 2).max(1),
+            _ => all,
+        }
+    }
+
+    /// What the bodies may hold that are being received: half of a leg's part. On nginx they come whole, and then they are
+    /// complete: all of it.
+    #[must_use]
+    pub fn collecting_bytes(&self) -> usize {
+        match self.host {
+            HostKind::Envoy => self.leg_bytes() / 2,
+            HostKind::Nginx => self.leg_bytes(),
+        }
+    }
+
+    /// What is valid, and hardly meant so.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        let (half, body) = (self.collecting_bytes(), self.limits.max_body_bytes);
+        // In mode `rewrite` the proxy keeps the bodies, or they pass; only logs are collected on the way.
+        let collects = match self.mode {
+            Mode::Tee => true,
+            Mode::Rewrite { .. } => self.sls.is_some(),
+            Mode::Sign => false,
+        };
+        if collects && half < body {
+            warnings.push(Problem {
+                path: "limits.max_pending_bytes".to_owned(),
+                message: format!(
+                    "bodies that are being received may hold {half} bytes, less than limits.max_body_bytes ({body}): the largest find no room"
+                ),
+                unset: None,
+            });
+        }
+        warnings
+    }
+
+    fn read(reader: &mut Reader<'_>, root: Object<'_>, host: Option<HostKind>) -> Option<Self> {
+        let config = Self::read_sections(reader, root, host)?;
+        memory::check(reader, &config);
+        Some(config)
+    }
+
+    fn read_sections(
+        reader: &mut Reader<'_>,
+        mut root: Object<'_>,
+        host: Option<HostKind>,
+    ) -> Option<Self> {
         let lanes = lane::count(reader, &mut root, host);
         let mode = match root.take("mode") {
             Some(field) => {
@@ -276,20 +332,20 @@ fn integer(
 // Of two callers, once a configuration: not twice in the module.
 #[inline(never)]
 fn limits(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Limits> {
-    let body = integer(reader, object, "max_body_bytes", BODY_BYTES, MAX_BYTES);
+    let body = integer(reader, object, "max_body_bytes", BODY_BYTES, MAX_BODY_BYTES);
     let decoded = integer(
         reader,
         object,
         "max_decoded_bytes",
         sls::DECODED_BYTES,
-        MAX_BYTES,
+        MAX_DECODED_BYTES,
     );
     let pending = integer(
         reader,
         object,
         "max_pending_bytes",
         PENDING_BYTES,
-        MAX_BYTES,
+        MAX_PENDING_BYTES,
     );
     let in_flight = integer(reader, object, "max_in_flight", IN_FLIGHT, MAX_CALLS);
     Some(Limits {

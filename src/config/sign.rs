@@ -20,7 +20,7 @@ pub struct Sign {
 }
 
 /// Keys of `sls` that only the leg has.
-const OF_THE_LEG: [&str; 13] = [
+const OF_THE_LEG: [&str; 14] = [
     "upstream",
     "scheme",
     "logstore",
@@ -30,6 +30,7 @@ const OF_THE_LEG: [&str; 13] = [
     "batch",
     "payload",
     "spans",
+    "max_item_bytes",
     "scrub",
     "scrub_keys",
     "timeout_ms",

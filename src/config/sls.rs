@@ -13,6 +13,7 @@ use crate::sls::names::{self, NameError};
 use crate::sls::put_logs::Destination;
 use crate::sls::sign::Signature;
 use crate::sls::{batch, record};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 /// Where the credential comes from.
@@ -50,6 +51,8 @@ pub struct Sls {
     pub payload: bool,
     /// Make logs of a transaction's spans.
     pub spans: bool,
+    /// Of a larger item only so much is read.
+    pub max_item_bytes: usize,
     /// Take sensitive values out.
     pub scrub: bool,
     /// Keys whose values are taken out beside the default ones.
@@ -66,6 +69,10 @@ const ATTEMPTS: u64 = 20;
 const BATCH_BYTES: u64 = 524_288;
 const BATCH_LOGS: u64 = 4_096;
 const LINGER_MS: u64 = 2_000;
+/// An item's own JSON is kept up to so much, too.
+const ITEM_BYTES: u64 = 1_048_576;
+/// Less would cut ordinary events; more does not fit the memory that an instance has, several times over.
+const ITEM_RANGE: RangeInclusive<u64> = 4_096..=4_194_304;
 /// Logs that wait longer are no longer logs of now.
 const MAX_LINGER_MS: u64 = 60_000;
 
@@ -105,6 +112,10 @@ pub(super) fn read(
     let batch = super::section(reader, &mut object, "batch", batch_limits);
     let payload = boolean(reader, &mut object, "payload", true);
     let spans = boolean(reader, &mut object, "spans", false);
+    let max_item_bytes = match object.take("max_item_bytes") {
+        Some(field) => reader.integer(&field, ITEM_RANGE),
+        None => Some(ITEM_BYTES),
+    };
     let scrub = boolean(reader, &mut object, "scrub", true);
     let scrub_keys = match object.take("scrub_keys") {
         Some(field) => scrub_keys(reader, &field),
@@ -125,6 +136,7 @@ pub(super) fn read(
         batch: batch?,
         payload: payload?,
         spans: spans?,
+        max_item_bytes: usize::try_from(max_item_bytes?).ok()?,
         scrub: scrub?,
         scrub_keys: scrub_keys?,
         timeout_ms: u32::try_from(timeout_ms?).ok()?,

@@ -48,6 +48,7 @@ fn defaults_are_those_of_the_contract() {
     );
     assert_eq!((sls.payload, sls.spans, sls.scrub), (true, false, true));
     assert_eq!((sls.timeout_ms, sls.scheme), (5_000, "https"));
+    assert_eq!(sls.max_item_bytes, 1_048_576);
     assert_eq!(
         (sls.batch.max_bytes(), sls.batch.max_logs()),
         (524_288, 4_096)
@@ -56,6 +57,19 @@ fn defaults_are_those_of_the_contract() {
         (sls.retry.max_attempts, sls.retry.max_age_ms),
         (20, 300_000)
     );
+}
+
+#[test]
+fn an_item_has_a_size_that_can_be_read() {
+    let of = |bytes: &str| format!(r#"{GOOD}, "max_item_bytes": {bytes}"#);
+    for bytes in [4_096, 4_194_304] {
+        let sls = parse(&of(&bytes.to_string()), "").unwrap().sls.unwrap();
+        assert_eq!(sls.max_item_bytes, bytes);
+    }
+    for bytes in ["4095", "4194305", "0", "true"] {
+        let expected = "sls.max_item_bytes: expected an integer from 4096 to 4194304, got ";
+        assert_eq!(problems(&of(bytes)), [format!("{expected}{bytes}")]);
+    }
 }
 
 #[test]

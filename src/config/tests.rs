@@ -209,7 +209,7 @@ fn every_problem_is_reported_at_once() {
             "rum.exclude[0]: project 42 is excluded and listed in rum.projects: remove one".to_owned(),
             "rum.timeout_ms: expected an integer from 1 to 600000, got 0".to_owned(),
             "rum.time_out: unknown key (expected one of enabled, upstream, authority, scheme, default, projects, exclude, routes, timeout_ms), got 5".to_owned(),
-            "limits.max_body_bytes: expected an integer from 1 to 2147483648, got 1.5".to_owned(),
+            "limits.max_body_bytes: expected an integer from 1 to 268435456, got 1.5".to_owned(),
             "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
             "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),
             "hots: unknown key (expected one of host, lanes, mode, fast_ack, rum, sls, limits, retry), got \"envoy\"".to_owned(),
@@ -423,6 +423,29 @@ fn numbers_as_envoys_struct_gives_them() {
             "{wrong}"
         );
     }
+}
+
+#[test]
+fn a_half_that_no_large_body_fits_is_warned_of() {
+    let warned = |extra: &str| {
+        let json = GOOD.replacen('{', &format!("{{{extra}, "), 1);
+        let warnings = parse(&json).unwrap().warnings();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let limits = |pending: u32| format!(r#""limits": {{"max_pending_bytes": {pending}}}"#);
+    assert!(warned(&limits(2 * 10_485_760)).is_empty());
+    assert_eq!(
+        warned(&limits(2 * 10_485_760 - 1)),
+        [
+            "limits.max_pending_bytes: bodies that are being received may hold 10485759 bytes, less than limits.max_body_bytes (10485760): the largest find no room"
+        ]
+    );
+    let fast = format!(r#"{}, "mode": "rewrite", "fast_ack": true"#, limits(5));
+    assert!(warned(&fast).is_empty(), "the proxy keeps them");
+    // They pass.
+    let plain = r#"{"mode": "rewrite", "limits": {"max_pending_bytes": 5},
+        "rum": {"authority": "a", "default": {"workspace": "w", "service_id": "s"}}}"#;
+    assert!(parse(plain).unwrap().warnings().is_empty());
 }
 
 #[test]

@@ -149,6 +149,39 @@ fn nothing_to_check_is_a_problem() {
 }
 
 #[test]
+fn memory_is_told_and_what_does_not_fit_is_refused() {
+    let folder = Folder::new("memory");
+    let with = |limits: &str| GOOD.replacen('{', &format!("{{\n\"limits\": {{{limits}}}, "), 1);
+    let file = folder.file("good.json", GOOD);
+    let ran = run(&["check", &file]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("at most 103 MiB of memory a worker"),
+        "{ran:?}"
+    );
+    assert!(!ran.out.contains("note: "), "{ran:?}");
+
+    // Half of it is less than a body may have: valid, and hardly meant so.
+    let file = folder.file("small.json", &with(r#""max_pending_bytes": 20000000"#));
+    let ran = run(&["check", &file]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let note = ":2: note: limits.max_pending_bytes: bodies that are being received may hold 10000000 bytes";
+    assert!(ran.out.contains(note), "{ran:?}");
+
+    let large = with(r#""max_pending_bytes": 805306368, "max_body_bytes": 268435456"#);
+    let file = folder.file("large.json", &large);
+    let ran = run(&["check", &file]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let problem =
+        ":2: limits.max_pending_bytes: expected that a worker needs at most 1073741824 bytes";
+    assert!(ran.out.contains(problem), "{ran:?}");
+    assert!(
+        ran.out.contains("limits.max_body_bytes 268435456, "),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn the_ways_to_write_a_configuration_in_envoy() {
     let folder = Folder::new("envoy");
     let string = serde_json::to_string(GOOD).unwrap();

@@ -19,7 +19,7 @@ const GOOD: &str = r#"{
         "routes": "all",
         "timeout_ms": 250
     },
-    "limits": {"max_body_bytes": 1048576, "max_pending_bytes": 2147483648, "max_in_flight": 16},
+    "limits": {"max_body_bytes": 1048576, "max_pending_bytes": 805306368, "max_in_flight": 16},
     "retry": {"max_attempts": 5, "initial_backoff_ms": 100, "max_backoff_ms": 1000, "max_age_ms": 86400000, "ambiguous": true}
 }"#;
 
@@ -54,8 +54,8 @@ const BAD: &[(&str, &[&str])] = &[
     (
         r#"{"rum": {}, "limits": {"max_pending_bytes": 4294967297, "max_body_bytes": 2147483649}}"#,
         &[
-            "limits.max_body_bytes: expected an integer from 1 to 2147483648, got 2147483649",
-            "limits.max_pending_bytes: expected an integer from 1 to 2147483648, got 4294967297",
+            "limits.max_body_bytes: expected an integer from 1 to 268435456, got 2147483649",
+            "limits.max_pending_bytes: expected an integer from 1 to 805306368, got 4294967297",
         ],
     ),
     (
@@ -127,7 +127,7 @@ fn check(config: &Config) {
             limits.max_pending_bytes,
             limits.max_in_flight
         ),
-        (1_048_576, 2_147_483_648, 16)
+        (1_048_576, 805_306_368, 16)
     );
     let retry = config.retry;
     assert_eq!(

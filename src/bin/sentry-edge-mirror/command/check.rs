@@ -9,7 +9,7 @@ use super::finding::Finding;
 use super::judge::judge;
 use super::source::Source;
 use super::status::{Failure, Status};
-use sentry_edge_mirror::config::{Config, Mode, Role};
+use sentry_edge_mirror::config::{Config, Mode, Role, memory};
 use std::fmt::Write as _;
 
 pub(super) fn run(args: &Check, out: &mut String) -> Result<Status, Failure> {
@@ -69,7 +69,11 @@ fn valid(plugin: &Plugin, role: Option<&Role>) -> String {
     let name = plugin.name.as_deref().unwrap_or("plugin configuration");
     let place = format!("{}:{}: {name}", plugin.file, plugin.line);
     match role {
-        Some(Role::Main(config)) => format!("{place}: valid, {}", summary(config)),
+        Some(Role::Main(config)) => {
+            let mib = memory::needed(config).total().div_ceil(1 << 20);
+            let summary = summary(config);
+            format!("{place}: valid, {summary}, at most {mib} MiB of memory a worker")
+        }
         Some(Role::Lane(number)) => format!("{place}: valid, host nginx, lane {number}"),
         None => format!("{place}: valid, as far as can be told without its environment"),
     }

@@ -225,8 +225,11 @@ fn meaning(leg: &str, reason: &str) -> Option<&'static str> {
         SkipReason::Loop => {
             "the path begins with /rum/sentry/ or x-sentry-edge-mirror is among the headers, so it is a copy already"
         }
-        SkipReason::TooLarge => "the body is larger than limits.max_body_bytes",
+        SkipReason::TooLarge => {
+            "the body is larger than limits.max_body_bytes, or the headers are over 128 KiB or 1000 lines"
+        }
         SkipReason::Aborted => "the request ended before it was complete",
         SkipReason::Unreadable => "the proxy did not hand out the body",
+        SkipReason::Slow => "the body came too slowly",
     })
 }

@@ -3,7 +3,7 @@
 use super::environment::{Environment, View};
 use super::find::{Content, Plugin};
 use super::finding::Finding;
-use sentry_edge_mirror::config::{HostKind, Role};
+use sentry_edge_mirror::config::{HostKind, Problem, Role};
 
 /// The outcome for one configuration.
 #[derive(Debug, Default)]
@@ -37,7 +37,15 @@ pub(super) fn judge(plugin: &Plugin, environment: &Environment, assume: bool) ->
     };
     let mut blamed = Vec::new();
     match parsed {
-        Ok(role) => verdict.role = Some(role),
+        Ok(role) => {
+            if let Role::Main(config) = &role {
+                let warnings = config.warnings();
+                let warnings = warnings.iter();
+                let note = |problem: &Problem| plugin.finding(&problem.path, &problem.message);
+                verdict.notes.extend(warnings.map(note));
+            }
+            verdict.role = Some(role);
+        }
         Err(error) => {
             for problem in error.problems {
                 let unset = problem.unset.as_deref();

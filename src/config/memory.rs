@@ -1,0 +1,211 @@
+//! How much memory a worker needs at most, by its configuration: the sum of the budgets and of what reading takes beside
+//! them. A configuration that needs more than an instance can have is refused, because it would end in a trap.
+//!
+//! Envoy's hosts give an instance 1 GiB: 16384 pages of 64 KiB (measured).
+
+use super::reader::Reader;
+use super::{Config, Mode};
+use std::fmt;
+
+/// What an instance can have.
+pub const MAX_BYTES: u64 = 1_073_741_824;
+
+/// Code's data, stack, tables, and what lives as long as the instance.
+const MODULE_BYTES: u64 = 8_388_608;
+/// Decoders' windows and tables: brotli 16 MiB at most; zstd 8 MiB; of both only one is open.
+const WINDOW_BYTES: u64 = 16_777_216;
+/// A log is made of an item in pieces: the part that was read, its fields, what is scrubbed of them, the log itself.
+const PER_ITEM_BYTE: u64 = 6;
+/// What is made beside that for one log, however small its item.
+const RECORD_BYTES: u64 = 8_388_608;
+/// The open batch may have doubled its room; packed, and divided when SLS refuses it, it is there up to three times more.
+const PER_BATCH_BYTE: u64 = 5;
+/// A log that is larger than a batch travels alone: a payload of 1 MiB, and fields.
+const LARGEST_LOG_BYTES: u64 = 2_097_152;
+/// A quarter of it all: memory is given out in pieces of every size, and gaps remain between them.
+const GAPS: u64 = 4;
+
+/// What a worker needs at most, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// The module itself.
+    pub module: u64,
+    /// `limits.max_pending_bytes`: copies, envelopes and writes that wait or are in flight, and bodies that are being
+    /// received. In mode `sign` the bodies are the proxy's, the headers are here.
+    pub budgets: u64,
+    /// A body that grows is in two places while it is moved: `limits.max_body_bytes` once more.
+    pub growing: u64,
+    /// With `sls`: a body after decoding, `limits.max_decoded_bytes`.
+    pub decoded: u64,
+    /// With `sls`: the decoder's window.
+    pub windows: u64,
+    /// With `sls`: the log that is being made, 6 x `sls.max_item_bytes` and 8 MiB.
+    pub record: u64,
+    /// With `sls`: the open batch and the one that is being packed or divided, 5 x `sls.batch.max_bytes`.
+    pub batches: u64,
+    /// A quarter of all that, for gaps.
+    pub gaps: u64,
+}
+
+impl Needed {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.without_gaps().saturating_add(self.gaps)
+    }
+
+    fn without_gaps(&self) -> u64 {
+        self.parts()
+            .into_iter()
+            .fold(0, |sum, (_, bytes)| u64::saturating_add(sum, bytes))
+    }
+
+    fn parts(&self) -> [(&'static str, u64); 7] {
+        [
+            ("the module", self.module),
+            ("limits.max_pending_bytes", self.budgets),
+            ("limits.max_body_bytes", self.growing),
+            ("limits.max_decoded_bytes", self.decoded),
+            ("decoders", self.windows),
+            ("sls.max_item_bytes", self.record),
+            ("sls.batch.max_bytes", self.batches),
+        ]
+    }
+}
+
+/// The sum, and what it is made of.
+impl fmt::Display for Needed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes (", self.total())?;
+        for (name, bytes) in self.parts() {
+            if bytes > 0 {
+                write!(f, "{name} {bytes}, ")?;
+            }
+        }
+        write!(f, "gaps {})", self.gaps)
+    }
+}
+
+/// What a worker needs at most with this configuration.
+#[must_use]
+pub fn needed(config: &Config) -> Needed {
+    let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+    let limits = &config.limits;
+    let growing = match config.mode {
+        Mode::Sign => 0,
+        Mode::Tee | Mode::Rewrite { .. } => wide(limits.max_body_bytes),
+    };
+    let mut needed = Needed {
+        module: MODULE_BYTES,
+        budgets: wide(limits.max_pending_bytes),
+        growing,
+        decoded: 0,
+        windows: 0,
+        record: 0,
+        batches: 0,
+        gaps: 0,
+    };
+    if let Some(sls) = &config.sls {
+        needed.decoded = wide(limits.max_decoded_bytes);
+        needed.windows = WINDOW_BYTES;
+        let items = wide(sls.max_item_bytes).saturating_mul(PER_ITEM_BYTE);
+        needed.record = items.saturating_add(RECORD_BYTES);
+        let batch = wide(sls.batch.max_bytes()).max(LARGEST_LOG_BYTES);
+        needed.batches = batch.saturating_mul(PER_BATCH_BYTE);
+    }
+    needed.gaps = needed.without_gaps() / GAPS;
+    needed
+}
+
+/// Refuses what does not fit.
+pub(super) fn check(reader: &mut Reader<'_>, config: &Config) {
+    let needed = needed(config);
+    if needed.total() > MAX_BYTES {
+        let pending = config.limits.max_pending_bytes;
+        let what = format!(
+            "expected that a worker needs at most {MAX_BYTES} bytes, but it needs {needed}, got {pending}"
+        );
+        reader.problem("limits.max_pending_bytes", what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_BYTES, Needed, needed};
+    use crate::config::Config;
+
+    fn parse(limits: &str, sls: &str) -> Result<Config, String> {
+        let json = format!(
+            r#"{{"rum": {{"upstream": "rum", "authority": "rum.example.com", "default": {{"workspace": "w", "service_id": "s"}}}},
+                "limits": {{{limits}}} {sls}}}"#
+        );
+        Config::parse(json.as_bytes(), &|_| None).map_err(|error| error.to_string())
+    }
+
+    fn sls(more: &str) -> String {
+        format!(
+            r#", "sls": {{"upstream": "sls", "endpoint": "cn-hangzhou.log.aliyuncs.com", "project": "my-project", "logstore": "sentry",
+                "credential": {{"access_key_id": "id", "access_key_secret": "secret"}} {more}}}"#
+        )
+    }
+
+    #[test]
+    fn the_defaults_need_a_fraction() {
+        let rum = needed(&parse("", "").unwrap());
+        assert_eq!(
+            rum,
+            Needed {
+                module: 8 << 20,
+                budgets: 64 << 20,
+                growing: 10 << 20,
+                decoded: 0,
+                windows: 0,
+                record: 0,
+                batches: 0,
+                gaps: 41 << 19,
+            }
+        );
+        let both = needed(&parse("", &sls("")).unwrap());
+        assert_eq!((both.decoded, both.windows), (32 << 20, 16 << 20));
+        assert_eq!((both.record, both.batches), (14 << 20, 10 << 20));
+        let sum = (8 + 64 + 10 + 32 + 16 + 14 + 10) << 20;
+        assert_eq!(both.total(), sum + sum / 4);
+        assert_eq!(
+            rum.to_string(),
+            "107479040 bytes (the module 8388608, limits.max_pending_bytes 67108864, limits.max_body_bytes 10485760, gaps 21495808)"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_numbers() {
+        let most = |pending: u64| {
+            let limits =
+                format!(r#""max_pending_bytes": {pending}, "max_decoded_bytes": 268435456"#);
+            parse(&limits, &sls(r#", "max_item_bytes": 4194304"#))
+        };
+        let fixed = (8 + 10 + 256 + 16 + 32 + 10) << 20;
+        let room = MAX_BYTES / 5 * 4 - fixed;
+        let config = most(room - 8).unwrap();
+        assert!(needed(&config).total() <= MAX_BYTES);
+        let refused = most(room + 8).unwrap_err();
+        let pending = room + 8;
+        let text = "limits.max_pending_bytes: expected that a worker needs at most 1073741824 bytes, but it needs ";
+        assert!(refused.contains(text));
+        assert!(refused.contains(&format!("limits.max_pending_bytes {pending}, ")));
+        assert!(refused.ends_with(&format!(", got {pending}")), "{refused}");
+    }
+
+    /// Each key alone may be at its maximum.
+    #[test]
+    fn the_maxima_fit() {
+        for (limits, section) in [
+            (r#""max_pending_bytes": 805306368"#, String::new()),
+            (r#""max_body_bytes": 268435456"#, sls("")),
+            (r#""max_decoded_bytes": 268435456"#, sls("")),
+            ("", sls(r#", "max_item_bytes": 4194304"#)),
+            ("", sls(r#", "batch": {"max_bytes": 9728000}"#)),
+        ] {
+            assert!(parse(limits, &section).is_ok(), "{limits} {section}");
+        }
+    }
+}
