@@ -20,8 +20,12 @@ pub enum Topic {
     TooLarge,
     /// A body that the host did not hand out.
     Unreadable,
+    /// A body that comes too slowly.
+    Slow,
     /// No room in the budget.
     NoRoom,
+    /// A body that is being received has to give way.
+    GaveWay,
     /// Mode `rewrite`: a request that could not be held.
     LetGo,
     /// Mode `rewrite`: a request whose headers could not be changed.

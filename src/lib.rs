@@ -22,8 +22,8 @@
 //! The core (everything but [`filter`]) knows no host: bytes and time in, effects out. Invariants:
 //! 1. In mode `tee` the primary exchange is never paused, changed, delayed or failed.
 //! 2. Every captured copy, and every log, ends as delivered, failed or dropped: `captured = delivered + failed + dropped + pending`.
-//! 3. Memory stays within `limits.max_pending_bytes` per worker, and the host's copy of what is in flight within a
-//!    quarter of it.
+//! 3. Memory stays within `limits.max_pending_bytes` per worker, bodies that are being received (collect) within half of
+//!    it, and the host's copy of what is in flight within a quarter.
 //! 4. Target, body and Content-Encoding of a copy are the received bytes.
 //! 5. No cookie, foreign credential or payload reaches the second party by header, or the proxy's log at all.
 //! 6. Nothing in here can panic: the lints below deny what could.
@@ -48,6 +48,7 @@
     )
 )]
 
+pub mod collect;
 pub mod config;
 pub mod delivery;
 pub mod effect;

@@ -53,6 +53,7 @@ impl Leg {
             Metric::Bytes | Metric::Pending | Metric::PendingBytes | Metric::InFlight => true,
             _ if self == Self::Sign => false,
             Metric::HeadersOmitted | Metric::InPlace => self == Self::Rum,
+            Metric::CollectingBytes => true,
             Metric::Malformed
             | Metric::Undecodable
             | Metric::Repaired
@@ -160,6 +161,8 @@ pub enum Metric {
     Unanswered,
     /// RUM, mode `rewrite`: requests that went on as the copy. With `fast_ack`, those that could not be held.
     InPlace,
+    /// What the bodies hold that are still being received. The legs share them: of each it is all there is.
+    CollectingBytes,
     /// Exchanges that were not captured, by rule.
     Skipped(SkipReason),
     /// Sign: requests that we answered ourselves.
@@ -168,7 +171,7 @@ pub enum Metric {
     Answered(AnswerClass),
 }
 
-const PLAIN: [Metric; 24] = [
+const PLAIN: [Metric; 25] = [
     Metric::Captured,
     Metric::Delivered,
     Metric::Failed,
@@ -193,14 +196,16 @@ const PLAIN: [Metric; 24] = [
     Metric::Aborted,
     Metric::Unanswered,
     Metric::InPlace,
+    Metric::CollectingBytes,
 ];
 
 /// The gauges: read off what waits when they are published.
-pub const GAUGES: [Metric; 4] = [
+pub const GAUGES: [Metric; 5] = [
     Metric::Pending,
     Metric::PendingBytes,
     Metric::InFlight,
     Metric::Queued,
+    Metric::CollectingBytes,
 ];
 
 /// So many quiet counts wait at most.
@@ -224,7 +229,11 @@ impl Metric {
     #[must_use]
     pub fn kind(self) -> Kind {
         match self {
-            Self::Pending | Self::PendingBytes | Self::InFlight | Self::Queued => Kind::Gauge,
+            Self::Pending
+            | Self::PendingBytes
+            | Self::InFlight
+            | Self::Queued
+            | Self::CollectingBytes => Kind::Gauge,
             Self::LatencyMs => Kind::Histogram,
             _ => Kind::Counter,
         }
@@ -256,6 +265,7 @@ impl Metric {
             Self::Aborted => "aborted",
             Self::Unanswered => "unanswered",
             Self::InPlace => "in_place",
+            Self::CollectingBytes => "collecting_bytes",
             Self::Skipped(reason) => reason.name(),
             Self::Denied(reason) => reason.name(),
             Self::Answered(class) => class.name(),
@@ -290,6 +300,7 @@ impl Metric {
             Self::Aborted => 21,
             Self::Unanswered => 22,
             Self::InPlace => 23,
+            Self::CollectingBytes => 24,
             Self::Skipped(reason) => PLAIN.len().saturating_add(reason.index()),
             Self::Denied(reason) => DENIED.saturating_add(reason.index()),
             Self::Answered(class) => ANSWERED.saturating_add(class.index()),
@@ -432,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn only_four_gauges() {
+    fn what_is_a_gauge_stands_among_them() {
         let gauges = Metric::all().filter(|m| m.kind() == Kind::Gauge).count();
         assert_eq!(gauges, super::GAUGES.len());
     }

@@ -3,7 +3,8 @@
 /// Why an exchange on an ingest path was not captured. Decided by rule, nothing was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// Under `/api/<project id>/`, but not a request that `rum.routes` covers.
+    /// Under `/api/<project id>/`, but not a request that `rum.routes` covers, or with a target that no copy can have: over
+    /// 64 KiB, with white space, or with a dot segment, which would lead out of the copy's prefix.
     Route,
     /// The project stands in `rum.exclude`.
     Excluded,
@@ -12,17 +13,19 @@ pub enum SkipReason {
     /// The path already begins with `/rum/sentry/`, or the request carries the marker of a copy: one of our own copies came
     /// back, or somebody reports about one.
     Loop,
-    /// The body is larger than `limits.max_body_bytes`.
+    /// The body is larger than `limits.max_body_bytes`, or the headers are more than 128 KiB or 1000 lines.
     TooLarge,
     /// The client (or the primary) ended the exchange before the body was complete.
     Aborted,
     /// The host did not hand out the body that it announced (nginx: it was spilled to a file).
     Unreadable,
+    /// The body came too slowly: no byte for 30 s, or after 30 s less than 1 KiB/s.
+    Slow,
 }
 
 impl SkipReason {
     /// Every reason, in the order of [`SkipReason::index`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Route,
         Self::Excluded,
         Self::Unmapped,
@@ -30,6 +33,7 @@ impl SkipReason {
         Self::TooLarge,
         Self::Aborted,
         Self::Unreadable,
+        Self::Slow,
     ];
 
     /// The reason as it stands in the metric `<leg>.skipped.<reason>`.
@@ -43,6 +47,7 @@ impl SkipReason {
             Self::TooLarge => "too_large",
             Self::Aborted => "aborted",
             Self::Unreadable => "unreadable",
+            Self::Slow => "slow",
         }
     }
 
@@ -57,6 +62,7 @@ impl SkipReason {
             Self::TooLarge => 4,
             Self::Aborted => 5,
             Self::Unreadable => 6,
+            Self::Slow => 7,
         }
     }
 }

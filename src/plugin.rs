@@ -19,6 +19,7 @@
 
 mod books;
 mod calls;
+mod collecting;
 mod report;
 mod requests;
 pub mod rewrite;
@@ -26,6 +27,7 @@ mod settling;
 pub mod signing;
 mod sls;
 
+use crate::collect::Collecting;
 use crate::config::{Config, HostKind};
 use crate::delivery::backoff::Jitter;
 use crate::delivery::outbox::{Id, Outbox, Policy};
@@ -121,12 +123,13 @@ pub struct Plugin {
     sign: Option<Box<signing::Side>>,
     /// The RUM leg's share of the budget.
     max_pending_bytes: usize,
+    /// What bodies that are being received may hold of it.
+    max_collecting_bytes: usize,
     journal: Journal,
     ticker: Ticker,
     jitter: Jitter,
-    /// Bytes of the bodies that are being collected.
-    collecting: usize,
-    exchanges: usize,
+    /// The bodies that are being received.
+    collecting: Collecting,
     /// Requests that were forwarded in place and have no answer yet.
     forwarded: usize,
     leaving: Option<Leaving>,
@@ -172,7 +175,7 @@ impl Plugin {
             (HostKind::Nginx, [true, true]) => max_calls.div_ceil(2),
             _ => share(max_calls),
         };
-        let max_pending_bytes = share(config.limits.max_pending_bytes);
+        let max_pending_bytes = config.leg_bytes();
         let sls = config.sls.clone().map(|sls| {
             let decoded = config.limits.max_decoded_bytes;
             let leg = leg::Leg::new(sls, max_pending_bytes, max_in_flight, decoded, seed);
@@ -198,11 +201,11 @@ impl Plugin {
             sls,
             sign,
             max_pending_bytes,
+            max_collecting_bytes: config.collecting_bytes(),
             journal: Journal::default(),
             ticker: Ticker::new(config.host),
             jitter: Jitter::new(seed),
-            collecting: 0,
-            exchanges: 0,
+            collecting: Collecting::default(),
             forwarded: 0,
             leaving: None,
             turn: Leg::Rum,
@@ -232,7 +235,9 @@ impl Plugin {
         if wall != unknown {
             let before = std::mem::replace(&mut self.wall, wall);
             if before != unknown {
-                self.steady = self.steady.after(wall.since(before));
+                let passed = wall.since(before);
+                self.steady = self.steady.after(passed);
+                self.collecting.pass(passed);
             }
         }
         Moment {
@@ -255,6 +260,9 @@ impl Plugin {
         if self.config.rum.as_ref().is_some_and(nobody) {
             let text = "rum has neither `default` nor `projects`: nothing is mirrored";
             self.journal.say(Level::Warn, text.to_owned());
+        }
+        for warning in self.config.warnings() {
+            self.journal.say(Level::Warn, warning.to_string());
         }
         self.life_cycle();
     }

@@ -71,7 +71,9 @@ impl Ticker {
         }
     }
 
-    fn comes_by(&self, now: Millis, due: Millis) -> bool {
+    /// Whether a tick comes at `due`, or sooner.
+    #[must_use]
+    pub fn comes_by(&self, now: Millis, due: Millis) -> bool {
         let soonest = due.max(now.after(u64::from(SOON_MS)));
         self.armed
             .is_some_and(|armed| armed <= soonest && now.since(armed) < LATE_MS)

@@ -5,8 +5,8 @@ use super::pairs::Pairs;
 use super::rewrite;
 use super::root::Root;
 use super::sign::{self, Turn};
+use crate::collect::Ticket;
 use crate::config::{HostKind, Mode};
-use crate::exchange::Exchange;
 use crate::mirror::header_list::HeaderList;
 use crate::mirror::headers::Head;
 use crate::plugin::Plugin;
@@ -19,7 +19,7 @@ pub(super) struct Stream {
     /// Its root context.
     pub(super) root: u32,
     /// The exchange, while it is being copied.
-    exchange: Option<Box<Exchange>>,
+    exchange: Option<Ticket>,
     /// Mode `sign`: where it is.
     pub(super) turn: Turn,
     /// Mode `rewrite`: where it is.
@@ -188,11 +188,11 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
     let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) else {
         return;
     };
-    if was_complete(plugin, &exchange) {
+    if was_complete(plugin, exchange) {
         stream.exchange = Some(exchange);
         return finish(root, stream, true);
     }
-    plugin.abort(&exchange);
+    plugin.abort(exchange);
     finish(root, stream, false);
 }
 
@@ -204,13 +204,16 @@ pub(super) fn orphaned(root: &mut Root, stream: &mut Stream) {
     }
     // Without the host's view of the stream, which cannot be asked for here: nothing becomes complete now.
     if let (Some(plugin), Some(exchange)) = (root.plugin(), stream.exchange.take()) {
-        plugin.abort(&exchange);
+        plugin.abort(exchange);
     }
     gone(root, stream);
 }
 
 /// nginx never says that headers end a request, and has no body callback for a request without a body.
-fn was_complete(plugin: &Plugin, exchange: &Exchange) -> bool {
+fn was_complete(plugin: &Plugin, ticket: Ticket) -> bool {
+    let Some(exchange) = plugin.exchange(ticket) else {
+        return false;
+    };
     plugin.config().host == HostKind::Nginx
         && !exchange.has_body()
         && (exchange.has_no_body() || exchange.announces_no_body() && is_http_1())

@@ -2,10 +2,10 @@
 //!
 //! The host writes each chunk straight into the body's own room: one copy, host to guest. Room is reserved from
 //! Content-Length, but never more than twice what has really come (at least [`STEP`]): a client that announces 10 MiB
-//! and sends one byte gets no 10 MiB.
+//! and sends one byte gets no 10 MiB, and is charged with none.
 
-/// First reservation. Nearly every envelope is smaller.
-const STEP: usize = 262_144;
+/// First reservation, if the first piece is no larger.
+const STEP: usize = 4_096;
 
 /// Why a body is no longer collected. Nothing of it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,16 @@ impl Capture {
             self.body = Vec::new();
         }
         result
+    }
+
+    /// What a chunk of `size` bytes needs at least beside what is held: nothing if the body would be over the limit.
+    #[must_use]
+    pub fn needs(&self, size: usize) -> usize {
+        let length = self.body.len().saturating_add(size);
+        match length > self.max {
+            true => 0,
+            false => length.saturating_sub(self.body.capacity()),
+        }
     }
 
     fn reserve(&mut self, size: usize, room: usize) -> Result<(), Refusal> {
@@ -159,11 +169,25 @@ mod tests {
         let mut capture = Capture::new(Some(1_000_000), MAX).unwrap();
         push(&mut capture, &[0; 10], MAX).unwrap();
         assert!(capture.held() <= STEP, "{}", capture.held());
-        push(&mut capture, &vec![0; STEP], MAX).unwrap();
-        assert!(capture.held() <= 3 * STEP);
-        let mut capture = Capture::new(Some(200_000), MAX).unwrap();
+        let mut came = 10;
+        for size in [STEP, 1, 16_384, 16_384, 100_000, 1] {
+            push(&mut capture, &vec![0; size], MAX).unwrap();
+            came += size;
+            assert!(capture.held() <= 2 * came, "{} for {came}", capture.held());
+        }
+        let mut capture = Capture::new(Some(20_000), MAX).unwrap();
         push(&mut capture, &[0; 16_384], MAX).unwrap();
-        assert_eq!(capture.held(), 200_000, "once for the whole body");
+        assert_eq!(capture.held(), 20_000, "once for the whole body");
+    }
+
+    #[test]
+    fn what_a_chunk_needs_is_what_it_takes_at_least() {
+        let mut capture = Capture::new(None, 1_000).unwrap();
+        assert_eq!((capture.needs(300), capture.needs(1_001)), (300, 0));
+        push(&mut capture, &[0; 300], 300).unwrap();
+        assert_eq!((capture.needs(700), capture.needs(701)), (700, 0));
+        push(&mut capture, &[0; 1], 1).unwrap();
+        assert_eq!(capture.needs(usize::MAX), 0);
     }
 
     #[test]

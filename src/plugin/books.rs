@@ -28,7 +28,10 @@ impl Book {
 
     /// Whether the host knows other gauges than these.
     pub(super) fn is_stale(&self, gauges: Gauges) -> bool {
-        self.published != Some(gauges)
+        // One by one: as a whole they would be compared byte by byte, in every request.
+        let known = self.published.iter().flatten();
+        let differ = known.zip(&gauges).any(|(known, gauge)| known != gauge);
+        differ || self.published.is_none()
     }
 
     /// Gauges, counters and samples in one go, so that they add up for whoever reads them.

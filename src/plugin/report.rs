@@ -8,6 +8,7 @@ use crate::delivery::verdict::Verdict;
 use crate::effect::Level;
 use crate::exchange::Copy;
 use crate::journal::{Journal, Topic};
+use crate::metric::Leg;
 use crate::mirror::capture::Refusal;
 use crate::outcome::{DenyReason, SkipReason};
 use crate::sls::write_request::Denial;
@@ -25,11 +26,15 @@ pub(super) fn skipped(journal: &mut Journal, reason: SkipReason, project: Option
         ),
         SkipReason::TooLarge => (
             Topic::TooLarge,
-            "a body over limits.max_body_bytes: not mirrored",
+            "a body over limits.max_body_bytes (or headers over 128 KiB, or 1000 lines): not mirrored",
         ),
         SkipReason::Unreadable => (
             Topic::Unreadable,
             "the proxy did not hand out a body (nginx: raise client_body_buffer_size): not mirrored",
+        ),
+        SkipReason::Slow => (
+            Topic::Slow,
+            "a body came too slowly (no byte for 30 s, or less than 1 KiB/s): not mirrored, the request itself goes on",
         ),
     };
     journal.note(topic, Level::Warn, || match project {
@@ -38,16 +43,45 @@ pub(super) fn skipped(journal: &mut Journal, reason: SkipReason, project: Option
     });
 }
 
-pub(super) fn no_room(journal: &mut Journal, project: u64, max_pending_bytes: usize) {
-    journal.note(Topic::NoRoom, Level::Error, || {
-        format!("rum: this leg's share of limits.max_pending_bytes ({max_pending_bytes}) is used up: a copy of project {project} is dropped")
+/// A budget that has no room, and for what.
+pub(super) struct Full {
+    pub(super) max_bytes: usize,
+    pub(super) pending: usize,
+    pub(super) collecting: usize,
+}
+
+pub(super) fn no_room(journal: &mut Journal, leg: Leg, project: u64, full: Full) {
+    let (topic, leg, what) = match leg {
+        Leg::Sls => (Topic::SlsNoRoom, "sls", "an envelope"),
+        Leg::Rum | Leg::Sign => (Topic::NoRoom, "rum", "a copy"),
+    };
+    journal.note(topic, Level::Error, || {
+        let Full {
+            max_bytes,
+            pending,
+            collecting,
+        } = full;
+        // When these hold more than what is pending, clients are slow, not the target.
+        let cause = match collecting > pending {
+            true => "bodies that are being received hold the room that they may have",
+            false => "this leg's share of limits.max_pending_bytes is used up",
+        };
+        format!("{leg}: {cause} (of {max_bytes} bytes {pending} are pending, {collecting} are being received): {what} of project {project} is dropped")
+    });
+}
+
+pub(super) fn gave_way(journal: &mut Journal, collecting: usize, half: usize) {
+    journal.note(Topic::GaveWay, Level::Error, || {
+        format!("bodies that are being received hold {collecting} bytes of the {half} that they may: the one that grows slowest gives way and is dropped (slow clients, not the target)")
     });
 }
 
 pub(super) fn let_go(journal: &mut Journal, project: u64, refusal: Refusal) {
     let why = match refusal {
         Refusal::TooLarge => "its body is over limits.max_body_bytes",
-        Refusal::NoRoom => "this leg's share of limits.max_pending_bytes is used up",
+        Refusal::NoRoom => {
+            "this leg's share of limits.max_pending_bytes has no room for it, or slow bodies hold its half"
+        }
         Refusal::Unreadable => {
             "the proxy did not hand out its body (nginx: raise client_body_buffer_size)"
         }

@@ -1,20 +1,18 @@
 //! The request callbacks: what becomes of a request, its body, and its end or abort.
 
 use super::{Plugin, Stage, report};
+use crate::collect::Ticket;
 use crate::config::HostKind;
 use crate::delivery::outbox::Charge;
 use crate::exchange::{Announced, Exchange, Mirrored, Parts, Plan};
 use crate::metric::{Leg, Metric};
 use crate::mirror::capture::Refusal;
 use crate::mirror::decide::{self, Decision};
-use crate::mirror::headers::{Head, MARKER, Pair, compose};
+use crate::mirror::headers::{Head, MARKER, MAX_LINES, Pair, compose};
 use crate::outcome::SkipReason;
 use crate::sentry::project::ProjectId;
 use crate::sls::intake;
 use crate::time::Millis;
-
-/// Up to here a body that is being collected may take whatever is free: nearly every envelope is smaller.
-const LARGE_BYTES: usize = 262_144;
 
 impl Plugin {
     /// Request callback: what becomes of a request, from its method and target.
@@ -44,7 +42,7 @@ impl Plugin {
 
     /// Request callback: the headers are complete. `None` when the request is marked as a copy, its body is known to be
     /// too large, or there is no room.
-    pub fn begin<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Box<Exchange>>
+    pub fn begin<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Ticket>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
@@ -54,7 +52,7 @@ impl Plugin {
             .ok()
     }
 
-    /// What is needed of a request's headers. `None` when it is marked as a copy.
+    /// What is needed of a request's headers. `None` when it is marked as a copy, or they are too many.
     pub(super) fn prepare<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Parts>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
@@ -67,6 +65,14 @@ impl Plugin {
             let copy = compose(self.config.host, &target, head);
             (target, copy)
         });
+        let oversized = match &rum {
+            Some((_, copy)) => copy.oversized,
+            None => head.headers.clone().nth(MAX_LINES).is_some(),
+        };
+        if oversized {
+            self.skip_both(legs, SkipReason::TooLarge);
+            return None;
+        }
         let marked = match &rum {
             Some((_, copy)) => copy.marked,
             None => intake::first(head.headers.clone(), MARKER.as_bytes()).is_some(),
@@ -101,58 +107,32 @@ impl Plugin {
         })
     }
 
-    /// Begins to collect a body, if it may become one that fits.
-    pub(super) fn open(&mut self, parts: Parts) -> Result<Box<Exchange>, (Box<Parts>, Refusal)> {
-        let exchange = Exchange::new(parts, self.config.limits.max_body_bytes)
-            .map_err(|parts| (parts, Refusal::TooLarge))?;
-        if exchange.held() > self.room_for(&exchange, self.collecting) {
-            return Err((exchange.restart(), Refusal::NoRoom));
-        }
-        self.collecting = self.collecting.saturating_add(exchange.held());
-        self.exchanges = self.exchanges.saturating_add(1);
-        Ok(exchange)
-    }
-
-    /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the exchange back unless it is
-    /// over.
+    /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the ticket back unless the
+    /// exchange is over, which it may have been before.
     #[must_use]
     pub fn chunk(
         &mut self,
-        mut exchange: Box<Exchange>,
+        ticket: Ticket,
         size: usize,
         fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
-    ) -> Option<Box<Exchange>> {
-        let room = self.room_for(&exchange, self.others(&exchange));
-        match self.collect(&mut exchange, size, room, fill) {
-            Ok(()) => Some(exchange),
+    ) -> Option<Ticket> {
+        match self.collect(ticket, size, fill) {
+            Ok(()) => Some(ticket),
             Err(refusal) => {
+                let exchange = self.collecting.remove(ticket)?;
                 self.refuse(legs_of(&exchange), refusal);
-                self.release(&exchange);
                 None
             }
         }
     }
 
-    pub(super) fn collect(
-        &mut self,
-        exchange: &mut Exchange,
-        size: usize,
-        room: usize,
-        fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
-    ) -> Result<(), Refusal> {
-        let before = exchange.held();
-        let pushed = exchange.capture().push(size, room, fill);
-        self.collecting = self
-            .collecting
-            .saturating_sub(before)
-            .saturating_add(exchange.held());
-        pushed
-    }
-
     /// Request callback: the request is complete.
-    pub fn end(&mut self, exchange: Box<Exchange>, now: Millis) {
+    pub fn end(&mut self, ticket: Ticket, now: Millis) {
         let now = self.moment(now);
-        self.release(&exchange);
+        let Some(exchange) = self.collecting.remove(ticket) else {
+            return;
+        };
+        let collecting = self.collecting.bytes();
         let (copy, envelope) = exchange.into_parts(now.wall);
         if let Some(copy) = copy {
             self.book.ledger.one(Metric::Captured);
@@ -162,7 +142,7 @@ impl Plugin {
                 group: project,
                 share: copy.target.destination.share,
             };
-            let pushed = self.outbox.push(copy, charge, self.collecting, now.steady);
+            let pushed = self.outbox.push(copy, charge, collecting, now.steady);
             let full = pushed.is_err();
             if full {
                 self.drop_for_room(project);
@@ -170,7 +150,7 @@ impl Plugin {
         }
         if let (Some(side), Some(envelope)) = (&mut self.sls, envelope) {
             let (leg, mut books) = side.with(&mut self.journal);
-            leg.take(envelope, self.collecting, &mut books);
+            leg.take(envelope, collecting, &mut books);
         }
         if self.config.host == HostKind::Envoy {
             self.stage = Stage::Sending;
@@ -178,9 +158,10 @@ impl Plugin {
     }
 
     /// Request callback: the request ended before it was complete.
-    pub fn abort(&mut self, exchange: &Exchange) {
-        self.release(exchange);
-        self.skip_both(legs_of(exchange), SkipReason::Aborted);
+    pub fn abort(&mut self, ticket: Ticket) {
+        if let Some(exchange) = self.collecting.remove(ticket) {
+            self.skip_both(legs_of(&exchange), SkipReason::Aborted);
+        }
     }
 
     /// What a body that is not collected counts as.
@@ -188,7 +169,15 @@ impl Plugin {
         match refusal {
             Refusal::TooLarge => self.skip_both(legs, SkipReason::TooLarge),
             Refusal::Unreadable => self.skip_both(legs, SkipReason::Unreadable),
-            Refusal::NoRoom => self.drop_unfinished(legs),
+            Refusal::NoRoom => {
+                // No leg that wants it has room for it.
+                for (leg, project) in [Leg::Rum, Leg::Sls].into_iter().zip(legs) {
+                    if let Some(project) = project {
+                        self.tell_no_room(leg, project);
+                    }
+                }
+                self.drop_unfinished(legs);
+            }
         }
     }
 
@@ -216,68 +205,54 @@ impl Plugin {
         }
     }
 
+    /// A copy finds no room.
     fn drop_for_room(&mut self, project: u64) {
         self.book.ledger.one(Metric::Dropped);
-        report::no_room(&mut self.journal, project, self.max_pending_bytes);
+        self.tell_no_room(Leg::Rum, project);
         self.publish_soon();
     }
 
-    /// No leg that wants the exchange has room for it.
-    fn drop_unfinished(&mut self, [rum, sls]: [Option<u64>; 2]) {
-        if let Some(project) = rum {
+    fn tell_no_room(&mut self, leg: Leg, project: u64) {
+        let pending = match (leg, self.sls.as_deref()) {
+            (Leg::Sls, Some(side)) => side.leg.bytes(),
+            _ => self.outbox.bytes(),
+        };
+        let full = report::Full {
+            max_bytes: self.max_pending_bytes,
+            pending,
+            collecting: self.collecting.bytes(),
+        };
+        report::no_room(&mut self.journal, leg, project, full);
+    }
+
+    /// Counts an exchange that is not collected to its end because there is no room.
+    pub(super) fn drop_unfinished(&mut self, [rum, sls]: [Option<u64>; 2]) {
+        if rum.is_some() {
             self.book.ledger.one(Metric::Captured);
-            self.drop_for_room(project);
+            self.book.ledger.one(Metric::Dropped);
         }
         if let (Some(side), Some(_)) = (&mut self.sls, sls) {
-            let (leg, mut books) = side.with(&mut self.journal);
-            leg.unread(1, &mut books);
-            self.publish_soon();
+            for metric in [Metric::Unread, Metric::Captured, Metric::Dropped] {
+                side.book.ledger.one(metric);
+            }
         }
-    }
-
-    /// What all other open exchanges hold.
-    pub(super) fn others(&self, exchange: &Exchange) -> usize {
-        self.collecting.saturating_sub(exchange.held())
-    }
-
-    fn room_for(&self, exchange: &Exchange, others: usize) -> usize {
-        let sls = exchange.sls().is_some();
-        self.room(exchange.share(), sls, exchange.held(), others)
-    }
-
-    /// What the body of an exchange that holds so much may still grow by, when all `others` hold so much: while one leg has
-    /// room, it is collected.
-    pub(super) fn room(&self, rum: Option<usize>, sls: bool, held: usize, others: usize) -> usize {
-        let rum = rum.map(|share| self.outbox.room(share));
-        let side = self.sls.as_deref().filter(|_| sls);
-        let sls = side.map(|side| side.leg.room());
-        let room = rum.max(sls).unwrap_or_default();
-        fair(room.saturating_sub(self.collecting), held, others)
+        self.publish_soon();
     }
 
     /// Something was counted in a request callback: a tick must come, unless one is on its way.
     pub(super) fn publish_soon(&mut self) {
         let missing = self.is_pressing() && !self.publishing_soon;
-        if missing && self.config.host == HostKind::Envoy {
-            self.stage = Stage::Settling;
+        if missing {
+            self.wake();
         }
     }
 
-    pub(super) fn release(&mut self, exchange: &Exchange) {
-        self.collecting = self.collecting.saturating_sub(exchange.held());
-        self.exchanges = self.exchanges.saturating_sub(1);
+    /// The timer is to be looked at before the callback ends, which a callback that sends does anyhow.
+    pub(super) fn wake(&mut self) {
+        if self.config.host == HostKind::Envoy && self.stage == Stage::Settled {
+            self.stage = Stage::Settling;
+        }
     }
-}
-
-/// What of `free` a body may take that holds so much, when all `others` hold so much. Of several at a time, a large one may
-/// hold no more than it leaves free: a few that are huge, however slowly they come, do not take the room from all the small
-/// ones.
-pub(super) fn fair(free: usize, held: usize, others: usize) -> usize {
-    if others == 0 {
-        return free;
-    }
-    let fair = (free.saturating_sub(held) / 2).max(LARGE_BYTES.saturating_sub(held));
-    free.min(fair)
 }
 
 pub(super) fn legs_of(exchange: &Exchange) -> [Option<u64>; 2] {

@@ -18,6 +18,7 @@
 
 use super::requests::legs_of;
 use super::{Plugin, report};
+use crate::collect::Ticket;
 use crate::config::{HostKind, Mode};
 use crate::delivery::verdict::Verdict;
 use crate::exchange::{Exchange, Mirrored, Parts, Plan};
@@ -61,7 +62,7 @@ enum Stage {
 pub struct Passage {
     stage: Stage,
     /// What is delivered from here: held, everything; forwarded, the SLS leg's part.
-    exchange: Option<Box<Exchange>>,
+    exchange: Option<Ticket>,
     /// How it is forwarded, once it is not held any more.
     forward: Option<Mirrored>,
     /// Bytes of the body that went by.
@@ -79,7 +80,7 @@ impl Passage {
         Self::new(Stage::Answering, None)
     }
 
-    fn new(stage: Stage, exchange: Option<Box<Exchange>>) -> Self {
+    fn new(stage: Stage, exchange: Option<Ticket>) -> Self {
         Self {
             stage,
             exchange,
@@ -109,12 +110,6 @@ impl Passage {
     #[must_use]
     pub fn goes_on(&self) -> bool {
         self.in_place
-    }
-
-    fn legs(&self) -> [Option<u64>; 2] {
-        let [rum, sls] = self.exchange.as_deref().map_or([None, None], legs_of);
-        let forward = self.forward.as_ref().map(|rum| rum.target.project);
-        [forward.or(rum), sls]
     }
 }
 
@@ -178,8 +173,9 @@ impl Plugin {
         let end = end.map(|now| self.moment(now).steady);
         match passage.stage {
             Stage::Held => {
-                (passage.bytes, passage.ended) = (size, end);
-                self.held_piece(passage, size, fill)
+                let before = std::mem::replace(&mut passage.bytes, size);
+                passage.ended = end;
+                self.held_piece(passage, size, before, fill)
             }
             Stage::Forwarded | Stage::Over if passage.in_place => {
                 passage.bytes = passage.bytes.saturating_add(size);
@@ -268,33 +264,38 @@ impl Plugin {
         &mut self,
         mut passage: Passage,
         size: usize,
+        before: usize,
         fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
     ) -> (Passage, Step) {
-        let Some(mut exchange) = passage.exchange.take() else {
+        let Some(ticket) = passage.exchange else {
             return (passage, Step::Wait);
         };
-        let room = self.room_to_hold(&exchange);
+        let Some(room) = self.room_to_hold(ticket, size, before) else {
+            // It was too slow, or gave way: that is counted, and nobody has to wait any more.
+            passage.exchange = None;
+            return answer(passage);
+        };
         let mut fill = Some(fill);
         let complete = passage.ended.is_some();
         let result = match (size, complete) {
             _ if size > self.config.limits.max_body_bytes => Err(Refusal::TooLarge),
             _ if size > room => Err(Refusal::NoRoom),
             (0, _) | (_, false) => Ok(()),
-            (size, true) => self.collect(&mut exchange, size, room, |body| fill.take()?(body)),
+            (size, true) => self
+                .collecting
+                .push(ticket, size, room, |body| fill.take()?(body)),
         };
         let Err(refusal) = result else {
-            passage.exchange = Some(exchange);
             return match complete {
                 true => answer(passage),
                 false => (passage, Step::Wait),
             };
         };
-        (passage.forward, passage.exchange) = self.part(exchange);
+        (passage.forward, passage.exchange) = self.part(ticket);
         match (refusal, fill) {
             (Refusal::NoRoom, Some(fill)) => self.log_piece(&mut passage, size, fill),
             _ => {
-                if let Some(logs) = passage.exchange.take() {
-                    self.release(&logs);
+                if let Some(logs) = self.take_exchange(&mut passage) {
                     self.refuse(legs_of(&logs), refusal);
                 }
             }
@@ -302,11 +303,19 @@ impl Plugin {
         self.let_go(passage, refusal)
     }
 
-    /// What may be held is what the RUM leg has room for, because the other way for it is open still.
-    fn room_to_hold(&self, exchange: &Exchange) -> usize {
-        let share = exchange.share();
-        let sls = share.is_none() && exchange.sls().is_some();
-        self.room(share, sls, exchange.held(), self.others(exchange))
+    /// What may be held of a body of which `before` bytes had come, and now there are `size`: what the RUM leg has room
+    /// for, because the other way for it is open still. The proxy keeps it until it is complete, so it needs no part of
+    /// what is set aside for bodies that are being received. `None` if its exchange is over.
+    fn room_to_hold(&mut self, ticket: Ticket, size: usize, before: usize) -> Option<usize> {
+        let wants = self.collecting.grows(ticket, size.saturating_sub(before))?;
+        let room = self.room(wants.rum, wants.rum.is_none() && wants.sls);
+        Some(room.saturating_sub(self.collecting.bytes()))
+    }
+
+    /// The exchange of a request, unless it is over.
+    fn take_exchange(&mut self, passage: &mut Passage) -> Option<Exchange> {
+        let ticket = passage.exchange.take()?;
+        self.collecting.remove(ticket)
     }
 
     /// A request is not held any more: it goes on, if it is a copy.
@@ -319,19 +328,14 @@ impl Plugin {
     }
 
     /// Takes an exchange apart: what is forwarded, and what is still to be delivered from here.
-    fn part(&mut self, mut exchange: Box<Exchange>) -> (Option<Mirrored>, Option<Box<Exchange>>) {
-        let before = exchange.held();
-        let rum = exchange.take_rum();
-        if exchange.sls().is_none() {
-            self.collecting = self.collecting.saturating_sub(before);
-            self.exchanges = self.exchanges.saturating_sub(1);
-            return (rum, None);
+    fn part(&mut self, ticket: Ticket) -> (Option<Mirrored>, Option<Ticket>) {
+        let logs = self.collecting.get(ticket).and_then(Exchange::sls);
+        let rum = self.collecting.change(ticket, Exchange::take_rum);
+        let rest = logs.map(|_| ticket);
+        if rest.is_none() {
+            self.collecting.remove(ticket);
         }
-        self.collecting = self
-            .collecting
-            .saturating_sub(before)
-            .saturating_add(exchange.held());
-        (rum, Some(exchange))
+        (rum.flatten(), rest)
     }
 
     /// The copy leaves with the request.
@@ -349,14 +353,13 @@ impl Plugin {
 
     /// Its headers cannot be changed: it stays here.
     fn cannot_leave(&mut self, mut passage: Passage) -> (Passage, Step) {
-        if let [Some(project), _] = passage.legs() {
+        let forward = passage.forward.take();
+        if let Some(project) = forward.map(|rum| rum.target.project) {
             self.book.ledger.one(Metric::Captured);
             self.book.ledger.one(Metric::Failed);
             report::not_in_place(&mut self.journal, project);
         }
-        passage.forward = None;
-        if let Some(exchange) = passage.exchange.take() {
-            self.release(&exchange);
+        if let Some(exchange) = self.take_exchange(&mut passage) {
             let [_, sls] = legs_of(&exchange);
             self.skip_both([None, sls], SkipReason::Aborted);
         }
@@ -390,8 +393,7 @@ impl Plugin {
 
     /// What was to be delivered from here is not complete.
     fn forget(&mut self, passage: &mut Passage, reason: SkipReason) {
-        if let Some(exchange) = passage.exchange.take() {
-            self.release(&exchange);
+        if let Some(exchange) = self.take_exchange(passage) {
             self.skip_both(legs_of(&exchange), reason);
         }
         if !matches!(passage.stage, Stage::Forwarded) {
@@ -400,7 +402,7 @@ impl Plugin {
     }
 
     /// The SLS leg's part of a forwarded request.
-    fn begin_logs(&mut self, parts: Parts) -> Option<Box<Exchange>> {
+    fn begin_logs(&mut self, parts: Parts) -> Option<Ticket> {
         parts.sls.as_ref()?;
         self.open(parts)
             .map_err(|(parts, refusal)| self.refuse(parts.legs(), refusal))

@@ -18,8 +18,9 @@ impl Plugin {
         }
         let side = self.sls.as_deref();
         let sign = self.sign.as_deref();
+        let collecting = self.collecting.bytes();
         let stale = self.book.is_stale(self.gauges())
-            || side.is_some_and(|side| side.book.is_stale(side.gauges()))
+            || side.is_some_and(|side| side.book.is_stale(side.gauges(collecting)))
             || sign.is_some_and(|sign| sign.book.is_stale(sign.gauges()));
         let unpublished = (stale || self.is_pressing()).then(|| self.publish_due(now));
         self.publishing_soon = unpublished.is_some();
@@ -31,7 +32,15 @@ impl Plugin {
         let moment = Moment { steady, wall };
         let logs = self.sls.as_deref().and_then(|side| side.leg.due(moment));
         let keys = self.sign.as_deref().and_then(signing::Side::due);
-        let due = [self.outbox.due(now), logs, keys, drained, unpublished];
+        let pulse = self.next_pulse(now);
+        let due = [
+            self.outbox.due(now),
+            logs,
+            keys,
+            drained,
+            unpublished,
+            pulse,
+        ];
         let due = due.into_iter().flatten().min();
         let period = match callback {
             Callback::Request => due.and_then(|due| self.ticker.hurry(now, due)),
@@ -46,7 +55,9 @@ impl Plugin {
     /// Whether the drain ends in this callback. What is still pending then is lost.
     fn is_over(&mut self, now: Millis) -> bool {
         let over = match self.life {
-            Life::Draining { until } => now >= until || (self.is_idle() && self.exchanges == 0),
+            Life::Draining { until } => {
+                now >= until || (self.is_idle() && self.collecting.len() == 0)
+            }
             Life::Serving | Life::Over => false,
         };
         if over {
@@ -95,7 +106,7 @@ impl Plugin {
         let (host, gauges) = (self.config.host, self.gauges());
         self.book.publish(host, gauges, &mut self.effects);
         if let Some(side) = &mut self.sls {
-            let gauges = side.gauges();
+            let gauges = side.gauges(self.collecting.bytes());
             side.book.publish(host, gauges, &mut self.effects);
         }
         if let Some(side) = &mut self.sign {
@@ -113,7 +124,8 @@ impl Plugin {
         let outbox = &self.outbox;
         let [pending, in_flight] =
             [outbox.len(), outbox.in_flight()].map(|n| n.saturating_add(self.forwarded));
-        [pending, outbox.bytes(), in_flight, 0]
+        let collecting = self.collecting.bytes();
+        [pending, outbox.bytes(), in_flight, 0, collecting]
     }
 
     pub(super) fn is_pressing(&self) -> bool {

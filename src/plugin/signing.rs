@@ -19,7 +19,7 @@ mod side;
 
 pub(super) use side::Side;
 
-use super::{Plugin, Stage as PluginStage, report};
+use super::{Plugin, report};
 use crate::meter::Meter;
 use crate::metric::Metric;
 use crate::mirror::header_list::HeaderList;
@@ -214,11 +214,6 @@ impl Plugin {
         if let Some(side) = &mut self.sign {
             side.backlog.took(begun, ended);
         }
-    }
-
-    /// A tick is needed.
-    fn wake(&mut self) {
-        self.stage = PluginStage::Settling;
     }
 
     /// Request callback: the host took the headers, the request goes on.

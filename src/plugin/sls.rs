@@ -34,9 +34,16 @@ impl Side {
         (&mut self.leg, Books { ledger, journal })
     }
 
-    pub(super) fn gauges(&self) -> Gauges {
+    /// `collecting` is what the bodies hold that are being received.
+    pub(super) fn gauges(&self, collecting: usize) -> Gauges {
         let leg = &self.leg;
-        [leg.pending(), leg.bytes(), leg.in_flight(), leg.queued()]
+        [
+            leg.pending(),
+            leg.bytes(),
+            leg.in_flight(),
+            leg.queued(),
+            collecting,
+        ]
     }
 }
 
@@ -71,11 +78,12 @@ impl Plugin {
 
     /// A tick's work, before anything is sent.
     pub(super) fn work(&mut self, now: Moment) {
+        self.sweep();
         // What is being collected is charged to the other leg as far as it has room.
         let rum = self.config.rum.as_ref().map_or(0, |_| {
             self.max_pending_bytes.saturating_sub(self.outbox.bytes())
         });
-        let reserved = self.collecting.saturating_sub(rum);
+        let reserved = self.collecting.bytes().saturating_sub(rum);
         if let Some(side) = &mut self.sls {
             let (leg, mut books) = side.with(&mut self.journal);
             let mut meter = Meter::new(meter::TICK);

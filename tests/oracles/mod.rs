@@ -26,6 +26,7 @@ pub mod metadata;
 pub mod model;
 pub mod passages;
 pub mod proxy;
+pub mod received;
 pub mod records;
 pub mod route;
 #[path = "../shared/signed.rs"]

@@ -477,6 +477,7 @@ impl Passages {
             SkipReason::TooLarge,
             SkipReason::Aborted,
             SkipReason::Unreadable,
+            SkipReason::Slow,
         ]
         .map(skipped);
         assert_eq!(

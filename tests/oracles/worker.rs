@@ -7,9 +7,10 @@ use super::clocks::Clocks;
 use super::logs::{Logs, PASSWORD, UPSTREAM};
 use super::metadata::{self, Answer as Metadata, KEY, TOKEN};
 use super::model::{Meaning, Model, Rules, State};
+use super::received::{Body, Clock};
+use sentry_edge_mirror::collect::Ticket;
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::effect::Effect;
-use sentry_edge_mirror::exchange::Exchange;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply;
@@ -60,8 +61,9 @@ struct Open {
     /// The legs that want it.
     rum: bool,
     sls: bool,
-    exchange: Box<Exchange>,
+    ticket: Ticket,
     body: Vec<u8>,
+    received: Body,
 }
 
 pub struct Worker {
@@ -72,6 +74,8 @@ pub struct Worker {
     pub refuse_tick: bool,
     pub dispatches: VecDeque<Dispatch>,
     open: Vec<Open>,
+    /// Of those that are open.
+    clock: Clock,
     serial: u64,
     token: u32,
     /// The host's view.
@@ -81,6 +85,7 @@ pub struct Worker {
     expected: Vec<i64>,
     done: u32,
     sent: u32,
+    gave_way: u32,
 }
 
 impl Worker {
@@ -95,6 +100,7 @@ impl Worker {
             refuse_tick: false,
             dispatches: VecDeque::new(),
             open: Vec::new(),
+            clock: Clock::default(),
             serial: 0,
             token: 0,
             metrics: vec![0; Series::COUNT],
@@ -102,6 +108,7 @@ impl Worker {
             expected: vec![0; Series::COUNT],
             done: 0,
             sent: 0,
+            gave_way: 0,
         };
         worker.carry_out(Callback::LifeCycle);
         worker
@@ -126,6 +133,11 @@ impl Worker {
         self.sent
     }
 
+    /// Bodies that gave way to others.
+    pub fn gave_way(&self) -> u32 {
+        self.gave_way
+    }
+
     pub fn is_done(&self) -> bool {
         self.done > 0
     }
@@ -137,6 +149,10 @@ impl Worker {
     /// The plugin looks at the clock.
     fn look(&mut self) -> u64 {
         let now = self.clocks.look();
+        // The epoch is a clock that failed.
+        if self.clocks.wall > 0 {
+            self.clock.look(now, self.open.len());
+        }
         self.model.look(now);
         now
     }
@@ -193,20 +209,29 @@ impl Worker {
             };
             let too_large =
                 announced.is_some_and(|length| length > self.model.rules.max_body as u64);
-            match self.plugin.begin(decided, &head) {
-                Some(exchange) => {
+            let begun = self.plugin.begin(decided, &head);
+            let received = Body::new(self.clock.now());
+            if !too_large {
+                self.some_gave_way(&received);
+            }
+            match begun {
+                Some(ticket) => {
                     assert!(!too_large);
+                    if self.open.is_empty() {
+                        self.clock.first_begins();
+                    }
                     self.open.push(Open {
                         serial,
                         project,
                         rum,
                         sls,
-                        exchange,
+                        ticket,
                         body: Vec::new(),
+                        received,
                     });
                 }
                 None if too_large => self.skip(rum, sls, SkipReason::TooLarge),
-                None => self.no_room(rum, 0),
+                None => self.no_room(rum, 0, &received),
             }
         }
         self.finish(Callback::Request);
@@ -238,7 +263,7 @@ impl Worker {
         };
         let (rum, sls) = (open.rum, open.sls);
         let mut asked = false;
-        let exchange = self.plugin.chunk(open.exchange, size, |body| {
+        let collected = self.plugin.chunk(open.ticket, size, |body| {
             asked = true;
             match fill {
                 Fill::Whole => body.extend_from_slice(&chunk),
@@ -249,10 +274,15 @@ impl Worker {
         });
         let length = open.body.len() + size;
         let too_large = length > self.model.rules.max_body;
-        match exchange {
-            Some(exchange) => {
+        open.received.grow(size, self.clock.now());
+        match too_large {
+            true => self.nobody_gave_way(),
+            false => self.some_gave_way(&open.received),
+        }
+        match collected {
+            Some(ticket) => {
                 assert!(!too_large && matches!(fill, Fill::Whole));
-                open.exchange = exchange;
+                assert_eq!(ticket, open.ticket);
                 open.body.extend(chunk);
                 self.open.push(open);
             }
@@ -261,34 +291,132 @@ impl Worker {
                 assert!(!matches!(fill, Fill::Whole));
                 self.skip(rum, sls, SkipReason::Unreadable);
             }
-            None => self.no_room(rum, length),
+            None => self.no_room(rum, length, &open.received),
         }
         self.finish(Callback::Request);
     }
 
-    /// A body found no room: there must have been none.
-    fn no_room(&mut self, rum: bool, length: usize) {
-        if rum {
-            let copies = self.model.bytes_pending() + self.model.copies.len() * MOST_OVERHEAD;
+    /// A body found no room: there must have been none, and nobody who had to give way.
+    fn no_room(&mut self, rum: bool, length: usize, received: &Body) {
+        let rules = self.model.rules;
+        let now = self.clock.now();
+        let wants = self.held() + length + MOST_OVERHEAD;
+        if wants > self.most_received() && rules.envoy {
+            // One that is larger than the half finds none, whoever gives way; nor does one that would find none then.
+            let pending = self.most_pending();
+            let hopeless = length + MOST_OVERHEAD > rules.max_pending / 2
+                || self.logs.is_some()
+                || pending + rules.max_pending / 2 > rules.max_pending;
+            let newcomer = received.is_newcomer(now);
+            for other in self.open.iter().filter(|other| other.received.was_due) {
+                assert!(
+                    hopeless || !newcomer || other.received.may_be_fast(now),
+                    "{:?} does not give way to {received:?} at {now}",
+                    other.received
+                );
+            }
+        } else if rum {
             assert!(
-                self.held() + copies + length + MOST_OVERHEAD > self.model.rules.max_pending,
+                wants + self.most_pending() > rules.max_pending,
                 "there was room"
             );
+        }
+        if rum {
             self.expect(Metric::Captured, 1);
+        }
+    }
+
+    /// What the bodies may hold that are being received.
+    fn most_received(&self) -> usize {
+        let rules = self.model.rules;
+        match rules.envoy {
+            true => rules.max_pending / 2,
+            false => rules.max_pending,
+        }
+    }
+
+    /// What all copies hold at most that have no end yet.
+    fn most_pending(&self) -> usize {
+        self.model.bytes_pending() + self.model.copies.len() * MOST_OVERHEAD
+    }
+
+    /// Those that are over since the last time.
+    fn take_over(&mut self) -> Vec<Open> {
+        let plugin = &self.plugin;
+        let over = |open: &mut Open| plugin.exchange(open.ticket).is_none();
+        self.open.extract_if(.., over).collect()
+    }
+
+    fn nobody_gave_way(&mut self) {
+        assert!(self.take_over().is_empty(), "somebody is over");
+    }
+
+    /// Others may have made room for this one: the half was full, and they grew least.
+    fn some_gave_way(&mut self, received: &Body) {
+        let now = self.clock.now();
+        let over = self.take_over();
+        if over.is_empty() {
+            return;
+        }
+        assert!(self.model.rules.envoy, "nothing gives way on nginx");
+        let least = |all: &[Open]| {
+            let due = all.iter().filter(|open| open.received.was_due);
+            let worths = due.map(|open| open.received.worth(now));
+            worths.fold(f64::INFINITY, f64::min)
+        };
+        let left = least(&self.open);
+        for open in over {
+            let gone = &open.received;
+            self.gave_way += 1;
+            assert!(
+                !gone.is_fresh(now),
+                "a newcomer gave way: {gone:?} at {now}"
+            );
+            // The plugin rounds: a quarter more or less.
+            let worth = gone.worth(now).max(1.0);
+            assert!(worth <= left.max(1.0) * 1.3, "{gone:?}, {left} is left");
+            let faster = received.worth(now).max(1.0) * 1.3 >= worth;
+            assert!(
+                received.is_newcomer(now) || faster,
+                "{gone:?} for {received:?}"
+            );
+            self.expect(Metric::Captured, usize::from(open.rum));
+        }
+    }
+
+    /// A tick has come: those that are too slow are over, and nobody else.
+    fn slow_ones(&mut self) {
+        let now = self.clock.now();
+        for open in self.take_over() {
+            assert!(self.model.rules.envoy, "on nginx bodies come whole");
+            let received = &open.received;
+            assert!(received.may_be_slow(now), "{received:?} at {now}");
+            self.skip(open.rum, open.sls, SkipReason::Slow);
+        }
+        let envoy = self.model.rules.envoy;
+        for open in &mut self.open {
+            let received = &mut open.received;
+            assert!(
+                !envoy || !received.must_be_slow(now),
+                "{received:?} at {now}"
+            );
+            received.was_due |= envoy && received.is_due(now);
         }
     }
 
     /// What is being collected.
     fn held(&self) -> usize {
-        self.open.iter().map(|open| open.exchange.held()).sum()
+        let open = self.open.iter();
+        let exchanges = open.filter_map(|open| self.plugin.exchange(open.ticket));
+        exchanges.map(|exchange| exchange.held()).sum()
     }
 
     pub fn end(&mut self, which: usize) {
         if self.open.is_empty() {
             return;
         }
-        let open = self.open.swap_remove(which % self.open.len());
         let now = self.look();
+        let open = self.open.swap_remove(which % self.open.len());
         if let Some(logs) = &mut self.logs {
             logs.captured(&open.body);
         }
@@ -297,7 +425,7 @@ impl Worker {
                 .captured(open.serial, open.project, open.body, now);
             self.expect(Metric::Captured, 1);
         }
-        self.plugin.end(open.exchange, self.wall());
+        self.plugin.end(open.ticket, self.wall());
         self.finish(Callback::End);
     }
 
@@ -306,7 +434,7 @@ impl Worker {
             return;
         }
         let open = self.open.swap_remove(which % self.open.len());
-        self.plugin.abort(&open.exchange);
+        self.plugin.abort(open.ticket);
         self.skip(open.rum, open.sls, SkipReason::Aborted);
         self.finish(Callback::Request);
     }
@@ -540,6 +668,10 @@ impl Worker {
                 }
             }
         }
+        match callback {
+            Callback::Tick => self.slow_ones(),
+            _ => self.nobody_gave_way(),
+        }
         if callback == Callback::End {
             assert!(self.sent - before <= 1, "a request waits for a backlog");
         }
@@ -640,6 +772,10 @@ impl Worker {
             // The gauges are of this very moment. What is being collected is in the same budget.
             let budget = self.model.rules.max_pending * self.model.rules.legs();
             let held = self.held();
+            for leg in self.plugin.legs() {
+                let shown = self.of(leg, Metric::CollectingBytes);
+                assert_eq!(usize::try_from(shown).unwrap(), held);
+            }
             assert!(
                 usize::try_from(bytes).unwrap() + logs + held <= budget,
                 "{bytes} and {logs} bytes pending and {held} held"
@@ -695,6 +831,8 @@ impl Worker {
 
     /// The bodies that are surely held, whoever holds them, fit in the budget.
     fn check_budget(&self) {
+        let (held, most) = (self.held(), self.most_received());
+        assert!(held <= most, "{held} bytes are being received");
         let least = self.held() + self.model.bytes_in_flight();
         let budget = self.model.rules.max_pending * self.model.rules.legs();
         assert!(least <= budget, "{least} bytes");

@@ -75,6 +75,24 @@ fn event(wild: bool) -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Many bodies at a time, most of which do not come to their end.
+fn crowd() -> impl Strategy<Value = Vec<Event>> {
+    let announced = prop::option::of(0_u64..5_000);
+    let size = prop_oneof![2 => 1_usize..100, 2 => 100_usize..2_000];
+    let fill = Fill::Whole;
+    let event = prop_oneof![
+        8 => (project(), announced)
+            .prop_map(|(project, announced)| Event::Begin { project, announced, odd_header: false }),
+        12 => (0_usize..12, size).prop_map(move |(which, size)| Event::Chunk { which, size, fill }),
+        1 => (0_usize..12).prop_map(Event::End),
+        1 => Just(Event::RefuseTick),
+        6 => (100_u64..5_000).prop_map(Event::Pass),
+        1 => (-5_000_i64..5_000).prop_map(Event::Jump),
+        3 => (0_usize..8).prop_map(|which| Event::Answer { which, answer: Answer::Taken(200) }),
+    ];
+    prop::collection::vec(event, 1..200)
+}
+
 fn roomy() -> impl Strategy<Value = Rules> {
     (any::<bool>(), 1_u32..5, any::<bool>(), 1_usize..6).prop_map(
         |(envoy, max_attempts, ambiguous, max_in_flight)| Rules {
@@ -124,6 +142,16 @@ proptest! {
     /// With a tight budget, short ages and a clock that is set to anything.
     #[test]
     fn every_exchange_ends_in_one_outcome_within_the_budgets(rules in tight(), events in events(true)) {
+        let mut worker = Worker::new(rules);
+        run(&mut worker, &events);
+        worker.clocks.jump_beyond_everything();
+        come_to_rest(&mut worker);
+        worker.check_end(false);
+    }
+
+    /// When there is no room, the one that grows least gives way, and no newcomer.
+    #[test]
+    fn of_a_crowd_the_slowest_give_way(rules in tight(), events in crowd()) {
         let mut worker = Worker::new(rules);
         run(&mut worker, &events);
         worker.clocks.jump_beyond_everything();
@@ -289,6 +317,7 @@ fn the_generated_events_lead_to_every_outcome() {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut totals = vec![0; Series::COUNT];
+    let mut gave_way = 0;
     for _ in 0..300 {
         let rules = tight().new_tree(&mut runner).unwrap().current();
         let events = events(true).new_tree(&mut runner).unwrap().current();
@@ -299,7 +328,12 @@ fn the_generated_events_lead_to_every_outcome() {
         for series in Series::of(Leg::Rum) {
             totals[series.index()] += worker.metric(series.metric);
         }
+        let events = crowd().new_tree(&mut runner).unwrap().current();
+        let mut worker = Worker::new(rules);
+        run(&mut worker, &events);
+        gave_way += worker.gave_way();
     }
+    assert!(gave_way >= 200, "{gave_way} gave way");
     // Mode `rewrite` has its own tests.
     let here =
         |series: &Series| series.metric.kind() == Kind::Counter && series.metric != Metric::InPlace;

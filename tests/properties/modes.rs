@@ -33,7 +33,7 @@ fn totals(leg: Leg, shown: impl Fn(&[u8]) -> Box<dyn Fn(Metric) -> i64>) -> Vec<
     let counters = Series::of(leg).map(|series| series.metric);
     let counters = counters.filter(|metric| metric.kind() == Kind::Counter);
     let mut totals: Vec<(Metric, i64)> = counters.map(|metric| (metric, 0)).collect();
-    for _ in 0..300 {
+    for _ in 0..900 {
         let story = story().new_tree(&mut runner).unwrap().current();
         let shown = shown(&story);
         for (metric, total) in &mut totals {

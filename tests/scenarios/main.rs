@@ -45,6 +45,7 @@ mod rewrite_held;
 mod routing;
 mod sign;
 mod sign_large;
+mod slow;
 mod sls;
 mod sls_answers;
 mod sls_credential;

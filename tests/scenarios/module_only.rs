@@ -1,6 +1,6 @@
 //! What only the module shows: its imports and exports, host calls, configuration, memory.
 
-use crate::edge::{Edge, config, envelope};
+use crate::edge::{Edge, config, config_with_rum, envelope};
 use crate::host::{Guest, Host, Options, Profile, Reply, Request, StartError, What, When};
 use crate::module::{Module, ModuleWith};
 use crate::sls;
@@ -289,6 +289,121 @@ fn stays_flat<const LANES: u8>(mut edge: ModuleWith<LANES>, rounds: usize, logs:
     assert_eq!(edge.host.memory_bytes(), after_warm_up);
     assert!(after_warm_up < 8 << 20, "{after_warm_up}");
     edge.check_books();
+}
+
+/// Whatever a client writes into the head of a request, its callback is no long one.
+#[test]
+fn no_head_is_much_work() {
+    const MOST: u64 = 10_000_000;
+    let legs = format!(", {}", sls::section(""));
+    let rum = config_with_rum(r#", "routes": "all""#, &legs);
+    let large = "x".repeat(8 << 20);
+    let many = |name: &str, value: &str| {
+        let lines = (0..100_000).fold(Request::post("/api/42/envelope/"), |request, _| {
+            request.header(name, value)
+        });
+        lines.chunk(b"{}")
+    };
+    let post = |target: &str| Request::post(target).chunk(b"{}");
+    let one = |name: &str, value: &str| post("/api/42/envelope/").header(name, value);
+    let basic = format!("Basic {}", "QUFB".repeat(2 << 20));
+    for (what, request, reason) in [
+        ("a target of nobody", post(&format!("/{large}")), None),
+        ("a target", post(&format!("/api/42/{large}")), Some("route")),
+        (
+            "slashes",
+            post(&format!("/api/42/{}", "/".repeat(8 << 20))),
+            Some("route"),
+        ),
+        (
+            "escapes",
+            post(&format!("/api/42/{}", "%25".repeat(20_000))),
+            None,
+        ),
+        (
+            "a query",
+            post(&format!("/api/42/envelope/?{large}")),
+            Some("route"),
+        ),
+        (
+            "a long query",
+            post(&format!("/api/42/envelope/?{}", "sentry".repeat(10_000))),
+            None,
+        ),
+        ("a name", one(&large, "x"), None),
+        ("a value", one("cookie", &large), None),
+        (
+            "a value of the copy",
+            one("baggage", &large),
+            Some("too_large"),
+        ),
+        (
+            "the chain",
+            one("x-forwarded-for", &"1,".repeat(60_000)),
+            None,
+        ),
+        (
+            "a credential",
+            one("authorization", &basic),
+            Some("too_large"),
+        ),
+        (
+            "a smaller one",
+            one("authorization", &basic[..130_002]),
+            None,
+        ),
+        ("lines", many("x", "y"), Some("too_large")),
+        ("lines of the copy", many("baggage", "y"), Some("too_large")),
+        (
+            "lines of the chain",
+            many("x-forwarded-for", "y"),
+            Some("too_large"),
+        ),
+    ] {
+        let mut edge = Module::start(Profile::Envoy, &rum);
+        edge.host.reset_cost();
+        edge.send(&request);
+        let fuel = edge.host.cost_of("proxy_on_request_headers").fuel;
+        assert!(fuel < MOST, "{what}: {fuel}");
+        // Other routes are counted with the next thing that happens.
+        edge.send(&envelope(42));
+        if let Some(reason) = reason {
+            assert_eq!(edge.rum(&format!("skipped.{reason}")), 1, "{what}");
+        }
+        edge.check_books();
+    }
+}
+
+/// However many bodies are being received, the callback that makes room, and the ticks that give them up, do a little.
+#[test]
+fn no_crowd_is_much_work() {
+    const MOST: u64 = 1_000_000;
+    let limits = r#", "limits": {"max_pending_bytes": 40000000}"#;
+    let mut edge = Module::start(Profile::Envoy, &config(limits));
+    let slow = Request::post("/api/43/envelope/").header("content-length", "4000");
+    let streams: Vec<u32> = (0..5_000).map(|_| edge.open(&slow)).collect();
+    for stream in &streams {
+        edge.body(*stream, b"x", false);
+    }
+    edge.advance(5_000);
+    let large = edge.open(&Request::post("/api/42/envelope/").header("content-length", "9000000"));
+    let dropped = edge.rum("dropped");
+    edge.host.reset_cost();
+    edge.body(large, &vec![b'x'; 200_000], false);
+    let room = edge.host.cost_of("proxy_on_request_body").fuel;
+    let ticks = |edge: &mut Module| {
+        edge.host.reset_cost();
+        edge.advance(1);
+        edge.host.cost_of("proxy_on_tick").fuel
+    };
+    assert!(edge.rum("dropped") >= dropped + 30, "they give way");
+    let most = (0..40_000).map(|_| ticks(&mut edge)).max().unwrap();
+    assert!(
+        room < MOST && most < MOST,
+        "{room} for room, {most} in a tick"
+    );
+    assert_eq!(edge.rum("collecting_bytes"), 0);
+    assert!(edge.rum("skipped.slow") > 3_000);
 }
 
 #[test]

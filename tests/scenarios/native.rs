@@ -2,9 +2,9 @@
 
 use crate::edge::{Edge, for_host_with};
 use crate::host::{Call, Headers, Profile, Reply, Request};
+use sentry_edge_mirror::collect::Ticket;
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::effect::Effect;
-use sentry_edge_mirror::exchange::Exchange;
 use sentry_edge_mirror::lanes::Lanes;
 use sentry_edge_mirror::mirror::headers::Head;
 use sentry_edge_mirror::mirror::reply::Reply as Answer;
@@ -21,7 +21,7 @@ pub struct NativeWith<const LANES: u8> {
     pub logs: Vec<String>,
     /// Period and next tick.
     tick: Option<(u64, Millis)>,
-    streams: BTreeMap<u32, Option<Box<Exchange>>>,
+    streams: BTreeMap<u32, Option<Ticket>>,
     pub next_stream: u32,
     next_token: u32,
     calls: Vec<Call>,
@@ -225,7 +225,7 @@ impl<const LANES: u8> Edge for NativeWith<LANES> {
 
     fn abort(&mut self, stream: u32) {
         if let Some(Some(exchange)) = self.streams.remove(&stream) {
-            self.plugin.abort(&exchange);
+            self.plugin.abort(exchange);
         }
         self.finish();
     }

@@ -19,6 +19,7 @@ at_a_target! {
         a_body_that_cannot_be_read_goes_on_in_place,
         an_answer_that_is_refused_lets_it_go,
         one_that_goes_away_leaves_nothing,
+        one_that_is_slow_is_answered_and_not_delivered,
         the_proxy_ends_it_itself,
         both_legs_share_the_body,
         without_room_for_rum_the_logs_are_made_all_the_same,
@@ -193,6 +194,32 @@ fn one_that_goes_away_leaves_nothing<T: Target>(profile: Profile) {
     assert_eq!((edge.rum("skipped.aborted"), edge.rum("captured")), (1, 0));
     assert!(!edge.is_ticking());
     edge.check_books();
+}
+
+fn one_that_is_slow_is_answered_and_not_delivered<T: Target>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    let [slow, gone] = [(); 2].map(|()| {
+        let stream = target.open(&Request::post("/api/42/envelope/"));
+        target.piece(stream, b"{}\n", false);
+        stream
+    });
+    target.edge().advance(29_500);
+    assert_eq!(target.edge().rum("skipped.slow"), 0);
+    target.edge().advance(4_000);
+    assert_eq!(target.edge().rum("skipped.slow"), 2);
+    assert_eq!(target.edge().rum("collecting_bytes"), 0);
+    target.piece(slow, b"{\"type\":\"event\"}\n", false);
+    target.seen(slow).assert_answered();
+    target.leave(slow);
+    target.leave(gone);
+    let edge = target.edge();
+    edge.advance(1_000);
+    assert!(edge.calls().is_empty());
+    assert_eq!(
+        (edge.rum("skipped.slow"), edge.rum("skipped.aborted")),
+        (2, 0)
+    );
+    assert_eq!(edge.books(), [0; 5]);
 }
 
 /// Envoy's own buffer may be smaller than `max_body_bytes`: then it answers 413.

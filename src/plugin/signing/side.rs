@@ -10,7 +10,6 @@ use crate::mirror::header_list::HeaderList;
 use crate::mirror::headers::Pair;
 use crate::outcome::DenyReason;
 use crate::plugin::books::{Book, Gauges};
-use crate::plugin::requests::fair;
 use crate::plugin::{Leaving, Step};
 use crate::sls::clock::Clock;
 use crate::sls::keys::{Answer, Keys};
@@ -64,7 +63,7 @@ impl Side {
     }
 
     pub(in crate::plugin) fn gauges(&self) -> Gauges {
-        [self.held, self.bytes, self.in_flight, 0]
+        [self.held, self.bytes, self.in_flight, 0, 0]
     }
 
     /// When a tick is needed: for a key, or for writes that wait for their turn.
@@ -319,4 +318,18 @@ fn hash(
         left = left.saturating_sub(piece);
     }
     Ok(())
+}
+
+/// Up to here a body may take whatever is free: nearly every write is smaller.
+const LARGE_BYTES: usize = 262_144;
+
+/// What of `free` a body may take that holds so much, when all `others` hold so much. Of several at a time, a large one may
+/// hold no more than it leaves free: a few that are huge, however slowly they come, do not take the room from all the small
+/// ones.
+fn fair(free: usize, held: usize, others: usize) -> usize {
+    if others == 0 {
+        return free;
+    }
+    let fair = (free.saturating_sub(held) / 2).max(LARGE_BYTES.saturating_sub(held));
+    free.min(fair)
 }
