@@ -48,6 +48,7 @@
     )
 )]
 
+pub mod account;
 pub mod collect;
 pub mod config;
 pub mod delivery;

@@ -34,7 +34,7 @@ impl Leg {
     /// All, in the order of their series.
     pub const ALL: [Self; 3] = [Self::Rum, Self::Sls, Self::Sign];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rum => "rum",
             Self::Sls => "sls",
@@ -239,7 +239,7 @@ impl Metric {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Captured => "captured",
             Self::Delivered => "delivered",

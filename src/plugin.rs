@@ -4,7 +4,7 @@
 //! [`end`](Plugin::end) or [`abort`](Plugin::abort); in mode `rewrite` those of [`rewrite`], in mode `sign` those of [`signing`].
 //! Root callbacks: [`start`](Plugin::start), [`tick`](Plugin::tick), [`lend`](Plugin::lend),
 //! [`call_done`](Plugin::call_done), [`answered`](Plugin::answered) or [`drain`](Plugin::drain). After each, [`next_effect`](Plugin::next_effect) until
-//! there is none.
+//! there is none. After a root callback, [`keep_account`](Plugin::keep_account) besides, and then again.
 //!
 //! When calls leave: on nginx from ticks only, because a dispatch from anywhere else kills the worker. In Envoy a finished
 //! copy leaves in the callback that finished it: the host files every call under the root context, whoever makes it, so
@@ -17,6 +17,7 @@
 //! When counters are published: together, so that they add up at every moment; at once when nothing is pending and
 //! nothing was published in the last [`PUBLISH_MS`], else that much later.
 
+mod accounts;
 mod books;
 mod calls;
 mod collecting;
@@ -27,6 +28,7 @@ mod settling;
 pub mod signing;
 mod sls;
 
+use crate::account::Account;
 use crate::collect::Collecting;
 use crate::config::{Config, HostKind};
 use crate::delivery::backoff::Jitter;
@@ -125,6 +127,8 @@ pub struct Plugin {
     max_pending_bytes: usize,
     /// What bodies that are being received may hold of it.
     max_collecting_bytes: usize,
+    /// What the gauges have added, for whoever comes after this instance.
+    account: Account,
     journal: Journal,
     ticker: Ticker,
     jitter: Jitter,
@@ -158,7 +162,7 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// `seed` is for jitter: any number that differs between workers.
+    /// `seed` is for jitter, and the name of the account: any number that differs between instances.
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
         let legs = [config.rum.is_some(), config.sls.is_some()];
@@ -202,6 +206,7 @@ impl Plugin {
             sign,
             max_pending_bytes,
             max_collecting_bytes: config.collecting_bytes(),
+            account: Account::new(seed, config.host == HostKind::Envoy),
             journal: Journal::default(),
             ticker: Ticker::new(config.host),
             jitter: Jitter::new(seed),

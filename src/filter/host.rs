@@ -1,8 +1,12 @@
-//! The calls to the host: the only file that makes them and knows their signatures.
+//! The calls to the host: the only file, with those below it, that makes them and knows their signatures.
 //!
 //! Declared here instead of through the SDK's wrappers, which panic on a status they do not expect and on text that is
 //! not UTF-8. Every call can fail, and says so with `None` or `Err`.
 #![allow(unsafe_code)]
+
+mod shared;
+
+pub(super) use shared::{metric, set_shared, shared};
 
 use super::pairs;
 use crate::config::HostKind;

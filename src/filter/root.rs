@@ -1,10 +1,11 @@
 //! A root context: configuration, ticks, answers, the drain. It carries out what the core asks for.
 
 use super::host::{self, Buffer, Map};
+use crate::account::{Read, Store};
 use crate::config::{HostKind, Mode, Role};
 use crate::effect::{Effect, Level};
 use crate::lanes::mismatch;
-use crate::metric::{Metric, Series};
+use crate::metric::{Leg, Metric, Series};
 use crate::mirror::reply::{BODY_BYTES, Reply};
 use crate::plugin::Plugin;
 use crate::sls::keys::Answer;
@@ -16,6 +17,39 @@ use std::hash::{BuildHasher, RandomState};
 /// nginx: how long after the start the lanes are counted. All contexts are configured before the first tick; after a trap
 /// they come back one by one, each with its own tick.
 const COUNT_LANES_MS: u64 = 1_000;
+
+/// The proxy's memory that outlives this instance.
+struct SharedData<'a> {
+    metrics: &'a mut [Option<u32>],
+}
+
+impl Store for SharedData<'_> {
+    fn read(&mut self, key: &str) -> Read {
+        host::shared(key)
+    }
+
+    fn write(&mut self, key: &str, value: &[u8], cas: u32) -> bool {
+        host::set_shared(key, value, cas)
+    }
+
+    fn gauge(&mut self, series: Series) -> Option<u64> {
+        let id = |metrics: &[Option<u32>]| metrics.get(series.index()).copied().flatten();
+        if id(self.metrics).is_none() {
+            // Another configuration has the leg, and this one not.
+            define(self.metrics, series.leg);
+        }
+        host::metric(id(self.metrics)?)
+    }
+}
+
+/// Gets the host's ids of a leg's metrics.
+fn define(metrics: &mut [Option<u32>], leg: Leg) {
+    for series in Series::of(leg) {
+        if let Some(id) = metrics.get_mut(series.index()) {
+            *id = host::define_metric(series.metric.kind(), &series.name());
+        }
+    }
+}
 
 /// A root context.
 #[derive(Default)]
@@ -78,10 +112,8 @@ impl Root {
         let seed = RandomState::new().hash_one(host::now().0);
         let mut plugin = Plugin::new(config, seed);
         self.metrics = vec![None; Series::COUNT];
-        for series in plugin.legs().flat_map(Series::of) {
-            if let Some(id) = self.metrics.get_mut(series.index()) {
-                *id = host::define_metric(series.metric.kind(), &series.name());
-            }
+        for leg in plugin.legs() {
+            define(&mut self.metrics, leg);
         }
         plugin.start(env!("EDGE_MIRROR_VERSION"));
         self.plugin = Some(plugin);
@@ -96,7 +128,7 @@ impl Root {
         if let Some(plugin) = &mut self.plugin {
             let now = host::now();
             plugin.give_up(now);
-            self.effects(now);
+            self.root_effects(now);
         }
     }
 
@@ -185,7 +217,7 @@ impl Root {
         };
         let now = host::now();
         plugin.drain(now);
-        self.effects(now)
+        self.root_effects(now)
     }
 
     /// Carries out what a request callback asks for.
@@ -196,9 +228,24 @@ impl Root {
 
     /// Carries out the effects; the end of a drain that came later is told to the host.
     fn carry_out(&mut self, now: Millis) {
-        if self.effects(now) {
+        if self.root_effects(now) {
             host::done();
         }
+    }
+
+    /// Carries out what a root callback asks for, and keeps the account. `true` if the drain is over.
+    fn root_effects(&mut self, now: Millis) -> bool {
+        let over = self.effects(now);
+        let Some(plugin) = &mut self.plugin else {
+            return over;
+        };
+        let mut store = SharedData {
+            metrics: &mut self.metrics,
+        };
+        if plugin.keep_account(&mut store) {
+            self.effects(now);
+        }
+        over
     }
 
     /// Carries out the effects. `true` if the drain is over.

@@ -26,6 +26,11 @@ impl Book {
         }
     }
 
+    /// The gauges as the host knows them.
+    pub(super) fn known(&self) -> Gauges {
+        self.published.unwrap_or_default()
+    }
+
     /// Whether the host knows other gauges than these.
     pub(super) fn is_stale(&self, gauges: Gauges) -> bool {
         // One by one: as a whole they would be compared byte by byte, in every request.

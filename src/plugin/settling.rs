@@ -33,6 +33,7 @@ impl Plugin {
         let logs = self.sls.as_deref().and_then(|side| side.leg.due(moment));
         let keys = self.sign.as_deref().and_then(signing::Side::due);
         let pulse = self.next_pulse(now);
+        let account = self.account.due(now);
         let due = [
             self.outbox.due(now),
             logs,
@@ -40,6 +41,7 @@ impl Plugin {
             drained,
             unpublished,
             pulse,
+            account,
         ];
         let due = due.into_iter().flatten().min();
         let period = match callback {
@@ -113,6 +115,7 @@ impl Plugin {
             let gauges = side.gauges();
             side.book.publish(host, gauges, &mut self.effects);
         }
+        self.account.set(self.held());
         let effects = &mut self.effects;
         let last = self.life == Life::Over;
         self.journal.flush(now, last, |level, line| {

@@ -312,11 +312,4 @@ impl Host {
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.state().stderr).into_owned()
     }
-
-    /// Puts a value into shared data, as another worker would.
-    pub fn share(&mut self, key: &str, value: impl AsRef<[u8]>) {
-        self.state_mut()
-            .shared
-            .insert(key.as_bytes().to_vec(), (value.as_ref().to_vec(), 1));
-    }
 }

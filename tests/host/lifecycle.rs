@@ -193,7 +193,7 @@ impl Host {
     }
 
     /// Another instance in the same process: a second worker, the worker after a reload, or Envoy's new VM. It has its
-    /// own contexts and calls, starts at this one's time and shares the metrics.
+    /// own contexts and calls, starts at this one's time and shares the metrics and the shared data.
     pub fn beside(&self, config: impl AsRef<[u8]>) -> Result<Self, StartError> {
         let options = Options {
             config: config.as_ref().to_vec(),
@@ -202,6 +202,13 @@ impl Host {
         let mut state = State::new(self.profile(), options);
         state.clock = self.state().clock;
         state.metrics = self.state().metrics.clone();
+        state.shared = self.state().shared.clone();
+        // No two are alike.
+        state.random.0 = state
+            .random
+            .0
+            .wrapping_add(self.state().random.0)
+            .wrapping_add(1);
         let mut host = Self::bare(self.guest(), state)?;
         host.create_root(config.as_ref(), true)?;
         Ok(host)
@@ -221,6 +228,7 @@ impl Host {
         let old = std::mem::replace(self.state_mut(), State::new(profile, Options::new("")));
         let mut state = State::new(profile, old.options);
         (state.clock, state.metrics, state.shared) = (old.clock, old.metrics, old.shared);
+        state.random = old.random;
         (state.logs, state.calls, state.next_token) = (old.logs, old.calls, old.next_token);
         let mut host = Self::bare(self.guest(), state)?;
         for config in configs {

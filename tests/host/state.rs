@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wasmtime::{Memory, TypedFunc};
 
+use super::abi::shared::SharedData;
 use super::clock::{Clock, Tick};
 use super::cost::{Cost, Ledger};
 use super::dispatch::{Call, Flight, Reply};
@@ -86,7 +87,7 @@ pub(super) struct State {
     pub(super) in_flight: BTreeMap<u32, Flight>,
     pub(super) reply: Option<Reply>,
     pub(super) metrics: Metrics,
-    pub(super) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    pub(super) shared: SharedData,
     pub(super) logs: Vec<Log>,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
@@ -130,7 +131,7 @@ impl State {
             in_flight: BTreeMap::new(),
             reply: None,
             metrics: Metrics::default(),
-            shared: BTreeMap::new(),
+            shared: SharedData::default(),
             logs: Vec::new(),
             stdout: Vec::new(),
             stderr: Vec::new(),

@@ -134,6 +134,7 @@ pub trait Gate: Sized {
 }
 
 /// What has become of the writes.
+#[derive(Debug)]
 pub struct SignBooks {
     pub received: i64,
     pub signed: i64,

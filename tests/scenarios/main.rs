@@ -30,6 +30,7 @@ mod target;
 mod target_module;
 mod target_native;
 
+mod accounts;
 mod bodies;
 mod delivery;
 mod drain;

@@ -10,7 +10,7 @@ mod contexts;
 mod maps;
 mod metrics;
 mod plain;
-mod shared;
+pub(super) mod shared;
 
 use wasmtime::{Caller, Linker};
 

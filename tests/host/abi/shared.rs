@@ -1,11 +1,28 @@
-//! Shared data: a key-value store with compare-and-swap.
+//! Shared data: a key-value store with compare-and-swap, as `SharedData` in proxy-wasm-cpp-host keeps it for a `vm_id`.
+//!
+//! One counter gives the versions of all keys. What is not there is written whatever the `cas`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use wasmtime::Caller;
 
+use super::super::instance::Host;
 use super::super::memory::{give, put_u32, read};
 use super::super::rules::Rule;
 use super::super::state::State;
 use super::{Answer, Status};
+
+/// Shared data outlives an instance: it belongs to the process, so several instances may share it.
+#[derive(Clone, Default)]
+pub(in super::super) struct SharedData(Rc<RefCell<Values>>);
+
+#[derive(Default)]
+struct Values {
+    by_key: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    last_cas: u32,
+}
 
 pub(super) fn get(
     c: &mut Caller<'_, State>,
@@ -19,8 +36,9 @@ pub(super) fn get(
         return Ok(Status::INVALID_MEMORY_ACCESS);
     };
     check_zone(c, &key)?;
-    let (value, version) = match c.data().shared.get(&key) {
-        Some((value, version)) => (Ok(value.clone()), *version),
+    let found = c.data().shared.0.borrow().by_key.get(&key).cloned();
+    let (value, version) = match found {
+        Some((value, version)) => (Ok(value), version),
         None => (Err(Status::NOT_FOUND), 0),
     };
     if value.is_ok() && !put_u32(c, cas, version) {
@@ -42,13 +60,42 @@ pub(super) fn set(
         return Ok(Status::INVALID_MEMORY_ACCESS);
     };
     check_zone(c, &key)?;
-    let shared = &mut c.data_mut().shared;
-    let version = shared.get(&key).map_or(0, |(_, version)| *version);
-    if cas != 0 && cas != version {
-        return Ok(Status::CAS_MISMATCH);
+    let written = c.data().shared.set(key, value, cas);
+    Ok(if written {
+        Status::OK
+    } else {
+        Status::CAS_MISMATCH
+    })
+}
+
+impl SharedData {
+    fn set(&self, key: Vec<u8>, value: Vec<u8>, cas: u32) -> bool {
+        let values = &mut *self.0.borrow_mut();
+        let known = values.by_key.get(&key).map(|(_, version)| *version);
+        if known.is_some_and(|known| cas != 0 && cas != known) {
+            return false;
+        }
+        values.last_cas += 1;
+        values.by_key.insert(key, (value, values.last_cas));
+        true
     }
-    shared.insert(key, (value, version + 1));
-    Ok(Status::OK)
+}
+
+impl Host {
+    /// All shared data.
+    pub fn shared_data(&self) -> BTreeMap<String, Vec<u8>> {
+        let values = self.state().shared.0.borrow();
+        let pairs = values.by_key.iter();
+        pairs
+            .map(|(key, (value, _))| (String::from_utf8_lossy(key).into_owned(), value.clone()))
+            .collect()
+    }
+
+    /// Puts a value into shared data, as another worker would.
+    pub fn share(&self, key: &str, value: impl AsRef<[u8]>) {
+        let value = value.as_ref().to_vec();
+        assert!(self.state().shared.set(key.into(), value, 0));
+    }
 }
 
 fn check_zone(c: &mut Caller<'_, State>, key: &[u8]) -> wasmtime::Result<()> {

@@ -11,11 +11,15 @@ const GETTERS: [&str; 4] = [
     "proxy_get_buffer_bytes",
     "proxy_get_property",
 ];
-const METRICS: [&str; 3] = [
+/// The books are read from them.
+const METRICS: [&str; 4] = [
     "proxy_increment_metric",
     "proxy_record_metric",
     "proxy_define_metric",
+    "proxy_get_metric",
 ];
+/// The books that outlive an instance.
+const SHARED: [&str; 2] = ["proxy_get_shared_data", "proxy_set_shared_data"];
 /// What only answers with a status, metrics aside: the books are read from them.
 const WRITES: [&str; 9] = [
     "proxy_http_call",
@@ -39,11 +43,15 @@ const HUGE: usize = 1_000_000;
 /// Every host call of the module; a test says when this list is not all.
 pub fn host_calls() -> Vec<&'static str> {
     let rest = [CLOCK, "proxy_done"];
-    [&GETTERS[..], &METRICS, &WRITES, &rest].concat()
+    [&GETTERS[..], &METRICS, &SHARED, &WRITES, &rest].concat()
 }
 
 fn reads(call: &str) -> bool {
-    GETTERS.contains(&call) || call == CLOCK
+    gives_bytes(call) || call == CLOCK
+}
+
+fn gives_bytes(call: &str) -> bool {
+    GETTERS.contains(&call) || call == "proxy_get_shared_data"
 }
 
 /// Not found, bad argument, empty, internal failure, and one that the ABI does not have; for what hands something out
@@ -53,7 +61,7 @@ pub fn all_faults(call: &str) -> Vec<What> {
     if reads(call) {
         faults.push(What::Nothing);
     }
-    if GETTERS.contains(&call) {
+    if gives_bytes(call) {
         faults.extend([What::Data(Vec::new()), What::Data(vec![0xff; HUGE])]);
     }
     faults
@@ -64,9 +72,9 @@ fn fault(random: &mut Random, call: &str) -> Option<What> {
         0 => What::Status(u32::try_from(random.below(20) + 1).unwrap()),
         1 => What::Status(u32::MAX),
         2 if reads(call) => What::Nothing,
-        3 if GETTERS.contains(&call) => What::Data(random.bytes(300)),
-        4 if GETTERS.contains(&call) => What::Data(vec![0xff; HUGE]),
-        5 if GETTERS.contains(&call) => What::Data(Vec::new()),
+        3 if gives_bytes(call) => What::Data(random.bytes(300)),
+        4 if gives_bytes(call) => What::Data(vec![0xff; HUGE]),
+        5 if gives_bytes(call) => What::Data(Vec::new()),
         _ => return None,
     })
 }
@@ -77,6 +85,12 @@ pub fn break_host(host: &mut Host, random: &mut Random, metrics_work: bool) -> b
     for call in GETTERS.into_iter().chain([CLOCK]).chain(WRITES) {
         if let Some(what) = fault(random, call) {
             honest &= !matches!(what, What::Data(_));
+            host.fault(call, When::Chance(0.2), what);
+        }
+    }
+    // What shared data says is believed of others only, and no request depends on it.
+    for call in SHARED {
+        if let Some(what) = fault(random, call) {
             host.fault(call, When::Chance(0.2), what);
         }
     }

@@ -31,6 +31,12 @@ fn made(call: &str, mode: Mode, profile: Profile) -> Made {
         "proxy_send_local_response" => nginx || !mode.holds(),
         // Copies go on in place, and a key that is configured is not fetched.
         "proxy_http_call" => matches!(mode, Mode::Rewrite | Mode::Sign),
+        // On nginx shared data needs a zone.
+        "proxy_get_shared_data" => nginx,
+        // Where nothing waits, there is no account.
+        "proxy_set_shared_data" => nginx || mode.signs() || mode == Mode::Rewrite,
+        // Only of what an orphan leaves.
+        "proxy_get_metric" => true,
         // Samples of the latency, and nginx's gauges.
         "proxy_record_metric" => !nginx && mode.signs(),
         _ => false,
@@ -41,6 +47,8 @@ fn made(call: &str, mode: Mode, profile: Profile) -> Made {
         "proxy_set_tick_period_milliseconds" => nginx,
         // The configuration; bodies go by.
         "proxy_get_buffer_bytes" => mode == Mode::Rewrite,
+        // A first look, and in five seconds the next.
+        "proxy_get_shared_data" => mode.signs() || mode == Mode::Rewrite,
         // Which host it is; who sent a copy is of no interest without one.
         "proxy_get_property" => !nginx && !mode.has_rum(),
         _ => false,
