@@ -12,6 +12,7 @@ from support.fake_metadata import FakeMetadata
 from support.fake_rum import FakeRum
 from support.fake_sls import FakeSls
 from support.primary import Primary
+from support.update_edge import Edge, Filters
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,3 +82,18 @@ def start_sls(tmp_path: Path, primary: Primary, rum: FakeRum, sls: FakeSls) -> I
     yield starter
     for envoy in running:
         envoy.stop()
+
+
+@pytest.fixture
+def start_edge(tmp_path: Path, primary: Primary, rum: FakeRum, sls: FakeSls) -> Iterator[Callable[..., Edge]]:
+    """Starts an edge that is updated while it runs (support/update_edge.py)."""
+    running: list[Edge] = []
+
+    def starter(kind: type[Edge], filters: Filters, **options: Any) -> Edge:
+        directory = tmp_path / f"edge{len(running)}"
+        running.append(kind(directory, primary.port, rum.port, sls.port, filters, **options))
+        return running[-1]
+
+    yield starter
+    for edge in running:
+        edge.stop()
