@@ -1,11 +1,11 @@
 //! What an instance has pending, kept where it outlives the instance: in the host's shared data.
 //!
-//! Gauges belong to the process. When an instance ends with work to do (its VM was replaced, or it trapped), what it had
-//! added to them would stay for ever, and what it held would be lost uncounted. (Envoy calls `proxy_on_done` before it
-//! replaces a VM, as it does when the VM stays: nothing says that there will be no other callback.) So each instance keeps an account of what
-//! its gauges have added ([`Account::keep`]), and each looks after the accounts of the others ([`Account::look`]): one that
-//! nobody has renewed for [`ORPHAN_MS`] is taken over, and its holdings are booked as lost by whoever took it. How they
-//! are booked is the plugin's affair.
+//! Gauges belong to the process. When an instance ends with work to do (its VM was replaced, or it trapped), what it
+//! had added to them would stay for ever, and what it held would be lost uncounted. (Envoy calls `proxy_on_done` before
+//! it replaces a VM, as it does when the VM stays: nothing says that there will be no other callback.) So each instance
+//! keeps an account of what its gauges have added ([`Account::keep`]), and each looks after the accounts of the others
+//! ([`Account::look`]): one that nobody has renewed for [`ORPHAN_MS`] is taken over, and its holdings are booked as
+//! lost by whoever took it. How they are booked is the plugin's affair.
 //!
 //! An account is written whenever the gauges are published with other values, and every [`BEAT_MS`] as long as they are
 //! not all 0. Then its slot is free for another. Slots are never given up, since shared data cannot be deleted: there are

@@ -90,6 +90,14 @@ def test_updates_under_load_add_up(
     drains(envoy)
 
 
+POISON = [(f"x-{number}", "x") for number in range(poisoned_module.TOO_MANY)]
+
+
+def poison(envoy: Envoy) -> None:
+    with replay.Client(envoy.port) as client:
+        assert client.request("/api/1/envelope/", b"{}", POISON).status == 503
+
+
 def test_what_a_trap_took_along_is_counted(
     start_edge: Callable[..., Edge], tmp_path: Path, rum: FakeRum, sls: FakeSls
 ) -> None:
@@ -102,9 +110,7 @@ def test_what_a_trap_took_along_is_counted(
     send(edge.envoy, 20)
     for leg in ("rum", "sls"):
         settled(edge.envoy, leg=leg, captured=20, pending=20)
-    poison = [(f"x-{number}", "x") for number in range(poisoned_module.TOO_MANY)]
-    with replay.Client(edge.envoy.port) as client:
-        assert client.request("/api/1/envelope/", b"{}", poison).status == 503
+    poison(edge.envoy)
 
     def is_back() -> bool:
         with replay.Client(edge.envoy.port) as client:
@@ -112,6 +118,32 @@ def test_what_a_trap_took_along_is_counted(
 
     wait.until("the module is back", is_back, 15, 0.2)
     all_lost(edge.envoy, 20)
+    drains(edge.envoy)
+
+
+def test_a_trap_of_one_worker_is_counted_by_another(
+    start_edge: Callable[..., Edge], tmp_path: Path, rum: FakeRum, sls: FakeSls
+) -> None:
+    """FAIL_OPEN, as in the samples: the module is off on one worker; the other counts, and keeps what it has itself."""
+    own = plugin(both_legs(), module=poisoned_module.build(tmp_path))
+    edge = start_edge(Lds, [{"typed_config": own}], concurrency=2, traps=True)
+    away(rum, sls)
+    send(edge.envoy, 20)
+    for leg in ("rum", "sls"):
+        settled(edge.envoy, leg=leg, captured=20, pending=20)
+    poison(edge.envoy)
+
+    def counted() -> bool:
+        metrics = edge.envoy.metrics()
+        return metrics["rum.dropped"] > 0 and metrics["sls.dropped"] > 0
+
+    wait.until("the loss is counted", counted, BOOKED)
+    back(rum, sls)
+    lost = edge.envoy.metrics()["rum.dropped"]
+    assert 0 < lost < 20
+    for leg in ("rum", "sls"):
+        settled(edge.envoy, leg=leg, captured=20, delivered=20 - lost, failed=0, dropped=lost, pending=0)
+    rum.taken.clear()
     drains(edge.envoy)
 
 

@@ -39,7 +39,7 @@ const CALLBACKS: [(&str, usize, Option<u32>); 18] = [
 ];
 
 /// Imports by their short names.
-const IMPORTS: [(&str, &str); 24] = [
+const IMPORTS: [(&str, &str); 25] = [
     ("proxy_log", "i32 i32 i32"),
     ("proxy_get_log_level", "i32"),
     ("proxy_set_tick_period_milliseconds", "i32"),
@@ -60,6 +60,7 @@ const IMPORTS: [(&str, &str); 24] = [
     ("proxy_get_property", "i32 i32 i32 i32"),
     ("proxy_set_property", "i32 i32 i32 i32"),
     ("proxy_get_shared_data", "i32 i32 i32 i32 i32"),
+    ("proxy_set_shared_data", "i32 i32 i32 i32 i32"),
     ("proxy_continue_stream", "i32"),
     (
         "proxy_send_local_response",

@@ -230,7 +230,7 @@ fn a_rejected_reload_leaves_the_old_root_alone() {
 }
 
 #[test]
-fn instances_beside_each_other_share_metrics_and_nothing_else() {
+fn instances_beside_each_other_share_metrics() {
     let mut one = run(Profile::Envoy, METRICS);
     one.advance(5);
     let mut two = one.beside("config").unwrap();
@@ -238,6 +238,33 @@ fn instances_beside_each_other_share_metrics_and_nothing_else() {
     one.try_tick(1).unwrap();
     two.try_tick(1).unwrap();
     assert_eq!((one.metric("m"), two.metric("g")), (2, -6));
+}
+
+/// Writes `v` under `k` at each tick, if it still has version 7, or is not there, and says how that went.
+const SHARING: &str = r#"(data (i32.const 64) "kv")
+    (func (export "proxy_on_tick") (param i32)
+        (i32.store8 (i32.const 80) (i32.add (i32.const 48)
+            (call $proxy_set_shared_data (i32.const 64) (i32.const 1) (i32.const 65) (i32.const 1) (i32.const 7))))
+        (drop (call $proxy_log (i32.const 2) (i32.const 80) (i32.const 1))))"#;
+
+#[test]
+fn shared_data_is_created_whatever_the_version_and_outlives_the_instance() {
+    let mut one = run(Profile::Envoy, SHARING);
+    let mut two = one.beside("config").unwrap();
+    one.try_tick(1).unwrap();
+    two.try_tick(1).unwrap();
+    assert_eq!(said(&one), ["0"]);
+    assert_eq!(said(&two), ["8"], "a mismatch");
+    // Versions count the writes of all keys.
+    for _ in 2..7 {
+        two.share("other", "x");
+    }
+    two.share("k", "theirs");
+    one.restart().unwrap();
+    one.try_tick(1).unwrap();
+    assert_eq!(one.shared_data()["k"], b"v");
+    two.try_tick(1).unwrap();
+    assert_eq!(said(&two), ["8", "8"]);
 }
 
 #[test]
