@@ -30,8 +30,9 @@ pub const ORPHAN_MS: u64 = 15_000;
 pub const BEAT_MS: u64 = 1_000;
 /// From one look at the other accounts to the next.
 pub const LOOK_MS: u64 = 5_000;
-/// Accounts at one time: workers x root contexts with something pending.
-pub const SLOTS: u16 = 512;
+/// Accounts at one time: workers x root contexts with something pending. A first look reads each at some 20 000
+/// instructions; who finds no slot has no account.
+pub const SLOTS: u16 = 256;
 /// So many values that are no records, and a scan ends: somebody else uses these keys.
 const MAX_STRANGE: u32 = 8;
 /// So many slots are tried when others are faster, or nothing can be written.

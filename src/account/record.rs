@@ -27,6 +27,11 @@ pub(super) fn text(id: u64, held: &Held) -> String {
     text
 }
 
+/// Whether this is the record of a slot that is free. Of what is no record it says nothing.
+pub(super) fn is_free(value: &[u8]) -> bool {
+    value.len() == MAGIC.len().saturating_add(17) && value.starts_with(MAGIC.as_bytes())
+}
+
 /// A record that was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record {
@@ -93,6 +98,7 @@ mod tests {
             let id = 0xfeed;
             let record = Record { id, held, is_free };
             assert_eq!(Record::parse(text.as_bytes()), Some(record), "{text}");
+            assert_eq!(super::is_free(text.as_bytes()), is_free);
         }
     }
 
@@ -123,6 +129,7 @@ mod tests {
             long.as_str(),
         ] {
             assert_eq!(Record::parse(bad.as_bytes()), None, "{bad}");
+            assert!(!super::is_free(bad.as_bytes()) || bad.ends_with('g'));
         }
         assert_eq!(Record::parse(&[0xff; 2_000_000]), None);
         for size in 0..good.len() {

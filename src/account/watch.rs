@@ -49,38 +49,35 @@ impl Watch {
         let known = |slot: u16| before.binary_search_by_key(&slot, |seen| seen.slot).ok();
         let (mut taken, mut strange) = (Vec::new(), 0_u32);
         for slot in 0..SLOTS {
-            let (value, cas) = match store.read(&record::key(slot)) {
+            let key = record::key(slot);
+            let (value, cas) = match store.read(&key) {
                 Read::Found(value, cas) => (value, cas),
                 // No slot is used before the one in front of it.
                 Read::Absent | Read::Failed => break,
             };
-            if own == Some(slot) {
-                continue;
-            }
-            let Some(record) = Record::parse(&value) else {
-                if strange >= MAX_STRANGE {
-                    break;
-                }
-                strange = strange.saturating_add(1);
-                continue;
-            };
-            if record.is_free {
+            if own == Some(slot) || record::is_free(&value) {
                 continue;
             }
             let known = known(slot).and_then(|index| before.get(index));
-            let known = known.filter(|seen| seen.cas == cas);
-            let unchanged_ms = known.map_or(0, |seen| seen.unchanged_ms.saturating_add(LOOK_MS));
-            // Whoever is first to free the slot has the account.
-            if unchanged_ms >= ORPHAN_MS
-                && taken.len() < MAX_TAKEN
-                && store.write(
-                    &record::key(slot),
-                    record::text(id, &Held::default()).as_bytes(),
-                    cas,
-                )
-            {
-                taken.push(record.held);
-                continue;
+            let unchanged = known.filter(|seen| seen.cas == cas);
+            let unchanged_ms =
+                unchanged.map_or(0, |seen| seen.unchanged_ms.saturating_add(LOOK_MS));
+            let is_orphan = unchanged_ms >= ORPHAN_MS && taken.len() < MAX_TAKEN;
+            // It is read when it is new and when it is taken: the ones in between are most.
+            if known.is_none() || is_orphan {
+                let Some(record) = Record::parse(&value) else {
+                    if strange >= MAX_STRANGE {
+                        break;
+                    }
+                    strange = strange.saturating_add(1);
+                    continue;
+                };
+                // Whoever is first to free the slot has the account.
+                let free = record::text(id, &Held::default());
+                if is_orphan && store.write(&key, free.as_bytes(), cas) {
+                    taken.push(record.held);
+                    continue;
+                }
             }
             self.seen.push(Seen {
                 slot,

@@ -325,3 +325,28 @@ fn an_idle_sibling_looks_when_it_has_traffic() {
     assert_eq!(idle.books(), [6, 1, 0, 5, 0]);
     assert!(!idle.is_ticking());
 }
+
+/// Every slot in use, and every owner dead: no look takes long.
+#[test]
+fn a_look_is_bounded() {
+    let edge = start(&patient());
+    let held: String = ["rum", "sls", "sign"]
+        .map(|leg| format!(" {leg}.pending=9 {leg}.pending_bytes=99999 {leg}.in_flight=9"))
+        .concat();
+    for slot in 0..256 {
+        let account = format!("sentry_edge_mirror/1 {slot:016x}{held}");
+        edge.host
+            .share(&format!("sentry_edge_mirror/account/{slot}"), account);
+    }
+    let mut new = beside(&edge, &patient());
+    let start = new.host.cost_of("proxy_on_configure").fuel;
+    let mut most = start;
+    while new.is_ticking() {
+        new.host.reset_cost();
+        new.advance(LOOK_MS);
+        let ticks = new.host.cost_of("proxy_on_tick");
+        most = most.max(ticks.fuel / ticks.callbacks.max(1));
+    }
+    assert!(most < 6_000_000, "{most}, {start} at the start");
+    assert_eq!(accounts(&new), 0);
+}
