@@ -67,7 +67,7 @@ lint: cc rust ## format and lints, for the machine and for the module
 	cargo clippy --quiet --locked --target wasm32-unknown-unknown --test web -- --deny warnings
 
 .PHONY: unit
-unit: build ## unit and property tests, and the scenarios on the core and on the module
+unit: build python ## unit and property tests, and the scenarios on the core and on the module
 	cargo test --quiet --locked
 
 .PHONY: web
@@ -76,6 +76,11 @@ web: cc rust ## the pure core's conformance tests on wasm32-unknown-unknown unde
 	@command -v node >/dev/null || tests/e2e/setup.sh
 	PATH="$(CURDIR)/.tools/venv/bin:$$PATH" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --locked --target wasm32-unknown-unknown --test web
+
+# The hostile bodies of the cost test are made in Python.
+.PHONY: python
+python:
+	@tests/e2e/setup.sh
 
 .PHONY: e2e-tools
 e2e-tools:
@@ -86,7 +91,7 @@ e2e: build e2e-tools ## real Envoy, real SDKs, a real Sentry-compatible server
 	$(PYTHON) -m pytest --numprocesses 4 --dist loadfile tests/e2e
 
 .PHONY: cost
-cost: build ## the table of costs per request: instructions, host calls, copies, allocations (UPDATE_BASELINE=1 writes it)
+cost: build python ## what a request costs: instructions, host calls, copies, allocations (UPDATE_BASELINE=1 writes it); the largest callback
 	cargo test --quiet --locked --test cost -- --nocapture
 
 .PHONY: bench

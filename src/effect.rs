@@ -45,6 +45,8 @@ pub enum Effect<'a> {
     Log(Level, String),
     /// Tick every so many milliseconds from now on; 0 ends it.
     SetTick(u32),
+    /// Work was done that took its time: the clock is to be asked again before the next effect.
+    Worked,
     /// The root context may go.
     Done,
 }

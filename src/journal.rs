@@ -60,6 +60,8 @@ pub enum Topic {
     SlsExpired,
     /// SLS: a batch is cut in two.
     SlsDivided,
+    /// An envelope was not read to its end.
+    SlsTooCostly,
     /// SLS: logs that could not be made acceptable.
     SlsRejected,
     /// Mode `sign`: a request that is answered here.

@@ -12,7 +12,7 @@
 pub const CALLBACK: u64 = 10_000_000;
 
 /// What a tick hands out to steps.
-pub const TICK: u64 = 4_000_000;
+pub const TICK: u64 = 3_000_000;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -59,6 +59,12 @@ impl Meter {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.left == 0
+    }
+
+    /// Whether there are so many units, or the meter is as good as new: what cannot stop in the middle waits for one that is.
+    #[must_use]
+    pub fn has(&self, units: u64) -> bool {
+        self.left >= units || self.spent == 0
     }
 
     /// How many bytes may be worked on at once, at `per_byte` units each: 0 when the meter is empty, else at least 1024, so

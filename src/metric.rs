@@ -56,6 +56,7 @@ impl Leg {
             Metric::CollectingBytes => true,
             Metric::Malformed
             | Metric::Undecodable
+            | Metric::TooCostly
             | Metric::Repaired
             | Metric::Divided
             | Metric::Unread
@@ -143,6 +144,8 @@ pub enum Metric {
     Malformed,
     /// SLS: bodies whose content encoding could not be undone; each gives one log that says so.
     Undecodable,
+    /// SLS: envelopes that were not read to their end, because that took too much of the worker's time; a log says so.
+    TooCostly,
     /// SLS: logs that had to be mended to be acceptable.
     Repaired,
     /// SLS: batches that were cut in two because the target refused them.
@@ -171,7 +174,7 @@ pub enum Metric {
     Answered(AnswerClass),
 }
 
-const PLAIN: [Metric; 25] = [
+const PLAIN: [Metric; 26] = [
     Metric::Captured,
     Metric::Delivered,
     Metric::Failed,
@@ -197,6 +200,7 @@ const PLAIN: [Metric; 25] = [
     Metric::Unanswered,
     Metric::InPlace,
     Metric::CollectingBytes,
+    Metric::TooCostly,
 ];
 
 /// The gauges: read off what waits when they are published.
@@ -256,6 +260,7 @@ impl Metric {
             Self::LatencyMs => "latency_ms",
             Self::Malformed => "malformed",
             Self::Undecodable => "undecodable",
+            Self::TooCostly => "too_costly",
             Self::Repaired => "repaired",
             Self::Divided => "divided",
             Self::Unread => "unread",
@@ -301,6 +306,7 @@ impl Metric {
             Self::Unanswered => 22,
             Self::InPlace => 23,
             Self::CollectingBytes => 24,
+            Self::TooCostly => 25,
             Self::Skipped(reason) => PLAIN.len().saturating_add(reason.index()),
             Self::Denied(reason) => DENIED.saturating_add(reason.index()),
             Self::Answered(class) => ANSWERED.saturating_add(class.index()),

@@ -50,6 +50,8 @@ const PUBLISH_MS: u64 = 100;
 const ANSWER_GRACE_MS: u64 = 2_000;
 /// Steps of the outbox in one callback, sends and losses together.
 const MAX_STEPS: u32 = 64;
+/// Copies or writes that are given up in one tick: each has buffers to be freed.
+const MAX_LOST: usize = 1_000;
 /// How long a drain may take before what is left is given up.
 const DRAIN_MS: u64 = 10_000;
 
@@ -156,6 +158,8 @@ pub struct Plugin {
     publishing_soon: bool,
     effects: VecDeque<Effect<'static>>,
     life: Life,
+    /// Copies and logs that were given up at the end of the drain.
+    lost: [usize; 2],
     /// The host's clock when it last had a time (the epoch: never yet), and the time that has passed by it.
     wall: Millis,
     steady: Millis,
@@ -226,6 +230,7 @@ impl Plugin {
             publishing_soon: false,
             effects: VecDeque::new(),
             life: Life::Serving,
+            lost: [0; 2],
             wall: Millis::default(),
             steady: Millis::default(),
             config,
@@ -353,9 +358,10 @@ impl Plugin {
         if self.leaving.is_some() {
             self.call_refused(self.wall);
         }
-        if std::mem::take(&mut self.working) {
-            self.work(now);
+        if std::mem::take(&mut self.working) && self.work(now) {
+            return Some(Effect::Worked);
         }
+        self.worked(now.steady);
         while self.stage == Stage::Sending {
             if self.sends >= self.callback.max_sends() || self.steps >= MAX_STEPS {
                 self.stage = Stage::Settling;

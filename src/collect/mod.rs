@@ -274,6 +274,8 @@ impl Collecting {
     /// Of the lowest ones by rank, the one that grows slowest. Those that have become faster are moved up on the way.
     fn slowest(&mut self, except: Option<u32>) -> Option<u32> {
         let mut best: Option<(u64, u32)> = None;
+        // One that may give way stands where it belongs.
+        let mut sure = false;
         let lowest = pace::lowest_rank(self.now);
         let mut place = self.ranks.first(lowest);
         for _ in 0..MOST_LOOKS {
@@ -290,12 +292,15 @@ impl Collecting {
                 self.ranks.remove(index);
                 self.ranks.push(index, rank);
             }
-            if Some(index) != except && best.is_none_or(|(least, _)| growth < least) {
-                best = Some((growth, index));
+            if Some(index) != except {
+                sure |= stays;
+                if best.is_none_or(|(least, _)| growth < least) {
+                    best = Some((growth, index));
+                }
             }
             // What comes after this list has grown more, whatever it has become.
             let last = place.is_none_or(|next| next.list != list);
-            if last && stays && best.is_some() {
+            if last && sure {
                 break;
             }
         }

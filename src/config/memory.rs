@@ -5,6 +5,7 @@
 
 use super::reader::Reader;
 use super::{Config, Mode};
+use crate::sls::readers::MAX_READERS;
 use std::fmt;
 
 /// What an instance can have.
@@ -14,8 +15,9 @@ pub const MAX_BYTES: u64 = 1_073_741_824;
 const MODULE_BYTES: u64 = 8_388_608;
 /// Decoders' windows and tables: brotli 16 MiB at most; zstd 8 MiB; of both only one is open.
 const WINDOW_BYTES: u64 = 16_777_216;
-/// A log is made of an item in pieces: the part that was read, its fields, what is scrubbed of them, the log itself.
-const PER_ITEM_BYTE: u64 = 6;
+/// A log is made of an item in pieces: the part that was read and what it becomes, the same for JSON in its strings down to
+/// four levels, its fields, the log itself.
+const PER_ITEM_BYTE: u64 = 12;
 /// What is made beside that for one log, however small its item.
 const RECORD_BYTES: u64 = 8_388_608;
 /// The open batch may have doubled its room; packed, and divided when SLS refuses it, it is there up to three times more.
@@ -35,11 +37,11 @@ pub struct Needed {
     pub budgets: u64,
     /// A body that grows is in two places while it is moved: `limits.max_body_bytes` once more.
     pub growing: u64,
-    /// With `sls`: a body after decoding, `limits.max_decoded_bytes`.
+    /// With `sls`: two bodies after decoding, `limits.max_decoded_bytes` each.
     pub decoded: u64,
-    /// With `sls`: the decoder's window.
+    /// With `sls`: the windows of their decoders.
     pub windows: u64,
-    /// With `sls`: the log that is being made, 6 x `sls.max_item_bytes` and 8 MiB.
+    /// With `sls`: two logs that are being made, 12 x `sls.max_item_bytes` and 8 MiB each.
     pub record: u64,
     /// With `sls`: the open batch and the one that is being packed or divided, 5 x `sls.batch.max_bytes`.
     pub batches: u64,
@@ -106,10 +108,12 @@ pub fn needed(config: &Config) -> Needed {
         gaps: 0,
     };
     if let Some(sls) = &config.sls {
-        needed.decoded = wide(limits.max_decoded_bytes);
-        needed.windows = WINDOW_BYTES;
+        let readers = wide(MAX_READERS);
+        let each = |bytes: u64| bytes.saturating_mul(readers);
+        needed.decoded = each(wide(limits.max_decoded_bytes));
+        needed.windows = each(WINDOW_BYTES);
         let items = wide(sls.max_item_bytes).saturating_mul(PER_ITEM_BYTE);
-        needed.record = items.saturating_add(RECORD_BYTES);
+        needed.record = each(items.saturating_add(RECORD_BYTES));
         let batch = wide(sls.batch.max_bytes()).max(LARGEST_LOG_BYTES);
         needed.batches = batch.saturating_mul(PER_BATCH_BYTE);
     }
@@ -166,9 +170,9 @@ mod tests {
             }
         );
         let both = needed(&parse("", &sls("")).unwrap());
-        assert_eq!((both.decoded, both.windows), (32 << 20, 16 << 20));
-        assert_eq!((both.record, both.batches), (14 << 20, 10 << 20));
-        let sum = (8 + 64 + 10 + 32 + 16 + 14 + 10) << 20;
+        assert_eq!((both.decoded, both.windows), (64 << 20, 32 << 20));
+        assert_eq!((both.record, both.batches), (40 << 20, 10 << 20));
+        let sum = (8 + 64 + 10 + 64 + 32 + 40 + 10) << 20;
         assert_eq!(both.total(), sum + sum / 4);
         assert_eq!(
             rum.to_string(),
@@ -183,7 +187,7 @@ mod tests {
                 format!(r#""max_pending_bytes": {pending}, "max_decoded_bytes": 268435456"#);
             parse(&limits, &sls(r#", "max_item_bytes": 4194304"#))
         };
-        let fixed = (8 + 10 + 256 + 16 + 32 + 10) << 20;
+        let fixed = (8 + 10 + 2 * 256 + 2 * 16 + 2 * (48 + 8) + 10) << 20;
         let room = MAX_BYTES / 5 * 4 - fixed;
         let config = most(room - 8).unwrap();
         assert!(needed(&config).total() <= MAX_BYTES);

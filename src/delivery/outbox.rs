@@ -458,6 +458,12 @@ impl<T> Outbox<T> {
         self.remove(id)
     }
 
+    /// Gives up on the eldest.
+    pub fn give_up(&mut self) -> Option<Entry<T>> {
+        let (&id, _) = self.entries.first_key_value()?;
+        self.take(id)
+    }
+
     /// Gives up on everything.
     pub fn clear(&mut self) -> impl Iterator<Item = Entry<T>> {
         let policy = self.policy;

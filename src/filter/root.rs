@@ -251,7 +251,7 @@ impl Root {
     /// Carries out the effects. `true` if the drain is over.
     // Of several callers: not as often in the module.
     #[inline(never)]
-    fn effects(&mut self, now: Millis) -> bool {
+    fn effects(&mut self, mut now: Millis) -> bool {
         let Some(plugin) = &mut self.plugin else {
             return true;
         };
@@ -293,6 +293,7 @@ impl Root {
                         plugin.tick_refused();
                     }
                 }
+                Effect::Worked => now = host::now(),
                 Effect::Done => done = true,
             }
         }

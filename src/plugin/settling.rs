@@ -1,7 +1,7 @@
 //! The end of a callback: whether the drain is over, what is published, and when the next tick is due.
 
 use super::books::Gauges;
-use super::{Callback, Life, PUBLISH_MS, Plugin, Stage, signing};
+use super::{Callback, Life, MAX_LOST, PUBLISH_MS, Plugin, Stage, signing};
 use crate::effect::{Effect, Level};
 use crate::metric::Metric;
 use crate::time::{Millis, Moment};
@@ -12,7 +12,7 @@ impl Plugin {
         let callback = std::mem::replace(&mut self.callback, Callback::Request);
         (self.sends, self.steps) = (0, 0);
         self.stage = Stage::Settled;
-        let over = callback != Callback::Request && self.is_over(now);
+        let over = callback != Callback::Request && self.is_over(callback, now);
         if self.publishes(callback, over, now) {
             self.publish(now);
         }
@@ -55,7 +55,19 @@ impl Plugin {
     }
 
     /// Whether the drain ends in this callback. What is still pending then is lost.
-    fn is_over(&mut self, now: Millis) -> bool {
+    fn is_over(&mut self, callback: Callback, now: Millis) -> bool {
+        if let Life::Draining { until } = self.life
+            && now >= until
+        {
+            // What is lost is freed a little at a time, unless nothing comes after this.
+            let most = match callback {
+                Callback::LifeCycle => usize::MAX,
+                _ => MAX_LOST,
+            };
+            if !self.lose(most) {
+                return false;
+            }
+        }
         let over = match self.life {
             Life::Draining { until } => {
                 now >= until || (self.is_idle() && self.collecting.len() == 0)
@@ -66,12 +78,14 @@ impl Plugin {
             self.life = Life::Over;
         }
         if self.life == Life::Over {
-            let copies = self.outbox.clear().count();
-            let copies = copies.saturating_add(std::mem::take(&mut self.forwarded));
-            self.book.ledger.grow(Metric::Dropped, copies);
+            self.lose(usize::MAX);
+            let forwarded = std::mem::take(&mut self.forwarded);
+            self.book.ledger.grow(Metric::Dropped, forwarded);
+            let [copies, logs] = std::mem::take(&mut self.lost);
+            let copies = copies.saturating_add(forwarded);
             let logs = self.sls.as_deref_mut().map_or(0, |side| {
                 let (leg, mut books) = side.with(&mut self.journal);
-                leg.give_up(&mut books)
+                leg.give_up(&mut books).saturating_add(logs)
             });
             if copies > 0 || logs > 0 {
                 let text = format!(
@@ -81,6 +95,24 @@ impl Plugin {
             }
         }
         over
+    }
+
+    /// Gives up on so many copies, and then on so many writes. `true` if none is left.
+    fn lose(&mut self, most: usize) -> bool {
+        let [copies, logs] = &mut self.lost;
+        let given_up = std::iter::from_fn(|| self.outbox.give_up()).take(most);
+        let count = given_up.count();
+        *copies = copies.saturating_add(count);
+        self.book.ledger.grow(Metric::Dropped, count);
+        if !self.outbox.is_empty() {
+            return false;
+        }
+        let Some(side) = &mut self.sls else {
+            return true;
+        };
+        let (leg, mut books) = side.with(&mut self.journal);
+        *logs = logs.saturating_add(leg.give_up_writes(most, &mut books));
+        leg.has_no_writes()
     }
 
     fn publishes(&self, callback: Callback, over: bool, now: Millis) -> bool {

@@ -4,7 +4,6 @@ use super::books::{Book, Gauges};
 use super::{Callback, Leaving, Plugin, Stage, Step};
 use crate::config::HostKind;
 use crate::journal::Journal;
-use crate::meter::{self, Meter};
 use crate::metric::Leg;
 use crate::sls::keys::Answer;
 use crate::sls::leg::{self, Books};
@@ -76,18 +75,25 @@ impl Plugin {
         };
     }
 
-    /// A tick's work, before anything is sent.
-    pub(super) fn work(&mut self, now: Moment) {
+    /// A tick's work, before anything is sent. `true` if it took its time: then [`worked`](Self::worked) is to hear when it ended.
+    pub(super) fn work(&mut self, now: Moment) -> bool {
         self.sweep();
         // What is being collected is charged to the other leg as far as it has room.
         let rum = self.config.rum.as_ref().map_or(0, |_| {
             self.max_pending_bytes.saturating_sub(self.outbox.bytes())
         });
         let reserved = self.collecting.bytes().saturating_sub(rum);
+        let Some(side) = &mut self.sls else {
+            return false;
+        };
+        let (leg, mut books) = side.with(&mut self.journal);
+        leg.work(now, reserved, &mut books)
+    }
+
+    /// The clock has been asked since.
+    pub(super) fn worked(&mut self, now: Millis) {
         if let Some(side) = &mut self.sls {
-            let (leg, mut books) = side.with(&mut self.journal);
-            let mut meter = Meter::new(meter::TICK);
-            leg.work(now, reserved, &mut meter, &mut books);
+            side.leg.worked(now);
         }
     }
 

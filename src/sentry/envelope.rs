@@ -14,7 +14,8 @@
 //! or the end of the input; without a length (or `null`) it reaches to the next LF or the end. Items of unknown type are
 //! items. A header alone is an envelope. Nothing may follow the last LF.
 //!
-//! Beyond that a header may have at most [`MAX_HEADER`] bytes, which is more than any that an SDK sends.
+//! Beyond that a header must not take too long to read: it may have 50 KB, or 180 KB of plain text, a hundred times what SDKs
+//! send.
 //!
 //! Relay refuses an envelope as a whole, so whoever needs all items or none reads all headers first. A [`Walker`] does that
 //! in steps; [`check`] at once. Offsets and lengths are bytes of the decoded body.
@@ -26,7 +27,7 @@ mod walker;
 
 pub use event_id::EventId;
 pub use header::{Header, ItemHeader, Trace};
-pub use walker::{ItemPlace, MAX_HEADER, Walker};
+pub use walker::{ItemPlace, Walker};
 
 use std::task::Poll;
 
@@ -90,8 +91,8 @@ pub enum Reason {
         /// Bytes from the payload's first to the end.
         left: usize,
     },
-    /// A header that does not end within [`MAX_HEADER`] bytes.
-    #[error("expected a header of at most {MAX_HEADER} bytes")]
+    /// A header that would take too long to read.
+    #[error("expected a header of at most some 50 KB, or 180 KB of plain text")]
     TooLong,
     /// An item type that only Relay itself may make.
     #[error("item type `integration` is internal to Relay")]

@@ -2,7 +2,7 @@
 //!
 //! Relay falls back to the `dsn` member of the first body line when a request carries no other credential
 //! (SENTRY_INGEST section 3): the bytes up to the first LF must be one complete JSON object. Only that is read
-//! here, bounded, and only of bodies without a content encoding: of others it is [`Line::Unreadable`].
+//! here, bounded, and only of bodies without a content encoding: whoever has another does not ask.
 
 use super::project::ProjectId;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub enum Line {
     Dsn(Dsn),
     /// It carries none.
     WithoutDsn,
-    /// It is encoded, too long or no header, or what it carries is no DSN.
+    /// It is too long or no header, or what it carries is no DSN.
     Unreadable,
 }
 
@@ -47,11 +47,15 @@ pub fn read(body: &[u8]) -> Line {
     let start = body.get(..MAX_LINE.saturating_add(1)).unwrap_or(body);
     let line = start.split(|byte| *byte == b'\n').next();
     let line = line.filter(|line| line.len() <= MAX_LINE);
-    let header = line.and_then(|line| serde_json::from_slice::<Header<'_>>(line).ok());
-    match header.map(|header| header.dsn) {
-        None => Line::Unreadable,
-        Some(None) => Line::WithoutDsn,
-        Some(Some(text)) => parse(&text).map_or(Line::Unreadable, Line::Dsn),
+    let Some(line) = line else {
+        return Line::Unreadable;
+    };
+    match serde_json::from_slice::<Header<'_>>(line) {
+        Ok(Header { dsn: None }) => Line::WithoutDsn,
+        Ok(Header { dsn: Some(text) }) => parse(&text).map_or(Line::Unreadable, Line::Dsn),
+        // Where there is no JSON there is no DSN either.
+        Err(error) if error.is_syntax() || error.is_eof() => Line::WithoutDsn,
+        Err(_) => Line::Unreadable,
     }
 }
 
@@ -113,8 +117,10 @@ mod tests {
             (&(long(65_536) + "\n{}"), Line::WithoutDsn),
             (&long(65_537), Line::Unreadable),
             (&"x".repeat(10_000_000), Line::Unreadable),
-            ("", Line::Unreadable),
-            ("\u{1f}\u{8b}", Line::Unreadable),
+            ("", Line::WithoutDsn),
+            ("\u{1f}\u{8b}", Line::WithoutDsn),
+            ("[('Authorization', 'Basic')]", Line::WithoutDsn),
+            ("[]", Line::WithoutDsn),
             ("{\"dsn\":42}", Line::Unreadable),
             ("{\"dsn\":\"nonsense\"}", Line::Unreadable),
             (&dsn(3_000), Line::Unreadable),

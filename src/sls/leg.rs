@@ -33,9 +33,10 @@ use super::write::{Batch, Queue};
 use crate::config::Sls;
 use crate::delivery::outbox::{Id, Outbox, Policy};
 use crate::journal::Journal;
-use crate::meter::Meter;
+use crate::meter::{CALLBACK, Meter, TICK};
 use crate::metric::{Ledger, Metric};
 use crate::mirror::header_list::HeaderList;
+use crate::pace::Pace;
 use crate::time::{Millis, Moment};
 use outlet::Outlet;
 use std::borrow::Cow;
@@ -44,6 +45,12 @@ use std::collections::BTreeMap;
 
 /// What a batch costs beside its body.
 const OVERHEAD: usize = 512;
+/// Units of signing a write, at the worst, and how many are signed in one callback at most.
+const SIGN: u64 = 260_000;
+const MAX_SIGNS: u64 = 16;
+/// Work of more units is a slice, after which the worker is for others. No rest is longer.
+const LONG: u64 = 200_000;
+const LONGEST_REST_MS: u64 = 250;
 /// Every batch goes to the one destination, so a hold is for all of them.
 const GROUP: u64 = 0;
 
@@ -98,6 +105,11 @@ pub struct Leg {
     /// Of the write that is leaving.
     headers: HeaderList,
     draining: bool,
+    pace: Pace,
+    /// When a slice of work began whose end is not known yet.
+    begun: Option<Millis>,
+    /// So many writes may still be signed in this callback.
+    signs: u64,
     /// The last answer told to hold back: one write at a time, until one is taken.
     probing: bool,
 }
@@ -141,6 +153,9 @@ impl Leg {
             scrubber: config.scrub.then(|| Scrubber::new(&config.scrub_keys)),
             headers: HeaderList::default(),
             draining: false,
+            pace: Pace::default(),
+            begun: None,
+            signs: MAX_SIGNS,
             probing: false,
             config,
         }
@@ -234,6 +249,21 @@ impl Leg {
         self.draining = true;
     }
 
+    /// Gives up on so many of the writes that wait or are in flight; gives the number of logs.
+    pub fn give_up_writes(&mut self, most: usize, books: &mut Books<'_>) -> usize {
+        let writes = std::iter::from_fn(|| self.outbox.give_up()).take(most);
+        let logs = writes.fold(0, |logs, entry| entry.payload.logs().saturating_add(logs));
+        self.packed = self.packed.saturating_sub(logs);
+        books.ledger.grow(Metric::Dropped, logs);
+        logs
+    }
+
+    /// Whether no write waits or is in flight.
+    #[must_use]
+    pub fn has_no_writes(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
     /// Everything that is pending is lost; gives the number of logs.
     pub fn give_up(&mut self, books: &mut Books<'_>) -> usize {
         let logs = self.pending();
@@ -244,7 +274,6 @@ impl Leg {
         self.readers.clear();
         self.batcher.seal_all();
         self.queue.clear();
-        // The only walk over all: some 370 instructions for each batch, most of them to free it.
         drop(self.outbox.clear());
         self.packed = 0;
         self.signed.clear();
@@ -252,8 +281,36 @@ impl Leg {
     }
 
     /// A tick's share of the work, as much as `meter` allows: packs what is sealed, reads on, seals what is due, and packs that
-    /// too, so that a small batch leaves in the tick that seals it. `reserved` are bytes of the budget that others hold.
-    pub fn work(&mut self, now: Moment, reserved: usize, meter: &mut Meter, books: &mut Books<'_>) {
+    /// too, so that a small batch leaves in the tick that seals it. `reserved` are bytes of the budget that others hold. `true`
+    /// if it took its time: then [`worked`](Self::worked) is to hear when it ended.
+    pub fn work(&mut self, now: Moment, reserved: usize, books: &mut Books<'_>) -> bool {
+        self.signs = MAX_SIGNS;
+        if !self.pace.is_due(now.steady) {
+            return false;
+        }
+        let mut meter = Meter::new(TICK);
+        self.work_within(&mut meter, now, reserved, books);
+        let left = CALLBACK.saturating_sub(meter.spent().saturating_mul(2));
+        self.signs = left.div_ceil(SIGN).clamp(1, MAX_SIGNS);
+        let long = meter.spent() > LONG;
+        self.begun = long.then_some(now.steady);
+        long
+    }
+
+    /// When the last slice of work ended.
+    pub fn worked(&mut self, now: Millis) {
+        if let Some(begun) = self.begun.take() {
+            self.pace.took(begun, now);
+        }
+    }
+
+    fn work_within(
+        &mut self,
+        meter: &mut Meter,
+        now: Moment,
+        reserved: usize,
+        books: &mut Books<'_>,
+    ) {
         self.pack(reserved, meter, books);
         self.read(now, reserved, meter, books);
         let now_ms = self.clock.now(now.wall.0);
@@ -281,6 +338,7 @@ impl Leg {
                 payload: self.config.payload,
                 spans: self.config.spans,
                 scrub: self.scrubber.as_ref(),
+                max_item_bytes: self.config.max_item_bytes,
                 ..Options::default()
             },
             max_decoded_bytes: self.max_decoded_bytes,
@@ -317,12 +375,17 @@ impl Leg {
             }
         };
         let mut ended = |outcome: Outcome| {
-            let ledger = &mut *books.borrow_mut().ledger;
+            let books = &mut *books.borrow_mut();
+            let ledger = &mut *books.ledger;
             // What is left out was never made into logs, but it was there.
             ledger.grow(Metric::Captured, outcome.left_out);
             ledger.grow(Metric::Dropped, outcome.left_out);
             ledger.grow(Metric::Malformed, usize::from(outcome.malformed));
             ledger.grow(Metric::Undecodable, usize::from(outcome.undecodable));
+            if outcome.too_costly {
+                ledger.one(Metric::TooCostly);
+                report::too_costly(books.journal);
+            }
         };
         self.readers
             .step(&mut self.intake, &needs, meter, &mut sink, &mut ended);
@@ -333,11 +396,13 @@ impl Leg {
     pub fn due(&self, now: Moment) -> Option<Millis> {
         let (wall, now) = (now.wall, now.steady);
         let soon = now.after(1);
-        let unread = (self.queued() > 0 || !self.queue.is_empty()).then_some(soon);
+        // No sooner than the worker may work again.
+        let slice = soon.max(self.pace.next().min(now.after(LONGEST_REST_MS)));
+        let unread = (self.queued() > 0 || !self.queue.is_empty()).then_some(slice);
         let corrected = self.clock.now(wall.0);
         let batch = self.batcher.next_due().map(|due| match self.draining {
-            true => soon,
-            false => now.after(due.saturating_sub(corrected)),
+            true => slice,
+            false => now.after(due.saturating_sub(corrected)).max(slice),
         });
         let outbox = match self.may_write(now) {
             true => self.outbox.due(now),

@@ -28,7 +28,7 @@ pub mod names;
 pub mod put_logs;
 pub mod query;
 mod reader;
-mod readers;
+pub(crate) mod readers;
 pub mod record;
 pub mod repair;
 mod report;

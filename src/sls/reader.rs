@@ -11,13 +11,15 @@ use crate::sentry::decode::{Decoded, Decoder};
 
 /// The most units that one envelope may cost. A real one of a megabyte costs a tenth of it; what is made to cost more than
 /// this ends as a log that says so.
-const MAX_UNITS: u64 = 2_000_000_000;
+pub(super) const MAX_UNITS: u64 = 2_000_000_000;
 
 /// How the logs of an envelope are made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) options: Options<'a>,
     pub(super) max_decoded_bytes: usize,
+    /// Units that the envelope may cost.
+    pub(super) max_units: u64,
     /// Corrected time.
     pub(super) received_ms: u64,
 }
@@ -77,7 +79,7 @@ impl Reader {
         let outcome = self.go_on(rules, meter, sink);
         let spent = meter.spent().saturating_sub(before);
         self.spent = self.spent.saturating_add(spent);
-        if outcome.is_pending() && self.spent > MAX_UNITS {
+        if outcome.is_pending() && self.spent > rules.max_units {
             return Poll::Ready(self.give_up(rules, sink));
         }
         outcome
@@ -164,5 +166,71 @@ impl Reader {
             too_costly: true,
             ..Outcome::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sls::intake::Head;
+    use crate::sls::scrub::Scrubber;
+    use crate::time::Millis;
+    use std::rc::Rc;
+
+    fn read(body: &str, max_units: u64) -> (Outcome, Vec<String>) {
+        let scrubber = Scrubber::default();
+        let rules = Rules {
+            options: Options {
+                scrub: Some(&scrubber),
+                ..Options::default()
+            },
+            max_decoded_bytes: 1 << 20,
+            max_units,
+            received_ms: 1_795_240_000_000,
+        };
+        let head = Head {
+            project: 42,
+            app: None,
+            encoding: Vec::new(),
+        };
+        let mut reader = Reader::new(Envelope {
+            head,
+            body: Rc::new(body.as_bytes().to_vec()),
+            received: Millis(1),
+        });
+        let mut said = Vec::new();
+        loop {
+            let mut sink = |record: &Record| {
+                let field = record.get("sentry.error").or(record.get("sentry.message"));
+                said.push(field.unwrap_or_default().to_owned());
+            };
+            let step = reader.step(&rules, &mut Meter::new(50_000), &mut sink);
+            if let Poll::Ready(outcome) = step {
+                return (outcome, said);
+            }
+        }
+    }
+
+    #[test]
+    fn an_envelope_that_costs_too_much_ends_as_a_log_that_says_so() {
+        let dear = "\"password=x&\",".repeat(5_000);
+        let envelope = format!(
+            "{{}}\n{{\"type\":\"event\"}}\n{{\"message\":\"first\"}}\n{{\"type\":\"event\"}}\n[{dear}1]\n{{\"type\":\"event\"}}\n{{}}\n"
+        );
+        let (outcome, said) = read(&envelope, 1_000_000);
+        let expected = Outcome {
+            left_out: 2,
+            too_costly: true,
+            ..Outcome::default()
+        };
+        assert_eq!(outcome, expected);
+        assert_eq!(said.len(), 2);
+        assert_eq!(said.first().map(String::as_str), Some("first"));
+        assert!(said.iter().any(|text| text.contains("took too much")));
+        let (outcome, said) = read(&envelope, MAX_UNITS);
+        assert_eq!((outcome, said.len()), (Outcome::default(), 3));
+        // While it is decoded or its headers are read, nothing is known of what is left out.
+        let (outcome, said) = read(&format!("{{}}{}", "\n".repeat(900_000)), 1_000_000);
+        assert!(outcome.too_costly && outcome.left_out == 1 && said.len() == 1);
     }
 }

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::task::Poll;
 
 use super::intake::Intake;
-use super::reader::{Outcome, Reader, Rules};
+use super::reader::{MAX_UNITS, Outcome, Reader, Rules};
 use super::record::{Options, Record};
 use crate::meter::Meter;
 use crate::time::Millis;
 
 /// So many at a time. Each may hold a decoded body, and what is being made of it.
-pub(super) const MAX_READERS: usize = 2;
+pub(crate) const MAX_READERS: usize = 2;
 /// Units that one may spend before it is another's turn.
 const TURN: u64 = 1_000_000;
 /// Units of an envelope besides what is in it.
@@ -65,6 +65,7 @@ impl Readers {
             let rules = Rules {
                 options: needs.options,
                 max_decoded_bytes: needs.max_decoded_bytes,
+                max_units: MAX_UNITS,
                 received_ms: (needs.corrected)(reader.envelope().received),
             };
             let mut turn = meter.part(TURN);
@@ -89,5 +90,58 @@ impl Readers {
             meter.spend(ENVELOPE);
             self.active.push_back(Reader::new(envelope));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sls::intake::{Envelope, Head};
+    use crate::sls::scrub::Scrubber;
+    use std::rc::Rc;
+
+    fn envelope(project: u64, payload: &str) -> Envelope {
+        Envelope {
+            head: Head {
+                project,
+                app: None,
+                encoding: Vec::new(),
+            },
+            body: Rc::new(format!("{{}}\n{{\"type\":\"event\"}}\n{payload}\n").into_bytes()),
+            received: Millis(1),
+        }
+    }
+
+    #[test]
+    fn what_is_dear_holds_up_nobody_but_its_own_project() {
+        let scrubber = Scrubber::default();
+        let needs = Needs {
+            options: Options {
+                scrub: Some(&scrubber),
+                ..Options::default()
+            },
+            max_decoded_bytes: 1 << 20,
+            corrected: &|time| time.0,
+        };
+        let dear = format!("[{}1]", "\"password=x&\",".repeat(20_000));
+        let (mut intake, mut readers) = (Intake::default(), Readers::default());
+        for _ in 0..5 {
+            intake.push(envelope(666, &dear));
+        }
+        for _ in 0..20 {
+            intake.push(envelope(42, "{\"message\":\"x\"}"));
+        }
+        let (mut mine, mut slices) = (0, 0);
+        while mine < 20 {
+            slices += 1;
+            let mut sink = |record: &Record| {
+                mine += usize::from(record.get("sentry.project_id") == Some("42"));
+            };
+            let mut meter = Meter::new(3_000_000);
+            readers.step(&mut intake, &needs, &mut meter, &mut sink, &mut |_| {});
+            assert!(readers.len() <= MAX_READERS);
+        }
+        assert!(slices < 10, "{slices}");
+        assert!(intake.len() >= 3, "the others have hardly begun");
     }
 }

@@ -58,6 +58,12 @@ pub(super) fn rejected(journal: &mut Journal, logs: usize) {
     });
 }
 
+pub(super) fn too_costly(journal: &mut Journal) {
+    journal.note(Topic::SlsTooCostly, Level::Warn, || {
+        "sls: an envelope took too much of the worker's time to read: the rest of it is left out, and a log says so".to_owned()
+    });
+}
+
 pub(super) fn divided(journal: &mut Journal, logs: usize, reason: Reason) {
     journal.note(Topic::SlsDivided, Level::Warn, || {
         format!(

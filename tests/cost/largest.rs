@@ -6,13 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::host::{Guest, Host, Options, Profile, Reply, Request};
+use super::host::{Guest, Host, Options, Profile, Reply, Request, copies_are_free};
 use sentry_edge_mirror::meter::CALLBACK;
 
 /// Of a body decoded, in MiB: three items of the most that is read, or what is cut.
 const MIB: &str = "3";
 /// What Envoy reads from a socket at once.
 const CHUNK: usize = 16_384;
+/// `limits.max_body_bytes`: what is copied in bulk in one callback stays below twice as much.
+const MAX_BODY_BYTES: u64 = 10_485_760;
 /// No body takes so many ticks.
 const MAX_TICKS: u32 = 20_000;
 
@@ -50,9 +52,21 @@ fn bodies() -> Vec<PathBuf> {
 
 struct Figures {
     callback: &'static str,
+    /// Instructions; with what is copied in bulk, a byte being one.
     largest: u64,
+    with_copies: u64,
     all: u64,
     memory: usize,
+}
+
+fn figures(config: &str, body: &[u8], encoding: &str) -> Figures {
+    copies_are_free(false);
+    let with_copies = send(config, body, encoding).largest;
+    copies_are_free(true);
+    Figures {
+        with_copies,
+        ..send(config, body, encoding)
+    }
 }
 
 /// Sends a body, and lets the module do all that comes of it.
@@ -91,6 +105,7 @@ fn send(config: &str, body: &[u8], encoding: &str) -> Figures {
     Figures {
         callback,
         largest,
+        with_copies: 0,
         all: host.cost().fuel,
         memory: host.memory_bytes(),
     }
@@ -117,19 +132,23 @@ fn no_hostile_body_makes_a_callback_larger_than_its_bound() {
         let config = CONFIG
             .replace("SIGNATURE", signature)
             .replace("COMPRESSION", compression);
-        let figures = send(&config, &body, encoding);
-        eprintln!("{name} {} {}", figures.largest / 1000, figures.all / 1000);
+        let figures = figures(&config, &body, encoding);
+
         rows.push((name, figures));
     }
     rows.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.largest));
-    println!("\nthousands of instructions   largest callback              in all   memory");
+    println!(
+        "\n{:24}{:>12}{:>14}{:>12}{:>12}  largest callback",
+        "thousands", "instructions", "with copies", "in all", "memory"
+    );
     for (name, figures) in &rows {
         println!(
-            "{name:24}{:12}  {:24}{:12}{:6} MiB",
+            "{name:24}{:12}{:14}{:12}{:8} MiB  {}",
             figures.largest / 1000,
-            figures.callback.trim_start_matches("proxy_on_"),
+            figures.with_copies / 1000,
             figures.all / 1000,
             figures.memory >> 20,
+            figures.callback.trim_start_matches("proxy_on_"),
         );
     }
     let (name, worst) = &rows[0];
@@ -139,4 +158,133 @@ fn no_hostile_body_makes_a_callback_larger_than_its_bound() {
         worst.largest,
         worst.callback
     );
+    for (name, figures) in &rows {
+        let copies = figures.with_copies.saturating_sub(CALLBACK);
+        assert!(
+            copies <= 2 * MAX_BODY_BYTES,
+            "{name}: {copies} bytes copied in one callback"
+        );
+    }
+}
+
+/// 20 000 entries wait, are refused, answered, and given up: nothing walks over all of them but their end.
+#[test]
+fn an_outbox_of_20_000_makes_no_callback_large() {
+    copies_are_free(true);
+    let limits = r#""limits": {"max_pending_bytes": 134217728, "max_in_flight": 64}, "#;
+    let rum = CONFIG
+        .replace("SIGNATURE", "v4")
+        .replace("COMPRESSION", "lz4")
+        .replacen('{', &format!("{{{limits}"), 1);
+    let sls = rum.replacen(
+        r#""spans": true"#,
+        r#""spans": true, "batch": {"max_logs": 1}"#,
+        1,
+    );
+    for (name, config) in [("copies", rum), ("writes", sls)] {
+        let mut host = Host::new(
+            Profile::Envoy,
+            Guest::sentry_edge_mirror(),
+            Options::new(config),
+        );
+        let body = b"{}\n{\"type\":\"event\"}\n{\"message\":\"x\"}\n";
+        let request = Request::post("/api/42/envelope/").body_in(body, CHUNK);
+        host.reset_cost();
+        for n in 0..20_000 {
+            host.send(&request);
+            if n % 20 == 0 {
+                host.advance(10);
+            }
+        }
+        // Not longer than an answer may take.
+        host.advance(1_000);
+        for call in host.take_calls() {
+            let reply = Reply::status(503).header("x-log-requestid", "5D");
+            host.reply(call.token, &reply);
+        }
+        host.advance(1_000);
+        let pending = |leg: &str| host.metric(&format!("sentry_edge_mirror.{leg}.pending"));
+        let waiting = pending("rum");
+        let writes = pending("sls");
+        assert!(waiting > 15_000, "{waiting} copies");
+        assert!(name == "copies" || writes > 15_000, "{writes} logs");
+        let (callback, largest) = host.largest_callback();
+        println!(
+            "20 000 {name}: {} thousand instructions in {callback}",
+            largest / 1000
+        );
+        assert!(largest <= CALLBACK, "{name}: {largest} in {callback}");
+        host.reset_cost();
+        host.drain();
+        host.advance(30_000);
+        let (callback, largest) = host.largest_callback();
+        println!(
+            "the end of them: {} thousand instructions in {callback}",
+            largest / 1000
+        );
+        assert!(largest <= CALLBACK, "{name}: {largest} in {callback}");
+    }
+}
+
+/// A write of the most bytes is refused as too large: it is unpacked, cut and packed again.
+#[test]
+fn dividing_the_largest_write_makes_no_callback_large() {
+    for compression in ["lz4", "deflate"] {
+        copies_are_free(true);
+        let config = CONFIG
+            .replace("SIGNATURE", "v4")
+            .replace("COMPRESSION", compression)
+            .replacen(
+                r#""spans": true"#,
+                r#""spans": true, "batch": {"max_bytes": 9728000, "linger_ms": 60000}"#,
+                1,
+            )
+            .replacen('{', r#"{"limits": {"max_pending_bytes": 134217728}, "#, 1);
+        let mut host = Host::new(
+            Profile::Envoy,
+            Guest::sentry_edge_mirror(),
+            Options::new(config),
+        );
+        let message: String = (0..60_000)
+            .map(|n| char::from(b'a' + (n % 1_009 * n % 23) as u8))
+            .collect();
+        let item = format!("{{\"type\":\"event\"}}\n{{\"message\":\"{message}\"}}\n");
+        let body = format!("{{}}\n{}", item.repeat(16));
+        let request = Request::post("/api/42/envelope/").body_in(body.as_bytes(), CHUNK);
+        host.reset_cost();
+        let (mut divided, mut sent) = (0, 0);
+        for _ in 0..2_000 {
+            if sent < 12 {
+                host.send(&request);
+                sent += 1;
+            }
+            host.advance(100);
+            for call in host.take_calls() {
+                let refusal = Reply::status(413)
+                    .header("x-log-requestid", "5D")
+                    .body(r#"{"errorCode":"PostBodyTooLarge","errorMessage":"x"}"#);
+                let taken = Reply::status(200).header("x-log-requestid", "5D");
+                let reply = if call.upstream == "sls" {
+                    refusal
+                } else {
+                    taken
+                };
+                host.reply(call.token, &reply);
+            }
+            divided = host.metric("sentry_edge_mirror.sls.divided");
+            if divided >= 4 {
+                break;
+            }
+        }
+        assert!(divided >= 4, "{divided}");
+        let (callback, largest) = host.largest_callback();
+        println!(
+            "dividing, {compression}: {} thousand instructions in {callback}",
+            largest / 1000
+        );
+        assert!(
+            largest <= CALLBACK,
+            "{compression}: {largest} in {callback}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 import zlib
 
 import brotli
@@ -43,6 +44,7 @@ def test_a_made_one_is_an_envelope_of_its_size(name: str) -> None:
     assert plain == hostile.MAKERS[name](SIZE)
     assert len(plain) <= (3 * SIZE if name in ("header-inherited", "numbers-long") else SIZE) + MIB
     header, line, rest = plain.split(b"\n", 2)
+    sys.set_int_max_str_digits(0)
     assert isinstance(json.loads(header), dict)
     if name.startswith(("items-", "lines-", "item-")):
         return

@@ -1,12 +1,15 @@
-"""A receiver that hangs must not cost more memory than the budget: ten seconds of load, measured as Envoy's RSS."""
+"""What a receiver that hangs, and bodies that are dear to read, may cost in memory, measured as Envoy's RSS."""
 
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from support import replay
-from support.envoy import Envoy, settled
+from hostile import BODIES, SOME
+from support import replay, sls_edge
+from support.envoy import TRAP, Envoy, settled
+from support.fast_sls import FastSls
 from support.fake_rum import Behaviour, FakeRum
 from support.load import Load
 from support.primary import Primary
@@ -46,3 +49,41 @@ def test_memory_with_a_hanging_receiver(size: int, tmp_path: Path, rum_config: d
         primary.close()
         rum.close()
     assert rum.violations == []
+
+
+# As the README has it with the defaults and both legs: a test of the module holds that sum to its formula.
+FORMULA = (8 + 64 + 10 + 64 + 32 + 40 + 10) * 5 // 4 * MIB
+# Envoy's own: connections, and its copies of what is in flight (a quarter of the budget).
+ENVOY = 48 * MIB
+# The larger ones of what is decoded, and every rule.
+WORST = (*SOME, "gzip-bomb", "br-bomb", "zstd-bomb", "counts", "strings-in-strings", "logs-empty", "items-many")
+
+
+def test_memory_with_the_worst_bodies(tmp_path: Path) -> None:
+    """One after another, and four of each at a time: the formula holds, and what is freed is used again."""
+    primary, rum, sls = Primary(keep=False), FakeRum("rum.example.com", keep=False), FastSls()
+    edge = sls_edge.start(tmp_path, primary, rum, sls, traps=True)
+    try:
+        with replay.Client(edge.port, timeout=60) as client:
+            assert client.request("/api/1/envelope/", b"{}").by_primary
+            before, peaks = edge.rss(), []
+            for name in WORST:
+                body = BODIES[name]
+                for project in range(4):
+                    answer = client.request(f"/api/{project + 1}/envelope/", body.wire(), headers=body.headers)
+                    assert answer.by_primary
+                end = time.monotonic() + 60
+                while edge.metrics().get("sls.queued", 0) and time.monotonic() < end:
+                    time.sleep(0.05)
+                peaks.append(edge.rss() - before)
+        print(f"grown by {max(peaks) / MIB:.0f} MiB of {FORMULA / MIB:.0f}: {[peak // MIB for peak in peaks]}")
+        assert edge.process.poll() is None and not TRAP.search(edge.log())
+        assert max(peaks) <= FORMULA + ENVOY
+    finally:
+        edge.process.terminate()
+        try:
+            edge.process.wait(10)
+        except subprocess.TimeoutExpired:
+            edge.process.kill()
+        for server in (primary, rum, sls):
+            server.close()

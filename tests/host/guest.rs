@@ -3,10 +3,11 @@
 //! Only the wasm features that both hosts take are switched on, so a build with others fails here and not at a user's
 //! Envoy.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use wasmtime::{Config, Engine, Linker, Module, OptLevel};
+use wasmtime::{Config, Engine, Linker, Module, OperatorCost, OptLevel};
 
 use super::options::Profile;
 use super::rules::NEEDED_EXPORTS;
@@ -20,8 +21,8 @@ pub struct Guest(Module);
 impl Guest {
     /// The project's module. Where: `SENTRY_EDGE_MIRROR_WASM`, else `dist/sentry_edge_mirror.wasm`.
     pub fn sentry_edge_mirror() -> &'static Self {
-        static GUEST: OnceLock<Guest> = OnceLock::new();
-        GUEST.get_or_init(|| {
+        static GUESTS: [OnceLock<Guest>; 2] = [OnceLock::new(), OnceLock::new()];
+        GUESTS[usize::from(COPIES_ARE_FREE.get())].get_or_init(|| {
             let path = Self::path();
             let bytes = std::fs::read(&path).unwrap_or_else(|error| {
                 panic!(
@@ -111,11 +112,27 @@ impl Guest {
     }
 }
 
+thread_local! {
+    static COPIES_ARE_FREE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether `memory.copy` and `memory.fill` cost one unit of fuel, from now on and in this thread, or one for each byte, as
+/// wasmtime counts by itself. A processor copies some tens of bytes in the time of an instruction.
+pub fn copies_are_free(free: bool) {
+    COPIES_ARE_FREE.set(free);
+}
+
 pub(super) fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| {
+    static ENGINES: [OnceLock<Engine>; 2] = [OnceLock::new(), OnceLock::new()];
+    ENGINES[usize::from(COPIES_ARE_FREE.get())].get_or_init(|| {
         let mut config = Config::new();
         config.consume_fuel(true);
+        if COPIES_ARE_FREE.get() {
+            let mut cost = OperatorCost::default();
+            cost.variable.memory_copy_per_byte = 0;
+            cost.variable.memory_fill_per_byte = 0;
+            config.operator_cost(cost);
+        }
         // Tests compile the module far more often than they run a hot loop in it.
         config.cranelift_opt_level(OptLevel::None);
         config.wasm_simd(false).wasm_relaxed_simd(false);

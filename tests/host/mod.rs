@@ -63,7 +63,7 @@ pub use cost::Cost;
 pub use dispatch::{Call, Reply};
 pub use exchange::{Action, Exchange, LocalResponse, Passed, Step};
 pub use fault::{Hits, What, When};
-pub use guest::Guest;
+pub use guest::{Guest, copies_are_free};
 pub use headers::Headers;
 pub use instance::{Host, StartError};
 pub use options::{Options, Profile};

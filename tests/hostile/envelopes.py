@@ -48,6 +48,23 @@ def _inherited(_size: int) -> bytes:
     return entries("log", b"{}", 10_000, json.dumps(header).encode() + b"\n")
 
 
+# Of a header that is as long as is read, or nearly.
+LONG_VALUES = {
+    "header-escapes": b'"%s"' % (b"\\u0041" * 85_000),
+    "header-escapes-short": b'"%s"' % (b"\\n" * 260_000),
+    "header-number": b"1" * 520_000,
+    "header-fraction": b"0." + b"1" * 520_000,
+    "header-spaces": b" " * 520_000 + b"1",
+    "header-multibyte": b'"%s"' % ("\u00e9\u4e2d\U0001f600".encode() * 57_000),
+    "header-release": b'"%s"' % (b"r" * 520_000),
+}
+
+
+def _header_of(value: bytes) -> Callable[[int], bytes]:
+    header = b'{"event_id":"%s","sdk":{"version":%s}}\n' % (EVENT_ID.encode(), value)
+    return lambda _size: header + item("event", b"{}")
+
+
 def _header_keys(size: int) -> bytes:
     return b'{"event_id":"%s"%s}\n' % (EVENT_ID.encode(), fill(b',"sdk":{"name":"x"}', size)) + item("event", b"{}")
 
@@ -57,6 +74,7 @@ MAKERS: dict[str, Callable[[int], bytes]] = {
         b'{"event_id":"%s","x":"%s"}\n' % (EVENT_ID.encode(), fill(b"x", size)) + item("event", b"{}")
     ),
     "header-keys": _header_keys,
+    **{name: _header_of(value) for name, value in LONG_VALUES.items()},
     "header-inherited": _inherited,
     "items-many": lambda size: HEADER + fill(item("event", b'{"message":"x"}'), size),
     "items-empty": lambda size: HEADER + fill(b'{"type":"event","length":0}\n\n', size),

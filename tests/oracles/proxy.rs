@@ -143,6 +143,7 @@ impl Proxy {
                     );
                 }
                 Effect::SetTick(period) => self.clocks.set_tick(period),
+                Effect::Worked => {}
                 Effect::Done => self.is_over = true,
             }
         }

@@ -4,10 +4,14 @@
 // Each test crate uses its own part, and nothing is exported from one.
 #![allow(dead_code, unreachable_pub)]
 
+use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sentry::envelope::{Envelope, check};
-use sentry_edge_mirror::sls::record::{Context, MAX_VALUE, Options, Record, Summary, records};
+use sentry_edge_mirror::sls::record::{
+    Context, EnvelopeReader, MAX_VALUE, Options, Record, Summary, records,
+};
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use serde_json::{Value, json};
+use std::task::Poll;
 
 const NOW_MS: u64 = 1_795_240_000_000;
 /// Never in a scrubbed text.
@@ -67,6 +71,52 @@ pub fn run(bytes: &[u8], options: Options<'_>) -> (Summary, Fields) {
     });
     assert_eq!(summary.records, seen.len());
     (summary, seen)
+}
+
+/// Units that reading may take: of a byte at the worst, which is looked at as text in JSON of each level; and besides.
+const UNITS: u64 = 8_000;
+const UNITS_BESIDE: u64 = 1_000_000;
+
+/// Reading costs so much at most and makes so much at most, and where its steps end changes nothing.
+pub fn in_steps(bytes: &[u8], options: Options<'_>, mut units: impl FnMut() -> u64) {
+    let context = Context {
+        project_id: "42",
+        app_id: Some("app"),
+        received_ms: NOW_MS,
+        options,
+    };
+    let run = |next: &mut dyn FnMut() -> u64| {
+        let (mut reader, mut spent, mut made) = (EnvelopeReader::default(), 0, 0);
+        let mut logs = Vec::new();
+        loop {
+            let mut meter = Meter::new(next());
+            let mut sink = |record: &Record| {
+                let fields: Vec<_> = record
+                    .fields()
+                    .map(|(key, value)| (key, value.to_owned()))
+                    .collect();
+                made += fields
+                    .iter()
+                    .map(|(key, value)| key.len() + value.len())
+                    .sum::<usize>();
+                logs.push(fields);
+            };
+            let step = reader.step(bytes, &context, &mut meter, &mut sink);
+            spent += meter.spent();
+            if let Poll::Ready(summary) = step {
+                return (summary, logs, spent, made);
+            }
+        }
+    };
+    let (summary, logs, spent, made) = run(&mut || u64::MAX);
+    let length = u64::try_from(bytes.len()).unwrap();
+    assert!(
+        spent <= UNITS * length + UNITS_BESIDE,
+        "{spent} units for {length} bytes"
+    );
+    assert!(made <= 4 * bytes.len() + (1 << 20) + 4_096, "{made} bytes");
+    let stepwise = run(&mut units);
+    assert_eq!((summary, logs), (stepwise.0, stepwise.1));
 }
 
 /// No item without a record, or a count of what was left out.

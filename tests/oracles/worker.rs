@@ -662,6 +662,7 @@ impl Worker {
                     );
                 }
                 Effect::SetTick(period) => self.set_tick(period),
+                Effect::Worked => {}
                 Effect::Done => {
                     self.done += 1;
                     self.model.lose_all();

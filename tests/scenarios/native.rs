@@ -117,6 +117,7 @@ impl<const LANES: u8> NativeWith<LANES> {
                 Effect::Latency(..) => {}
                 Effect::Log(_, line) => self.logs.push(line),
                 Effect::SetTick(ms) => period = Some(ms),
+                Effect::Worked => {}
                 Effect::Done => self.gone = true,
             }
         }

@@ -65,8 +65,6 @@ pub struct ItemHeader<'a> {
 pub(super) struct Fault {
     pub(super) offset: usize,
     pub(super) text: String,
-    /// It ends before it is complete.
-    pub(super) at_end: bool,
 }
 
 /// Reads one header and returns it with the offset behind it; none if there is only white space.
@@ -78,7 +76,6 @@ pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<Result<(T,
         Err(error) => Err(Fault {
             offset: offset(bytes, &error),
             text: text(&error),
-            at_end: error.is_eof(),
         }),
     })
 }

@@ -6,13 +6,20 @@ use super::header::{self, Fault, Header, ItemHeader};
 use super::{Item, Malformed, Place, Reason};
 use crate::meter::Meter;
 
-/// The most bytes of a header. Relay has no such limit of its own; those of SDKs have some hundred bytes, and a kilobyte with
-/// all that they say of a trace.
-pub const MAX_HEADER: usize = 73_728;
+/// The most bytes of a header that are looked at.
+const MAX_HEADER: usize = 262_144;
+/// What reading a header may cost, in units: 180 KB of plain text, 50 KB of anything. It is read at once. Relay has no such
+/// limit of its own; the headers of SDKs have some hundred bytes, and a kilobyte with all that they say of a trace.
+const MAX_PRICE: u64 = 4_500_000;
 
-/// Units of a header, of a byte in it, and of a byte that is only passed.
+/// Units of a header; of each string, comma and bracket in it; of a byte of plain text, of other text, and outside of text;
+/// of an escape. And of a byte that is only passed.
 const HEADER: u64 = 2_000;
-const HEADER_BYTE: u64 = 60;
+const PART: u64 = 350;
+const PLAIN: u64 = 25;
+const TEXT: u64 = 45;
+const OTHER: u64 = 90;
+const ESCAPE: u64 = 340;
 const PASS: u64 = 4;
 /// Of white space.
 const SPACE: u64 = 16;
@@ -34,6 +41,13 @@ impl ItemPlace {
     pub fn payload(self, bytes: &[u8]) -> &[u8] {
         let end = self.start.saturating_add(self.length);
         bytes.get(self.start..end).unwrap_or_default()
+    }
+
+    /// What reading its header once more costs, in units.
+    #[must_use]
+    pub fn price(self, bytes: &[u8]) -> u64 {
+        // It has been read before: it is neither too long nor of too many parts.
+        price(bytes, self.header).unwrap_or(HEADER)
     }
 
     /// The item. Its header, which has been read before, is read again.
@@ -88,12 +102,19 @@ impl Walker {
             return malformed(bytes.len(), Reason::Empty);
         }
         self.began = None;
+        let units = match price(bytes, self.offset) {
+            Ok(units) => units,
+            Err(reason) => return malformed(self.offset, reason),
+        };
+        if !meter.has(units) {
+            meter.spend(units / 4);
+            return Poll::Pending;
+        }
+        meter.spend(units);
         let (header, end) = match read(bytes, self.offset, place) {
             Ok(read) => read,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        meter.spend(HEADER);
-        meter.spend_bytes(end.saturating_sub(self.offset), HEADER_BYTE);
         match after_lf(bytes, end, "the header") {
             Ok(offset) => self.offset = offset,
             Err(reason) => return malformed(end, reason),
@@ -140,12 +161,19 @@ impl Walker {
                 if self.offset >= bytes.len() {
                     return malformed(bytes.len(), Reason::NoHeader);
                 }
+                let units = match price(bytes, self.offset) {
+                    Ok(units) => units,
+                    Err(reason) => return malformed(self.offset, reason),
+                };
+                if !meter.has(units) {
+                    meter.spend(units / 4);
+                    return Poll::Pending;
+                }
+                meter.spend(units);
                 let (header, end) = match read::<ItemHeader<'_>>(bytes, self.offset, place) {
                     Ok(read) => read,
                     Err(error) => return Poll::Ready(Err(error)),
                 };
-                meter.spend(HEADER);
-                meter.spend_bytes(end.saturating_sub(self.offset), HEADER_BYTE);
                 if header.ty == "integration" {
                     return malformed(self.began.unwrap_or(self.offset), Reason::Internal);
                 }
@@ -226,6 +254,65 @@ impl Walker {
     }
 }
 
+/// What reading the header at `offset` costs, in units.
+fn price(bytes: &[u8], offset: usize) -> Result<u64, Reason> {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    let bytes = rest.get(..MAX_HEADER).unwrap_or(rest);
+    let (mut depth, mut at, mut price) = (0_usize, 0_usize, HEADER);
+    while let Some(byte) = bytes.get(at) {
+        at = at.saturating_add(1);
+        price = price.saturating_add(OTHER);
+        match byte {
+            b'"' => {
+                let (end, units) = price_of_text(bytes, at);
+                price = price.saturating_add(units).saturating_add(PART);
+                at = end;
+            }
+            b'{' | b'[' => {
+                depth = depth.saturating_add(1);
+                price = price.saturating_add(PART);
+            }
+            b',' => price = price.saturating_add(PART),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if price > MAX_PRICE {
+            return Err(Reason::TooLong);
+        }
+        if depth == 0 {
+            return Ok(price);
+        }
+    }
+    match bytes.len() < rest.len() {
+        true => Err(Reason::TooLong),
+        false => Ok(price),
+    }
+}
+
+/// Behind the string whose contents begin at `start`, and what reading it costs.
+fn price_of_text(bytes: &[u8], start: usize) -> (usize, u64) {
+    let (mut at, mut price) = (start, 0_u64);
+    while price <= MAX_PRICE
+        && let Some(rest) = bytes.get(at..)
+        && let Some(found) = memchr::memchr2(b'"', b'\\', rest)
+    {
+        let text = rest.get(..found).unwrap_or_default();
+        let per_byte = if text.is_ascii() { PLAIN } else { TEXT };
+        let length = u64::try_from(found).unwrap_or(u64::MAX);
+        price = price.saturating_add(length.saturating_mul(per_byte));
+        at = at.saturating_add(found).saturating_add(1);
+        if rest.get(found) == Some(&b'"') {
+            return (at, price);
+        }
+        // What is escaped.
+        at = at.saturating_add(1);
+        price = price.saturating_add(ESCAPE);
+    }
+    let left = bytes.len().saturating_sub(at);
+    let left = u64::try_from(left).unwrap_or(u64::MAX).saturating_mul(TEXT);
+    (bytes.len(), price.saturating_add(left))
+}
+
 /// Reads the header at `offset`; gives it with the offset behind it.
 fn read<'a, T: serde::Deserialize<'a>>(
     bytes: &'a [u8],
@@ -241,10 +328,7 @@ fn read<'a, T: serde::Deserialize<'a>>(
     };
     match header::read(piece) {
         Some(Ok((header, end))) => Ok((header, offset.saturating_add(end))),
-        Some(Err(fault)) if fault.at_end && piece.len() < rest.len() => {
-            Err(malformed(0, Reason::TooLong))
-        }
-        Some(Err(Fault { offset, text, .. })) => Err(malformed(offset, Reason::Json(text))),
+        Some(Err(Fault { offset, text })) => Err(malformed(offset, Reason::Json(text))),
         None => Err(malformed(0, Reason::NoHeader)),
     }
 }
@@ -266,7 +350,7 @@ mod tests {
     /// All places, or the first error, with so many units a step.
     fn walk(bytes: &[u8], units: u64) -> Result<Vec<ItemPlace>, Malformed> {
         let mut walker = Walker::default();
-        while let Poll::Pending = walker.header(bytes, &mut Meter::new(units)).map(drop) {}
+        while walker.header(bytes, &mut Meter::new(units)).is_pending() {}
         let mut places = Vec::new();
         loop {
             match walker.next(bytes, &mut Meter::new(units)) {
@@ -300,26 +384,41 @@ mod tests {
     }
 
     #[test]
-    fn a_header_has_a_most_of_bytes() {
-        let header = |length: usize| format!("{{\"a\":\"{}\"}}\n", "x".repeat(length));
-        let fits = header(MAX_HEADER - 8);
-        assert_eq!(walk(fits.as_bytes(), 1).unwrap(), []);
-        let error = Walker::default()
-            .header(header(MAX_HEADER - 7).as_bytes(), &mut Meter::unlimited())
-            .map(Result::unwrap_err);
-        let Poll::Ready(error) = error else {
-            unreachable!("an unlimited meter is never empty")
+    fn a_header_must_not_take_too_long() {
+        let header = |value: &str| {
+            let envelope = format!("{{\"a\":{value}}}\n");
+            walk_all(envelope.as_bytes()).map_err(|error| error.reason)
         };
-        assert_eq!((error.reason, error.offset), (Reason::TooLong, 0));
+        let text = |text: &str, times: usize| format!("\"{}\"", text.repeat(times));
+        for fits in [
+            text("x", 170_000),
+            text("ä", 45_000),
+            text("\\n", 10_000),
+            format!("0.{}", "1".repeat(45_000)),
+            format!("[{}1]", "1,".repeat(8_000)),
+        ] {
+            assert_eq!(header(&fits), Ok(()));
+        }
+        for too_long in [
+            text("x", 190_000),
+            text("x", 300_000),
+            text("ä", 60_000),
+            text("\\n", 14_000),
+            format!("0.{}", "1".repeat(60_000)),
+            format!("[{}1]", "1,".repeat(12_000)),
+        ] {
+            assert_eq!(header(&too_long), Err(Reason::TooLong));
+        }
         // Broken is broken, however long.
-        let broken = format!("{{]{}", "x".repeat(MAX_HEADER));
-        let error = Walker::default().header(broken.as_bytes(), &mut Meter::unlimited());
-        assert!(matches!(
-            error,
-            Poll::Ready(Err(Malformed {
-                reason: Reason::Json(_),
-                ..
-            }))
-        ));
+        let broken = walk_all(format!("{{]{}", "x".repeat(MAX_HEADER)).as_bytes());
+        assert!(matches!(broken.unwrap_err().reason, Reason::Json(_)));
+    }
+
+    fn walk_all(bytes: &[u8]) -> Result<(), Malformed> {
+        let header = Walker::default().header(bytes, &mut Meter::unlimited());
+        match header {
+            Poll::Ready(header) => header.map(drop),
+            Poll::Pending => unreachable!("an unlimited meter is never empty"),
+        }
     }
 }

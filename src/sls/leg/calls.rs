@@ -32,9 +32,10 @@ impl Leg {
         if self.keys.current(now).is_none() && !self.outbox.is_empty() {
             report::no_credential(books.journal);
         }
-        let open = open && self.may_write(now);
+        let open = open && self.signs > 0 && self.may_write(now);
         match self.outbox.next_if(now, open) {
             Next::Dispatch(id) => {
+                self.signs = self.signs.saturating_sub(1);
                 self.sign(id, moment);
                 return Step::Call(Leaving::Write(id));
             }

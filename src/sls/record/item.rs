@@ -24,7 +24,7 @@ use super::{Context, INHERITED, MAX_VALUE, base};
 const MAX_LINE: usize = 4_096;
 
 /// Units of a record that is made, and of a byte in it.
-pub(super) const RECORD: u64 = 12_000;
+pub(super) const RECORD: u64 = 20_000;
 
 /// Items that may be a list.
 const LISTS: &[&str] = &[

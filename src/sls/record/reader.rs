@@ -96,7 +96,12 @@ impl EnvelopeReader {
                         self.stage = Stage::End;
                         continue;
                     }
-                    meter.spend(RECORD);
+                    let units = place.price(bytes).saturating_add(RECORD);
+                    if !meter.has(units) {
+                        meter.spend(units / 4);
+                        return Poll::Pending;
+                    }
+                    meter.spend(units);
                     self.stage = match place.item(bytes) {
                         Ok(item) => Stage::Item(index, Box::new(ItemReader::new(&item, context))),
                         // It has been read before, so this does not happen.

@@ -17,9 +17,9 @@ pub(super) const NO_OBJECT: &str = "not a JSON object";
 /// Units of a name, of a value, of one that is taken, of an element of a stack, of an entry, and of a byte of a value.
 const KEY: u64 = 150;
 const VALUE: u64 = 100;
-const PUT: u64 = 500;
+const PUT: u64 = 900;
 const ELEMENT: u64 = 1_500;
-const ENTRY: u64 = 2_000;
+const ENTRY: u64 = 4_000;
 const COPY: u64 = 2;
 
 /// The draft of the item, and that of a container's item which is an entry itself.

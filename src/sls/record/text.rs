@@ -5,7 +5,7 @@ use std::task::Poll;
 use crate::meter::Meter;
 
 /// Units a byte of the check and the copy, at the worst.
-const PER_BYTE: u64 = 10;
+const PER_BYTE: u64 = 20;
 const PIECE: usize = 65_536;
 
 /// Checks that bytes are UTF-8 and copies them.

@@ -5,7 +5,8 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use sentry_edge_mirror::sls::record::Options;
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use sentry_edge_mirror_fuzz::json;
-use sentry_edge_mirror_fuzz::oracles::records::bounded;
+use sentry_edge_mirror_fuzz::oracles::records::{bounded, in_steps};
+use sentry_edge_mirror_fuzz::random::Random;
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     json::mutate(data, size, max_size, seed)
@@ -27,5 +28,7 @@ fuzz_target!(|data: &[u8]| {
     };
     for options in [usual, narrow] {
         bounded(data, options);
+        let mut random = Random(u64::try_from(data.len()).unwrap());
+        in_steps(data, options, || 1 + u64::try_from(random.index(50_000)).unwrap());
     }
 });

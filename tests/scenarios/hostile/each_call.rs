@@ -33,8 +33,8 @@ fn made(call: &str, mode: Mode, profile: Profile) -> Made {
         "proxy_http_call" => matches!(mode, Mode::Rewrite | Mode::Sign),
         // On nginx shared data needs a zone.
         "proxy_get_shared_data" => nginx,
-        // Where nothing waits, there is no account.
-        "proxy_set_shared_data" => nginx || mode.signs() || mode == Mode::Rewrite,
+        // Where nothing waits from one tick to the next, there is no account.
+        "proxy_set_shared_data" => nginx || matches!(mode, Mode::Sign | Mode::Rewrite),
         // Only of what an orphan leaves.
         "proxy_get_metric" => true,
         // Samples of the latency, and nginx's gauges.
@@ -48,7 +48,7 @@ fn made(call: &str, mode: Mode, profile: Profile) -> Made {
         // The configuration; bodies go by.
         "proxy_get_buffer_bytes" => mode == Mode::Rewrite,
         // A first look, and in five seconds the next.
-        "proxy_get_shared_data" => mode.signs() || mode == Mode::Rewrite,
+        "proxy_get_shared_data" => matches!(mode, Mode::Sign | Mode::Rewrite),
         // Which host it is; who sent a copy is of no interest without one.
         "proxy_get_property" => !nginx && !mode.has_rum(),
         _ => false,

@@ -14,7 +14,9 @@ const PER_BYTE: u64 = 14;
 
 /// One place for each hash of a name: the last one has it.
 #[derive(Debug, Default)]
-pub(super) struct Cache(RefCell<Vec<Option<(Box<str>, Verdict)>>>);
+pub(super) struct Cache(RefCell<Vec<Slot>>);
+
+type Slot = Option<(Box<str>, Verdict)>;
 
 impl Cache {
     /// The verdict on a name, which `find` finds if it is not here. What a look costs is added to `work`.

@@ -14,7 +14,7 @@ use crate::sls::scrub::filter::Suspicion;
 use crate::sls::scrub::key::Keys;
 
 /// Units of one step of the machine.
-const STEP: u64 = 300;
+const STEP: u64 = 400;
 /// Units of a byte of white space, and of one that is skipped.
 pub(super) const BYTE: u64 = 24;
 

@@ -284,7 +284,7 @@ impl Machine {
         let Poll::Ready(end) = self.number.step(around.text, around.meter) else {
             return Step::Wait;
         };
-        let ends_here = end.map_or_else(|not_json| not_json.offset, |end| end);
+        let ends_here = end.unwrap_or_else(|not_json| not_json.offset);
         if self.is_cut && ends_here >= around.text.len() {
             // It may have more digits.
             return self.end_of_beginning(around);

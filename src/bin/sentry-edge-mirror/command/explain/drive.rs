@@ -232,6 +232,7 @@ impl Host {
                 | Effect::Set(..)
                 | Effect::Latency(..)
                 | Effect::Log(..)
+                | Effect::Worked
                 | Effect::Done => {}
             }
         }
