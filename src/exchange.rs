@@ -9,7 +9,6 @@ use crate::mirror::capture::Capture;
 use crate::mirror::decide::Target;
 use crate::mirror::header_list::HeaderList;
 use crate::mirror::headers::CopyHeaders;
-use crate::sentry::decode::Encoding;
 use crate::sentry::first_line::{self, Line};
 use crate::sls::intake::{Envelope, Head};
 use crate::time::Millis;
@@ -180,7 +179,6 @@ impl Exchange {
             // Relay uses the envelope's own DSN only when nothing else is a credential; so when there is one, a Basic
             // next to it is somebody's else. What cannot be read may have one.
             if let Some(basic) = rum.basic
-                && is_plain(&headers)
                 && first_line::read(&body) == Line::WithoutDsn
             {
                 headers.push(b"authorization", &[basic.as_bytes()]);
@@ -193,12 +191,6 @@ impl Exchange {
         });
         (copy, envelope)
     }
-}
-
-/// The body is not encoded.
-fn is_plain(headers: &HeaderList) -> bool {
-    let encoding = headers.get(b"content-encoding").unwrap_or_default();
-    Encoding::from_header(encoding) == Some(Encoding::Identity)
 }
 
 /// A finished copy.

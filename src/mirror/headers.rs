@@ -83,7 +83,7 @@ fn rule(name: &[u8]) -> Rule {
     }
     match lower_case_rule(name) {
         // Envoy's names are in lower case; nginx hands them over as the client wrote them.
-        Rule::Leave if name.iter().any(u8::is_ascii_uppercase) => {
+        Rule::Leave if may_have_capitals(name) => {
             let mut lower = [0_u8; LONGEST];
             let Some(lower) = lower.get_mut(..name.len()) else {
                 return Rule::Leave;
@@ -94,6 +94,16 @@ fn rule(name: &[u8]) -> Rule {
         }
         rule => rule,
     }
+}
+
+/// A quick look: small letters, digits, `-` and `:` have a bit that capitals do not have.
+fn may_have_capitals(name: &[u8]) -> bool {
+    const BIT: u64 = 0x2020_2020_2020_2020;
+    let (words, rest) = name.as_chunks::<8>();
+    let words = words
+        .iter()
+        .fold(BIT, |all, word| all & u64::from_le_bytes(*word));
+    words != BIT || rest.iter().any(|byte| byte & 0x20 == 0)
 }
 
 fn lower_case_rule(name: &[u8]) -> Rule {
@@ -178,7 +188,8 @@ where
             return copy;
         };
         bytes = left;
-        if std::str::from_utf8(value).is_err() && !matches!(rule, Rule::Marker) {
+        let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
+        if !is_text && !matches!(rule, Rule::Marker) {
             copy.omitted = copy.omitted.saturating_add(1);
             // It is the first line all the same: the second does not become a credential by its absence.
             if matches!(rule, Rule::Authorization) {

@@ -29,6 +29,8 @@ fuzz_target!(|data: &[u8]| {
     for options in [usual, narrow] {
         bounded(data, options);
         let mut random = Random(u64::try_from(data.len()).unwrap());
-        in_steps(data, options, || 1 + u64::try_from(random.index(50_000)).unwrap());
+        in_steps(data, options, || {
+            1 + u64::try_from(random.index(50_000)).unwrap()
+        });
     }
 });

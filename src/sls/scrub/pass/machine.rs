@@ -179,7 +179,6 @@ impl Machine {
             if around.meter.is_empty() {
                 return Poll::Pending;
             }
-            around.meter.spend(STEP);
             let step = match self.state {
                 State::Value => self.value(&mut around),
                 State::First => self.first(&mut around),
@@ -194,6 +193,8 @@ impl Machine {
                 State::Inside => self.looked(&mut around),
                 State::Write => self.write(&mut around),
             };
+            // Behind it: a step comes on, however little there was.
+            around.meter.spend(STEP);
             return Poll::Ready(match step {
                 Step::On => continue,
                 Step::Wait => return Poll::Pending,
