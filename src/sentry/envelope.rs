@@ -14,8 +14,8 @@
 //! or the end of the input; without a length (or `null`) it reaches to the next LF or the end. Items of unknown type are
 //! items. A header alone is an envelope. Nothing may follow the last LF.
 //!
-//! Beyond that a header must not take too long to read: it may have 50 KB, or 180 KB of plain text, a hundred times what SDKs
-//! send.
+//! Beyond that a header must not take too long to read: 180 KB of plain text at most, 10 KB of brackets and
+//! commas, many times what SDKs send.
 //!
 //! Relay refuses an envelope as a whole, so whoever needs all items or none reads all headers first. A [`Walker`] does that
 //! in steps; [`check`] at once. Offsets and lengths are bytes of the decoded body.
@@ -92,7 +92,9 @@ pub enum Reason {
         left: usize,
     },
     /// A header that would take too long to read.
-    #[error("expected a header of at most some 50 KB, or 180 KB of plain text")]
+    #[error(
+        "expected a header that takes less to read (180 KB of plain text at most, 10 KB of brackets and commas)"
+    )]
     TooLong,
     /// An item type that only Relay itself may make.
     #[error("item type `integration` is internal to Relay")]

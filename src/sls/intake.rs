@@ -122,6 +122,12 @@ impl Intake {
         self.len
     }
 
+    /// How many projects they belong to.
+    #[must_use]
+    pub fn projects(&self) -> usize {
+        self.turns.len()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

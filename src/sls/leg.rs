@@ -258,10 +258,19 @@ impl Leg {
         logs
     }
 
-    /// Whether no write waits or is in flight.
+    /// Gives up on so many of the envelopes that wait; gives their number.
+    pub fn give_up_unread(&mut self, most: usize, books: &mut Books<'_>) -> usize {
+        let count = std::iter::from_fn(|| self.intake.pop(|_| false))
+            .take(most)
+            .count();
+        self.unread(count, books);
+        count
+    }
+
+    /// Whether no write and no envelope waits, and no write is in flight.
     #[must_use]
-    pub fn has_no_writes(&self) -> bool {
-        self.outbox.is_empty()
+    pub fn has_no_backlog(&self) -> bool {
+        self.outbox.is_empty() && self.intake.is_empty()
     }
 
     /// Everything that is pending is lost; gives the number of logs.

@@ -13,6 +13,9 @@ use crate::sentry::decode::{Decoded, Decoder};
 /// this ends as a log that says so.
 pub(super) const MAX_UNITS: u64 = 2_000_000_000;
 
+/// Units of the one log of a body that cannot be decoded.
+const RECORD: u64 = 20_000;
+
 /// How the logs of an envelope are made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
@@ -68,6 +71,16 @@ impl Reader {
         &self.envelope
     }
 
+    /// Units that it has cost.
+    pub(super) fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// Ends it: it has cost too much.
+    pub(super) fn end(&mut self, rules: &Rules<'_>, sink: &mut dyn FnMut(&Record)) -> Outcome {
+        self.give_up(rules, sink)
+    }
+
     /// Reads on; each log goes to `sink`.
     pub(super) fn step(
         &mut self,
@@ -110,7 +123,10 @@ impl Reader {
                     let size = self.envelope.body.len();
                     match Decoder::new(&head.encoding, size, rules.max_decoded_bytes) {
                         Ok(decoder) => Stage::Decode(Box::new(decoder)),
-                        Err(error) => break Poll::Ready(self.undecodable(&error, rules, sink)),
+                        Err(error) => {
+                            meter.spend(RECORD);
+                            break Poll::Ready(self.undecodable(&error, rules, sink));
+                        }
                     }
                 }
                 Stage::Decode(decoder) => match decoder.step(&self.envelope.body, meter) {
@@ -120,6 +136,7 @@ impl Reader {
                         Stage::Read(Some(bytes), Box::default())
                     }
                     Poll::Ready(Err(error)) => {
+                        meter.spend(RECORD);
                         break Poll::Ready(self.undecodable(&error, rules, sink));
                     }
                 },

@@ -14,8 +14,10 @@ use crate::time::Millis;
 pub(crate) const MAX_READERS: usize = 2;
 /// Units that one may spend before it is another's turn.
 const TURN: u64 = 1_000_000;
+/// An envelope that has cost so many units is slow: a real one of a megabyte costs less.
+const SLOW: u64 = 400_000_000;
 /// Units of an envelope besides what is in it.
-const ENVELOPE: u64 = 5_000;
+const ENVELOPE: u64 = 10_000;
 
 /// What reading needs of its leg.
 pub(super) struct Needs<'a> {
@@ -72,10 +74,23 @@ impl Readers {
             let outcome = reader.step(&rules, &mut turn, sink);
             meter.spend(turn.spent());
             match outcome {
+                Poll::Pending if self.is_in_the_way(&reader, intake) => {
+                    ended(reader.end(&rules, sink));
+                }
                 Poll::Pending => self.active.push_back(reader),
                 Poll::Ready(outcome) => ended(outcome),
             }
         }
+    }
+
+    /// All are slow, this one has cost the most, and other projects wait.
+    fn is_in_the_way(&self, reader: &Reader, intake: &Intake) -> bool {
+        let full = self.active.len().saturating_add(1) >= MAX_READERS;
+        let slowest = self
+            .active
+            .iter()
+            .all(|other| other.spent() > SLOW && other.spent() <= reader.spent());
+        full && slowest && reader.spent() > SLOW && intake.projects() > MAX_READERS
     }
 
     fn fill(&mut self, intake: &mut Intake, meter: &mut Meter) {

@@ -85,12 +85,22 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// A short text that did not go through the scrubber as part of an item's JSON.
-    fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        match self.options.scrub {
-            Some(scrubber) => scrubber.text(text),
-            None => Cow::Borrowed(text),
-        }
+    /// The beginning of a text of a header, which did not go through the scrubber as part of an item's JSON; and how long the
+    /// whole of it is.
+    fn header_text<'a>(&self, text: &'a str, meter: &mut Meter) -> (Cow<'a, str>, usize) {
+        /// Behind what is kept: so that something sensitive that is cut there is found all the same.
+        const BEHIND: usize = 128;
+        let end = text.floor_char_boundary(INHERITED.saturating_add(BEHIND));
+        let start = text.get(..end).unwrap_or_default();
+        let start = match self.options.scrub {
+            Some(scrubber) => scrubber.short_text(start, meter),
+            None => Cow::Borrowed(start),
+        };
+        let length = match end < text.len() {
+            true => text.len(),
+            false => start.len(),
+        };
+        (start, length)
     }
 }
 

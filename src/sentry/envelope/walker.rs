@@ -8,7 +8,7 @@ use crate::meter::Meter;
 
 /// The most bytes of a header that are looked at.
 const MAX_HEADER: usize = 262_144;
-/// What reading a header may cost, in units: 180 KB of plain text, 50 KB of anything. It is read at once. Relay has no such
+/// What reading a header may cost, in units: 180 KB of plain text, 100 KB of other text, 10 KB of brackets and commas. It is read at once. Relay has no such
 /// limit of its own; the headers of SDKs have some hundred bytes, and a kilobyte with all that they say of a trace.
 const MAX_PRICE: u64 = 4_500_000;
 
@@ -104,7 +104,10 @@ impl Walker {
         self.began = None;
         let units = match price(bytes, self.offset) {
             Ok(units) => units,
-            Err(reason) => return malformed(self.offset, reason),
+            Err((reason, units)) => {
+                meter.spend(units);
+                return malformed(self.offset, reason);
+            }
         };
         if !meter.has(units) {
             meter.spend(units / 4);
@@ -163,7 +166,10 @@ impl Walker {
                 }
                 let units = match price(bytes, self.offset) {
                     Ok(units) => units,
-                    Err(reason) => return malformed(self.offset, reason),
+                    Err((reason, units)) => {
+                        meter.spend(units);
+                        return malformed(self.offset, reason);
+                    }
                 };
                 if !meter.has(units) {
                     meter.spend(units / 4);
@@ -255,7 +261,7 @@ impl Walker {
 }
 
 /// What reading the header at `offset` costs, in units.
-fn price(bytes: &[u8], offset: usize) -> Result<u64, Reason> {
+fn price(bytes: &[u8], offset: usize) -> Result<u64, (Reason, u64)> {
     let rest = bytes.get(offset..).unwrap_or_default();
     let bytes = rest.get(..MAX_HEADER).unwrap_or(rest);
     let (mut depth, mut at, mut price) = (0_usize, 0_usize, HEADER);
@@ -277,14 +283,14 @@ fn price(bytes: &[u8], offset: usize) -> Result<u64, Reason> {
             _ => {}
         }
         if price > MAX_PRICE {
-            return Err(Reason::TooLong);
+            return Err((Reason::TooLong, price));
         }
         if depth == 0 {
             return Ok(price);
         }
     }
     match bytes.len() < rest.len() {
-        true => Err(Reason::TooLong),
+        true => Err((Reason::TooLong, price)),
         false => Ok(price),
     }
 }
@@ -319,8 +325,14 @@ fn read<'a, T: serde::Deserialize<'a>>(
     offset: usize,
     place: Place,
 ) -> Result<(T, usize), Malformed> {
+    /// Of what is no object: enough to say so.
+    const OF_OTHERS: usize = 64;
     let rest = bytes.get(offset..).unwrap_or_default();
-    let piece = rest.get(..MAX_HEADER).unwrap_or(rest);
+    let most = match rest.first() {
+        Some(b'{' | b'[' | b'"') => MAX_HEADER,
+        _ => OF_OTHERS,
+    };
+    let piece = rest.get(..most).unwrap_or(rest);
     let malformed = |at: usize, reason| Malformed {
         place,
         offset: offset.saturating_add(at),

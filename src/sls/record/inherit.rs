@@ -1,5 +1,6 @@
 //! What the envelope's header knows, where an item does not say it itself.
 
+use crate::meter::Meter;
 use crate::sentry::envelope::Header;
 
 use super::draft::Draft;
@@ -13,9 +14,7 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    pub(super) fn of(header: &Header<'_>, context: &Context<'_>) -> Self {
-        /// Behind what is kept: so that something sensitive that is cut there is found all the same.
-        const BEHIND: usize = 128;
+    pub(super) fn of(header: &Header<'_>, context: &Context<'_>, meter: &mut Meter) -> Self {
         let trace = &header.trace;
         let fields = [
             ("trace_id", &trace.trace_id),
@@ -25,13 +24,7 @@ impl Inherited {
             ("sentry.sdk.version", &header.sdk_version),
         ];
         let fields = fields.into_iter().filter_map(|(key, text)| {
-            let text = text.as_deref()?;
-            let end = text.floor_char_boundary(INHERITED.saturating_add(BEHIND));
-            let value = context.scrub(text.get(..end).unwrap_or_default());
-            let length = match end < text.len() {
-                true => text.len(),
-                false => value.len(),
-            };
+            let (value, length) = context.header_text(text.as_deref()?, meter);
             Some((key, value.into_owned(), length))
         });
         Self {

@@ -25,6 +25,8 @@ const MAX_LINE: usize = 4_096;
 
 /// Units of a record that is made, and of a byte in it.
 pub(super) const RECORD: u64 = 20_000;
+/// Units of an entry that is freed.
+const FREED: u64 = 500;
 
 /// Items that may be a list.
 const LISTS: &[&str] = &[
@@ -133,10 +135,10 @@ pub(super) struct Records {
 }
 
 impl ItemReader {
-    pub(super) fn new(item: &Item<'_>, context: &Context<'_>) -> Self {
+    pub(super) fn new(item: &Item<'_>, context: &Context<'_>, meter: &mut Meter) -> Self {
         let ty = item.header.ty.as_ref();
         let (gives, plan) = plan(ty, context);
-        let draft = described(item, context);
+        let draft = described(item, context, meter);
         let length = item.payload.len();
         let limit = context.options.max_item_bytes;
         let read = match ty {
@@ -200,7 +202,8 @@ impl ItemReader {
                     let stage =
                         std::mem::replace(&mut self.stage, Stage::Records(Records::default()));
                     if let Stage::Pass(_, taker) = stage {
-                        meter.spend(RECORD);
+                        let entries = u64::try_from(taker.entries.len()).unwrap_or(u64::MAX);
+                        meter.spend(RECORD.saturating_add(entries.saturating_mul(FREED)));
                         let records = self.passed(passed, *taker, is_cut, context);
                         self.stage = Stage::Records(records);
                     }
@@ -282,6 +285,7 @@ impl ItemReader {
                 return records;
             }
             Gives::Entries => {
+                records.left_out = self.missing(0, &taker);
                 let may_be_entry = taker.may_be_entry() && taker.lists == 0;
                 if !is_object {
                     whole.error("bad item", NO_OBJECT);
@@ -310,6 +314,23 @@ impl ItemReader {
         }
         records.own = Some(whole);
         records
+    }
+
+    /// Entries, at least, behind what has been read: as many as the header announces, but not more than there is room for.
+    fn missing(&self, found: usize, taker: &Taker) -> usize {
+        let unread = self.length.saturating_sub(self.read);
+        if unread == 0 || !taker.list_is_open && found > 0 {
+            return 0;
+        }
+        let announced = self
+            .item_count
+            .and_then(|count| usize::try_from(count).ok());
+        let announced = announced.map(|announced| announced.saturating_sub(found));
+        let unknown = usize::from(taker.list_is_open && !taker.entry_is_open);
+        // An entry takes two bytes and a comma.
+        announced
+            .unwrap_or(unknown)
+            .min((unread / 3).saturating_add(1))
     }
 
     /// What its kind makes of an item's record at the end.
@@ -394,11 +415,12 @@ const DESCRIBED: &[&str] = &[
 ];
 
 /// A record with what any item's header tells.
-fn described(item: &Item<'_>, context: &Context<'_>) -> Draft {
+fn described(item: &Item<'_>, context: &Context<'_>, meter: &mut Meter) -> Draft {
     let header = &item.header;
     let mut draft = base(context);
     let mut fill = |key, text: Option<&str>| {
-        draft.fill(key, text.map(|text| context.scrub(text)).as_deref());
+        let (value, length) = context.header_text(text.unwrap_or_default(), meter);
+        draft.set_within(key, &value, INHERITED, length);
     };
     fill("sentry.item_type", Some(&header.ty));
     fill("sentry.item_bytes", Some(&item.payload.len().to_string()));

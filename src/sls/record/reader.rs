@@ -67,10 +67,12 @@ impl EnvelopeReader {
                 Stage::Header => match self.walker.header(bytes, meter) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(header)) => {
-                        self.inherited = Inherited::of(&header, context);
+                        self.inherited = Inherited::of(&header, context, meter);
                         self.stage = Stage::Places;
                     }
-                    Poll::Ready(Err(malformed)) => self.refuse(bytes, malformed, context, sink),
+                    Poll::Ready(Err(malformed)) => {
+                        self.refuse(bytes, malformed, context, meter, sink)
+                    }
                 },
                 Stage::Places => match self.walker.next(bytes, meter) {
                     Poll::Pending => return Poll::Pending,
@@ -82,7 +84,7 @@ impl EnvelopeReader {
                     }
                     Poll::Ready(None) => self.stage = Stage::Next(0),
                     Poll::Ready(Some(Err(malformed))) => {
-                        self.refuse(bytes, malformed, context, sink);
+                        self.refuse(bytes, malformed, context, meter, sink);
                     }
                 },
                 Stage::Next(index) => {
@@ -103,7 +105,9 @@ impl EnvelopeReader {
                     }
                     meter.spend(units);
                     self.stage = match place.item(bytes) {
-                        Ok(item) => Stage::Item(index, Box::new(ItemReader::new(&item, context))),
+                        Ok(item) => {
+                            Stage::Item(index, Box::new(ItemReader::new(&item, context, meter)))
+                        }
                         // It has been read before, so this does not happen.
                         Err(_) => Stage::Next(index.saturating_add(1)),
                     };
@@ -123,6 +127,7 @@ impl EnvelopeReader {
                     if summary.left_out == 0 {
                         return Poll::Ready(summary);
                     }
+                    meter.spend(RECORD);
                     let left_out = summary.left_out;
                     let text = format!("at least {left_out} more records of this envelope");
                     return Poll::Ready(last_word(summary, "left out", &text, context, sink));
@@ -234,8 +239,10 @@ impl EnvelopeReader {
         bytes: &[u8],
         malformed: Malformed,
         context: &Context<'_>,
+        meter: &mut Meter,
         sink: &mut dyn FnMut(&Record),
     ) {
+        meter.spend(RECORD);
         let mut draft = base(context);
         draft.set("sentry.envelope_bytes", &bytes.len().to_string());
         draft.error("malformed envelope", &malformed.to_string());

@@ -102,6 +102,9 @@ pub(super) struct Taker {
     pub(super) lists: usize,
     pub(super) count: usize,
     pub(super) entries: Vec<Entry>,
+    /// The item was cut within a list of entries, and within an entry.
+    pub(super) list_is_open: bool,
+    pub(super) entry_is_open: bool,
     /// What the item is, once it has begun.
     pub(super) kind: Option<Kind>,
 }
@@ -118,6 +121,8 @@ impl Taker {
             lists: 0,
             count: 0,
             entries: Vec::new(),
+            list_is_open: false,
+            entry_is_open: false,
             kind: None,
         }
     }
@@ -129,7 +134,13 @@ impl Taker {
 
     /// The item is over, or was cut here: what is open ends. Gives its draft, and that of it as an entry.
     pub(super) fn finish(&mut self) -> (Draft, Draft) {
-        while let Some((_, end)) = self.open.pop() {
+        // What has begun of a scalar is none.
+        if let Some((End::Element(..) | End::Entry(_), _)) = self.scalar.take() {
+            self.drafts.pop();
+        }
+        while let Some((node, end)) = self.open.pop() {
+            self.list_is_open |= matches!(node, Node::Entries(_));
+            self.entry_is_open |= matches!(end, End::Entry(_));
             match end {
                 End::Element(list, owner) => self.element(list, owner),
                 // An entry that is not whole is none.

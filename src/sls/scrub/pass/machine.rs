@@ -254,6 +254,9 @@ impl Machine {
 
     /// Behind a value: the next one, the end of what it stands in, or the end of the text.
     pub(super) fn after(&mut self, around: &mut Around<'_>) -> Step {
+        if self.scalar.is_cut {
+            return self.end_of_beginning(around);
+        }
         let Poll::Ready(byte) = self.space(around) else {
             return Step::Wait;
         };

@@ -27,8 +27,9 @@ impl Machine {
             }
             Poll::Ready(Err(not_json)) if self.is_cut && not_json.expected == NO_END => {
                 self.scalar.is_cut = true;
-                self.at = around.text.len();
-                self.scan.at()
+                let start = self.scalar.span.start.saturating_add(1);
+                self.at = whole_words(around.text, start, self.scan.at());
+                self.at
             }
             Poll::Ready(Err(not_json)) => return self.fails(not_json.offset, not_json.expected),
         };
@@ -129,6 +130,26 @@ impl Machine {
         self.scalar_ends(becomes.as_deref(), around);
         Step::On
     }
+}
+
+/// Where a text that is cut at `end` ends with a whole word, or a kilobyte before: what is known only by what follows must
+/// not be taken for something else.
+fn whole_words(text: &str, start: usize, end: usize) -> usize {
+    const MAX_WORD: usize = 1_024;
+    let from = text
+        .floor_char_boundary(end.saturating_sub(MAX_WORD))
+        .max(start);
+    let word = text.get(from..end).unwrap_or_default();
+    let space = word.rfind(|c: char| c.is_ascii_whitespace());
+    // Not between a backslash and what it escapes.
+    let end = from.saturating_add(space.unwrap_or(0));
+    let before = text.get(start..end).unwrap_or_default();
+    let slashes = before
+        .bytes()
+        .rev()
+        .take_while(|byte| *byte == b'\\')
+        .count();
+    end.saturating_sub(slashes % 2).max(start)
 }
 
 /// Package versions: `0.49.5`, `5.3.0-beta.1`, `v20.20.2`.
