@@ -193,6 +193,13 @@ impl Collecting {
         Some(exchange)
     }
 
+    /// Takes out one that is open, whichever it is.
+    pub(crate) fn take(&mut self) -> Option<Exchange> {
+        let index = self.due.first(self.swept)?.index;
+        let turn = slot(&mut self.slots, index)?.turn;
+        self.remove(Ticket { slot: index, turn })
+    }
+
     /// Does something to an exchange; what it holds then is charged.
     pub(crate) fn change<T>(
         &mut self,

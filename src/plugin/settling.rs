@@ -1,6 +1,7 @@
 //! The end of a callback: whether the drain is over, what is published, and when the next tick is due.
 
 use super::books::Gauges;
+use super::requests::legs_of;
 use super::{Callback, Life, MAX_LOST, PUBLISH_MS, Plugin, Stage, signing};
 use crate::effect::{Effect, Level};
 use crate::metric::Metric;
@@ -97,8 +98,21 @@ impl Plugin {
         over
     }
 
-    /// Gives up on so many copies, and then on so many writes. `true` if none is left.
+    /// Gives up on so many bodies, on so many copies, and then on so many writes. `true` if none is left.
     fn lose(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(exchange) = self.collecting.take() else {
+                break;
+            };
+            let legs = legs_of(&exchange);
+            for (lost, leg) in self.lost.iter_mut().zip(legs) {
+                *lost = lost.saturating_add(leg.iter().len());
+            }
+            self.drop_unfinished(legs);
+        }
+        if self.collecting.len() > 0 {
+            return false;
+        }
         let [copies, logs] = &mut self.lost;
         let given_up = std::iter::from_fn(|| self.outbox.give_up()).take(most);
         let count = given_up.count();
@@ -111,8 +125,10 @@ impl Plugin {
             return true;
         };
         let (leg, mut books) = side.with(&mut self.journal);
-        *logs = logs.saturating_add(leg.give_up_writes(most, &mut books));
-        leg.has_no_writes()
+        let written = leg.give_up_writes(most, &mut books);
+        let unread = leg.give_up_unread(most, &mut books);
+        *logs = logs.saturating_add(written).saturating_add(unread);
+        leg.has_no_backlog()
     }
 
     fn publishes(&self, callback: Callback, over: bool, now: Millis) -> bool {

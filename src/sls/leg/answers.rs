@@ -1,6 +1,6 @@
 //! What answers mean: every decision of [`response`] ends here in a verdict, and every log in an outcome.
 
-use super::{Books, Leg};
+use super::{Books, Leg, OVERHEAD};
 use crate::delivery::backoff::Jitter;
 use crate::delivery::outbox::{Id, Settled};
 use crate::delivery::verdict::Verdict;
@@ -143,6 +143,12 @@ impl Leg {
         };
         let logs = entry.payload.logs();
         self.gone(logs);
+        // Both its forms are held while it is unpacked.
+        let [wire, raw] = [entry.payload.bytes(), entry.payload.body().raw_size()];
+        if wire.saturating_add(raw).saturating_add(OVERHEAD) > self.room() {
+            books.ledger.grow(Metric::Dropped, logs);
+            return report::no_room(books.journal, self.max_bytes);
+        }
         match entry.payload.divide() {
             Ok(dividing) => {
                 let refusal = Refusal { reason, status };

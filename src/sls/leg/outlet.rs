@@ -53,13 +53,8 @@ impl Leg {
     pub(super) fn pack(&mut self, reserved: usize, meter: &mut Meter, books: &mut Books<'_>) {
         while let Poll::Ready(Some(done)) = self.queue.step(meter) {
             match done {
-                Done::Packed {
-                    batch,
-                    created,
-                    half,
-                } => {
-                    // A half takes the place of what was in the outbox before.
-                    let queued = if half { 0 } else { self.queue.bytes() };
+                Done::Packed { batch, created } => {
+                    let queued = self.queue.bytes();
                     self.post(batch, created, reserved.saturating_add(queued), books);
                 }
                 Done::Divided(logs, refusal) => {

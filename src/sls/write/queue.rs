@@ -25,12 +25,8 @@ pub(in super::super) struct Refusal {
 /// Something is done.
 #[derive(Debug)]
 pub(in super::super) enum Done {
-    /// A batch is ready. `half`: of one that was divided, whose place it takes.
-    Packed {
-        batch: Batch,
-        created: Millis,
-        half: bool,
-    },
+    /// A batch is ready.
+    Packed { batch: Batch, created: Millis },
     /// A batch of so many logs was cut; its halves are next.
     Divided(usize, Refusal),
     /// The bytes of a batch of so many logs did not come back.
@@ -39,7 +35,7 @@ pub(in super::super) enum Done {
 
 #[derive(Debug)]
 enum Work {
-    Pack(Packing, bool),
+    Pack(Packing),
     Divide(Dividing, Refusal),
 }
 
@@ -65,14 +61,14 @@ pub(in super::super) struct Queue {
 impl Work {
     fn memory(&self) -> usize {
         match self {
-            Self::Pack(packing, _) => packing.memory(),
+            Self::Pack(packing) => packing.memory(),
             Self::Divide(dividing, _) => dividing.memory(),
         }
     }
 
     fn logs(&self) -> usize {
         match self {
-            Self::Pack(packing, _) => packing.logs(),
+            Self::Pack(packing) => packing.logs(),
             Self::Divide(dividing, _) => dividing.logs(),
         }
     }
@@ -117,7 +113,7 @@ impl Queue {
 
     /// To be packed. Its batch is as old as `created` says.
     pub(in super::super) fn pack(&mut self, group: Group, created: Millis) {
-        let work = self.packing(group, false);
+        let work = self.packing(group);
         let task = Task::new(work, created);
         self.charge(&task);
         self.tasks.push_back(task);
@@ -147,17 +143,10 @@ impl Queue {
             return Poll::Ready(None);
         };
         let end = match &mut *task.work {
-            Work::Pack(packing, half) => {
-                let half = *half;
+            Work::Pack(packing) => {
                 let created = task.created;
-                packing.step(meter).map(|batch| {
-                    let done = Done::Packed {
-                        batch,
-                        created,
-                        half,
-                    };
-                    (done, None)
-                })
+                let packed = |batch| (Done::Packed { batch, created }, None);
+                packing.step(meter).map(packed)
             }
             Work::Divide(dividing, refusal) => {
                 let (refusal, logs) = (*refusal, dividing.logs());
@@ -175,7 +164,7 @@ impl Queue {
             self.bytes = self.bytes.saturating_sub(task.charged);
             self.logs = self.logs.saturating_sub(task.work.logs());
             for half in halves.into_iter().flatten().rev() {
-                let half = Task::new(self.packing(half, true), task.created);
+                let half = Task::new(self.packing(half), task.created);
                 self.charge(&half);
                 self.tasks.push_front(half);
             }
@@ -183,9 +172,9 @@ impl Queue {
         Poll::Ready(Some(done))
     }
 
-    fn packing(&self, group: Group, half: bool) -> Work {
+    fn packing(&self, group: Group) -> Work {
         let packing = Packing::new(group, self.compression, &self.signature);
-        Work::Pack(packing, half)
+        Work::Pack(packing)
     }
 
     fn charge(&mut self, task: &Task) {

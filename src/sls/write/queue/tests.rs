@@ -32,11 +32,7 @@ fn run(queue: &mut Queue, mut meter: impl FnMut() -> Meter) -> Vec<String> {
         let mut meter = meter();
         while let Poll::Ready(Some(done)) = queue.step(&mut meter) {
             seen.push(match done {
-                Done::Packed {
-                    batch,
-                    created,
-                    half,
-                } => {
+                Done::Packed { batch, created } => {
                     let raw =
                         Unpacker::new(batch.body()).step(batch.body(), &mut Meter::unlimited());
                     let Poll::Ready(Some(raw)) = raw else {
@@ -46,8 +42,7 @@ fn run(queue: &mut Queue, mut meter: impl FnMut() -> Meter) -> Vec<String> {
                     let name = ["first", "second", "third"]
                         .into_iter()
                         .find(|name| raw.contains(name));
-                    let half = if half { "half of " } else { "" };
-                    format!("{half}{} {} {}", name.unwrap(), batch.logs(), created.0)
+                    format!("{} {} {}", name.unwrap(), batch.logs(), created.0)
                 }
                 Done::Divided(logs, refusal) => format!("cut {logs} {}", refusal.status),
                 Done::Lost(logs, refusal) => format!("lost {logs} {}", refusal.status),
@@ -78,8 +73,8 @@ fn one_after_the_other_and_halves_stand_where_their_batch_stood() {
             let expected = [
                 "first 3 30",
                 "cut 5 413",
-                "half of second 2 10",
-                "half of second 3 10",
+                "second 2 10",
+                "second 3 10",
                 "third 1 40",
             ];
             assert_eq!(run(&mut queue, small_meters(seed)), expected);
