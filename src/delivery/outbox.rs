@@ -464,15 +464,6 @@ impl<T> Outbox<T> {
         self.take(id)
     }
 
-    /// Gives up on everything.
-    pub fn clear(&mut self) -> impl Iterator<Item = Entry<T>> {
-        let policy = self.policy;
-        let next_id = self.next_id;
-        let old = std::mem::replace(self, Self::new(policy));
-        self.next_id = next_id;
-        old.entries.into_values()
-    }
-
     /// The first ready entry of each share.
     fn fronts(&self) -> impl Iterator<Item = &Entry<T>> {
         let fronts = self.ready.iter().filter_map(VecDeque::front);

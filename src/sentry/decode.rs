@@ -145,15 +145,43 @@ pub struct Decoder {
     encoding: Encoding,
     size: usize,
     cap: usize,
-    coding: Coding,
+    /// None is identity.
+    coding: Option<Box<dyn Coding>>,
     output: Output,
 }
 
-enum Coding {
-    Identity,
-    Gzip(Box<Gzip>),
-    Br(Box<Br>),
-    Zstd(Box<Zstd>),
+/// Undoes one encoding, a piece at a time.
+trait Coding {
+    /// One piece. Whether it was the last.
+    fn advance(
+        &mut self,
+        body: &[u8],
+        output: &mut Output,
+        meter: &mut Meter,
+    ) -> Result<bool, Reason>;
+
+    /// To the beginning. Its tables stay.
+    fn restart(&mut self);
+
+    /// Memory held beside itself.
+    fn memory(&self) -> usize;
+
+    /// So many pieces as the meter allows.
+    fn step(
+        &mut self,
+        body: &[u8],
+        output: &mut Output,
+        meter: &mut Meter,
+    ) -> Poll<Result<(), Reason>> {
+        while !meter.is_empty() {
+            match self.advance(body, output, meter) {
+                Ok(true) => return Poll::Ready(Ok(())),
+                Ok(false) => {}
+                Err(reason) => return Poll::Ready(Err(reason)),
+            }
+        }
+        Poll::Pending
+    }
 }
 
 impl fmt::Debug for Decoder {
@@ -179,12 +207,12 @@ impl Decoder {
                 reason: Reason::Unsupported,
             });
         };
-        let coding = match encoding {
-            Encoding::Identity => Coding::Identity,
-            Encoding::Gzip => Coding::Gzip(Box::new(Gzip::new(Wrap::Gzip))),
-            Encoding::Deflate => Coding::Gzip(Box::new(Gzip::new(Wrap::Zlib))),
-            Encoding::Br => Coding::Br(Box::new(Br::new())),
-            Encoding::Zstd => Coding::Zstd(Box::new(Zstd::new())),
+        let coding: Option<Box<dyn Coding>> = match encoding {
+            Encoding::Identity => None,
+            Encoding::Gzip => Some(Box::new(Gzip::new(Wrap::Gzip))),
+            Encoding::Deflate => Some(Box::new(Gzip::new(Wrap::Zlib))),
+            Encoding::Br => Some(Box::new(Br::new())),
+            Encoding::Zstd => Some(Box::new(Zstd::new())),
         };
         Ok(Self {
             encoding,
@@ -203,17 +231,13 @@ impl Decoder {
             return Poll::Ready(Ok(Decoded::Same));
         }
         let result = loop {
-            let output = &mut self.output;
-            let result = match &mut self.coding {
-                Coding::Identity if body.len() <= self.cap => {
+            let Some(coding) = &mut self.coding else {
+                if body.len() <= self.cap {
                     return Poll::Ready(Ok(Decoded::Same));
                 }
-                Coding::Identity => break Err(Reason::TooLarge(self.cap)),
-                Coding::Gzip(gzip) => ready!(gzip.step(body, output, meter)),
-                Coding::Br(br) => ready!(br.step(body, output, meter)),
-                Coding::Zstd(zstd) => ready!(zstd.step(body, output, meter)),
+                break Err(Reason::TooLarge(self.cap));
             };
-            let counted = match result {
+            let counted = match ready!(coding.step(body, &mut self.output, meter)) {
                 Ok(()) => self.output.counted(),
                 Err(reason) => break Err(reason),
             };
@@ -226,12 +250,7 @@ impl Decoder {
                 Ok(output) => self.output = output,
                 Err(reason) => break Err(reason),
             }
-            match &mut self.coding {
-                Coding::Identity => {}
-                Coding::Gzip(gzip) => gzip.restart(),
-                Coding::Br(br) => br.restart(),
-                Coding::Zstd(zstd) => zstd.restart(),
-            }
+            coding.restart();
         };
         let output = std::mem::replace(&mut self.output, Output::new(0));
         Poll::Ready(match result {
@@ -247,12 +266,9 @@ impl Decoder {
     /// Memory held, without the body.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let state = match &self.coding {
-            Coding::Identity => 0,
-            Coding::Gzip(gzip) => gzip.memory().saturating_add(size_of::<Gzip>()),
-            Coding::Br(br) => br.memory().saturating_add(size_of::<Br>()),
-            Coding::Zstd(zstd) => zstd.memory().saturating_add(size_of::<Zstd>()),
-        };
+        let state = self.coding.as_deref().map_or(0, |coding| {
+            coding.memory().saturating_add(size_of_val(coding))
+        });
         state.saturating_add(self.output.capacity())
     }
 }

@@ -273,18 +273,15 @@ impl Leg {
         self.outbox.is_empty() && self.intake.is_empty()
     }
 
-    /// Everything that is pending is lost; gives the number of logs.
+    /// What is being read, batched and packed is lost, after what waits and what is in flight; gives the number of logs.
     pub fn give_up(&mut self, books: &mut Books<'_>) -> usize {
         let logs = self.pending();
         books.ledger.grow(Metric::Dropped, logs);
         let unread = self.queued();
         self.unread(unread, books);
-        self.intake = Intake::default();
         self.readers.clear();
         self.batcher.seal_all();
         self.queue.clear();
-        drop(self.outbox.clear());
-        self.packed = 0;
         self.signed.clear();
         logs.saturating_add(unread)
     }

@@ -98,6 +98,17 @@ def poison(envoy: Envoy) -> None:
         assert client.request("/api/1/envelope/", b"{}", POISON).status == 503
 
 
+def trapped(start_edge: Callable[..., Edge], own: dict, rum: FakeRum, sls: FakeSls, **options: int) -> Edge:
+    """An edge of which an instance has trapped while 20 copies and 20 logs waited."""
+    edge = start_edge(Lds, [{"typed_config": own}], traps=True, **options)
+    away(rum, sls)
+    send(edge.envoy, 20)
+    for leg in ("rum", "sls"):
+        settled(edge.envoy, leg=leg, captured=20, pending=20)
+    poison(edge.envoy)
+    return edge
+
+
 def test_what_a_trap_took_along_is_counted(
     start_edge: Callable[..., Edge], tmp_path: Path, rum: FakeRum, sls: FakeSls
 ) -> None:
@@ -105,12 +116,7 @@ def test_what_a_trap_took_along_is_counted(
     own = plugin(both_legs(), module=poisoned_module.build(tmp_path))
     own["config"]["failure_policy"] = "FAIL_RELOAD"
     own["config"]["reload_config"] = {"backoff": {"base_interval": "1s", "max_interval": "2s"}}
-    edge = start_edge(Lds, [{"typed_config": own}], traps=True)
-    away(rum, sls)
-    send(edge.envoy, 20)
-    for leg in ("rum", "sls"):
-        settled(edge.envoy, leg=leg, captured=20, pending=20)
-    poison(edge.envoy)
+    edge = trapped(start_edge, own, rum, sls)
 
     def is_back() -> bool:
         with replay.Client(edge.envoy.port) as client:
@@ -126,12 +132,7 @@ def test_a_trap_of_one_worker_is_counted_by_another(
 ) -> None:
     """FAIL_OPEN, as in the samples: the module is off on one worker; the other counts, and keeps what it has itself."""
     own = plugin(both_legs(), module=poisoned_module.build(tmp_path))
-    edge = start_edge(Lds, [{"typed_config": own}], concurrency=2, traps=True)
-    away(rum, sls)
-    send(edge.envoy, 20)
-    for leg in ("rum", "sls"):
-        settled(edge.envoy, leg=leg, captured=20, pending=20)
-    poison(edge.envoy)
+    edge = trapped(start_edge, own, rum, sls, concurrency=2)
 
     def counted() -> bool:
         metrics = edge.envoy.metrics()

@@ -55,13 +55,10 @@ def pass_drain_time() -> None:
     wait.until("13 s have passed", lambda: time.monotonic() > since + 13, 20, 0.2)
 
 
-def test_lds_a_new_module(
-    start_edge: Callable[..., Edge], tmp_path: Path, primary: Primary, rum: FakeRum, sls: FakeSls, rum_config: dict
+def replace_filter(
+    edge: Edge, old: dict, new: dict, primary: Primary, rum: FakeRum, sls: FakeSls, began: float, rum_config: dict
 ) -> None:
-    """The new filter beside the old one, which is disabled; then the old one is taken away."""
-    old, began = plugin(both_legs()), time.time()
-    new = plugin(both_legs(), module=another_module(tmp_path))
-    edge = start_edge(Lds, [{"typed_config": old}], concurrency=2)
+    """The new filter comes beside the old one, which is disabled while 20 wait in it, and goes when all have arrived."""
     away(rum, sls)
     send(edge.envoy, 20)
     held(edge.envoy, 20)
@@ -72,6 +69,16 @@ def test_lds_a_new_module(
     back(rum, sls)
     all_arrived(edge.envoy, primary, rum, sls, began, rum_config)
     edge.update([{"name": NEXT, "typed_config": new}])
+
+
+def test_lds_a_new_module(
+    start_edge: Callable[..., Edge], tmp_path: Path, primary: Primary, rum: FakeRum, sls: FakeSls, rum_config: dict
+) -> None:
+    """The new filter beside the old one, which is disabled; then the old one is taken away."""
+    old, began = plugin(both_legs()), time.time()
+    new = plugin(both_legs(), module=another_module(tmp_path))
+    edge = start_edge(Lds, [{"typed_config": old}], concurrency=2)
+    replace_filter(edge, old, new, primary, rum, sls, began, rum_config)
     send(edge.envoy, 3)
     pass_drain_time()
     for request in primary.requests[25:]:
@@ -91,16 +98,7 @@ def test_lds_a_new_key(
     old = plugin(configuration, environment={"KEY_ID": sls_edge.KEY_ID, "KEY_SECRET": sls_edge.SECRET})
     new = plugin(configuration, environment={"KEY_ID": "LTAI-next", "KEY_SECRET": "next-secret"})
     edge = start_edge(Lds, [{"typed_config": old}])
-    away(rum, sls)
-    send(edge.envoy, 20)
-    held(edge.envoy, 20)
-    edge.update([{"typed_config": old, "disabled": True}, {"name": NEXT, "typed_config": new}])
-    send(edge.envoy, 5)
-    pass_drain_time()
-    held(edge.envoy, 25)
-    back(rum, sls)
-    all_arrived(edge.envoy, primary, rum, sls, began, rum_config)
-    edge.update([{"name": NEXT, "typed_config": new}])
+    replace_filter(edge, old, new, primary, rum, sls, began, rum_config)
     del sls.keys[sls_edge.KEY_ID]
     send(edge.envoy, 3)
     for request in primary.requests[25:]:

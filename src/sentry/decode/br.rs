@@ -12,15 +12,13 @@ mod commands;
 mod contexts;
 mod header;
 
-use std::task::Poll;
-
 use self::blocks::{Blocks, ContextMap};
 use self::commands::{Command, Distances};
 use self::header::MAX_ALPHABET;
-use super::Reason;
 use super::bits::Bits;
 use super::output::Output;
 use super::prefix::Codes;
+use super::{Coding, Reason};
 use crate::meter::Meter;
 
 const BROKEN: Reason = Reason::Corrupt("not a brotli stream");
@@ -101,16 +99,16 @@ impl Br {
             command: Command::default(),
         }
     }
+}
 
-    /// To the beginning. Its tables stay.
-    pub(super) fn restart(&mut self) {
+impl Coding for Br {
+    fn restart(&mut self) {
         self.bits = Bits::default();
         self.state = State::Start;
         self.offsets = Distances::default();
     }
 
-    /// Memory held.
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         let blocks = [&self.literals, &self.commands, &self.distances];
         let maps = [&self.literal_map, &self.distance_map];
         let codes = [
@@ -122,22 +120,6 @@ impl Br {
         let maps = maps.map(ContextMap::memory);
         let codes = codes.map(Codes::memory);
         blocks.iter().chain(&maps).chain(&codes).sum()
-    }
-
-    pub(super) fn step(
-        &mut self,
-        body: &[u8],
-        output: &mut Output,
-        meter: &mut Meter,
-    ) -> Poll<Result<(), Reason>> {
-        while !meter.is_empty() {
-            match self.advance(body, output, meter) {
-                Ok(true) => return Poll::Ready(Ok(())),
-                Ok(false) => {}
-                Err(reason) => return Poll::Ready(Err(reason)),
-            }
-        }
-        Poll::Pending
     }
 
     fn advance(
@@ -183,7 +165,9 @@ impl Br {
         }
         Ok(false)
     }
+}
 
+impl Br {
     /// How far copies may go back: section 9.1.
     fn window(&mut self, body: &[u8]) -> Result<usize, Reason> {
         let mut log = 16;

@@ -1,12 +1,10 @@
 //! `gzip` (RFC 1952) and `deflate`, which is zlib (RFC 1950): what stands around a deflate stream.
 
-use std::task::Poll;
-
 use flate2::Crc;
 
 use super::inflate::Inflate;
 use super::output::Output;
-use super::{MAX_MEMBERS, Reason};
+use super::{Coding, MAX_MEMBERS, Reason};
 use crate::meter::Meter;
 
 /// Costs, in units of a meter; measured.
@@ -66,31 +64,15 @@ impl Gzip {
             inflate: Inflate::new(),
         }
     }
+}
 
-    /// To the beginning. Its tables stay.
-    pub(super) fn restart(&mut self) {
+impl Coding for Gzip {
+    fn restart(&mut self) {
         (self.state, self.at, self.members) = (State::Header, 0, 0);
     }
 
-    /// Memory held.
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         self.inflate.memory()
-    }
-
-    pub(super) fn step(
-        &mut self,
-        body: &[u8],
-        output: &mut Output,
-        meter: &mut Meter,
-    ) -> Poll<Result<(), Reason>> {
-        while !meter.is_empty() {
-            match self.advance(body, output, meter) {
-                Ok(true) => return Poll::Ready(Ok(())),
-                Ok(false) => {}
-                Err(reason) => return Poll::Ready(Err(reason)),
-            }
-        }
-        Poll::Pending
     }
 
     fn advance(
@@ -146,7 +128,9 @@ impl Gzip {
         }
         Ok(false)
     }
+}
 
+impl Gzip {
     fn gzip_header(&mut self, body: &[u8]) -> Result<(), Reason> {
         let [id1, id2, method, flags, _mtime @ .., _xfl, _os] = self.take::<10>(body)?;
         if [id1, id2, method] != [0x1f, 0x8b, 8] || flags & RESERVED != 0 {

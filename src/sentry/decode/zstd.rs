@@ -12,14 +12,13 @@ mod reverse;
 mod sequences;
 
 use std::hash::Hasher;
-use std::task::Poll;
 
 use twox_hash::XxHash64;
 
 use self::literals::Literals;
 use self::sequences::{Reach, Sequences};
 use super::output::Output;
-use super::{MAX_MEMBERS, MAX_WINDOW, Reason};
+use super::{Coding, MAX_MEMBERS, MAX_WINDOW, Reason};
 use crate::meter::Meter;
 
 /// The most bytes of a block, packed or not.
@@ -103,32 +102,16 @@ impl Zstd {
             sequences: Sequences::new(),
         }
     }
+}
 
-    /// To the beginning. Its tables stay.
-    pub(super) fn restart(&mut self) {
+impl Coding for Zstd {
+    fn restart(&mut self) {
         (self.state, self.at, self.frames) = (State::Frame, 0, 0);
     }
 
-    /// Memory held.
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         let literals = self.literals.memory();
         literals.saturating_add(self.sequences.memory())
-    }
-
-    pub(super) fn step(
-        &mut self,
-        body: &[u8],
-        output: &mut Output,
-        meter: &mut Meter,
-    ) -> Poll<Result<(), Reason>> {
-        while !meter.is_empty() {
-            match self.advance(body, output, meter) {
-                Ok(true) => return Poll::Ready(Ok(())),
-                Ok(false) => {}
-                Err(reason) => return Poll::Ready(Err(reason)),
-            }
-        }
-        Poll::Pending
     }
 
     fn advance(
@@ -182,7 +165,9 @@ impl Zstd {
         }
         Ok(false)
     }
+}
 
+impl Zstd {
     /// What is wrong, when a block is: it may only be cut off.
     fn broken(&self, broken: Broken, body: &[u8]) -> Reason {
         match broken {

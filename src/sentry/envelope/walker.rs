@@ -1,6 +1,6 @@
 //! From header to header through an envelope, in steps.
 
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use super::header::{self, Fault, Header, ItemHeader};
 use super::{Item, Malformed, Place, Reason};
@@ -8,8 +8,9 @@ use crate::meter::Meter;
 
 /// The most bytes of a header that are looked at.
 const MAX_HEADER: usize = 262_144;
-/// What reading a header may cost, in units: 180 KB of plain text, 100 KB of other text, 10 KB of brackets and commas. It is read at once. Relay has no such
-/// limit of its own; the headers of SDKs have some hundred bytes, and a kilobyte with all that they say of a trace.
+/// What reading a header may cost, in units: 180 KB of plain text, 100 KB of other text, 10 KB of brackets and commas. It is
+/// read at once. Relay has no such limit of its own; the headers of SDKs have some hundred bytes, and a kilobyte with all that
+/// they say of a trace.
 const MAX_PRICE: u64 = 4_500_000;
 
 /// Units of a header; of each string, comma and bracket in it; of a byte of plain text, of other text, and outside of text;
@@ -102,22 +103,7 @@ impl Walker {
             return malformed(bytes.len(), Reason::Empty);
         }
         self.began = None;
-        let units = match price(bytes, self.offset) {
-            Ok(units) => units,
-            Err((reason, units)) => {
-                meter.spend(units);
-                return malformed(self.offset, reason);
-            }
-        };
-        if !meter.has(units) {
-            meter.spend(units / 4);
-            return Poll::Pending;
-        }
-        meter.spend(units);
-        let (header, end) = match read(bytes, self.offset, place) {
-            Ok(read) => read,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
+        let (header, end) = ready!(self.charged(bytes, place, meter))?;
         match after_lf(bytes, end, "the header") {
             Ok(offset) => self.offset = offset,
             Err(reason) => return malformed(end, reason),
@@ -164,22 +150,7 @@ impl Walker {
                 if self.offset >= bytes.len() {
                     return malformed(bytes.len(), Reason::NoHeader);
                 }
-                let units = match price(bytes, self.offset) {
-                    Ok(units) => units,
-                    Err((reason, units)) => {
-                        meter.spend(units);
-                        return malformed(self.offset, reason);
-                    }
-                };
-                if !meter.has(units) {
-                    meter.spend(units / 4);
-                    return Poll::Pending;
-                }
-                meter.spend(units);
-                let (header, end) = match read::<ItemHeader<'_>>(bytes, self.offset, place) {
-                    Ok(read) => read,
-                    Err(error) => return Poll::Ready(Err(error)),
-                };
+                let (header, end): (ItemHeader<'_>, _) = ready!(self.charged(bytes, place, meter))?;
                 if header.ty == "integration" {
                     return malformed(self.began.unwrap_or(self.offset), Reason::Internal);
                 }
@@ -213,6 +184,34 @@ impl Walker {
             start,
             length,
         }))
+    }
+
+    /// Reads the header at the offset, once the meter has what that costs; gives it with the offset behind it.
+    fn charged<'a, T: serde::Deserialize<'a>>(
+        &self,
+        bytes: &'a [u8],
+        place: Place,
+        meter: &mut Meter,
+    ) -> Poll<Result<(T, usize), Malformed>> {
+        let offset = self.offset;
+        match price(bytes, offset) {
+            Ok(units) if meter.has(units) => {
+                meter.spend(units);
+                Poll::Ready(read(bytes, offset, place))
+            }
+            Ok(units) => {
+                meter.spend(units / 4);
+                Poll::Pending
+            }
+            Err((reason, units)) => {
+                meter.spend(units);
+                Poll::Ready(Err(Malformed {
+                    place,
+                    offset,
+                    reason,
+                }))
+            }
+        }
     }
 
     /// The LF that ends a payload without a length, or the end.

@@ -17,8 +17,12 @@
 //! Relay refuses an envelope as a whole, so whoever needs all items or none calls [`check`] first: it allocates nothing
 //! that grows with the number of items. Offsets and lengths are bytes of the decoded body.
 
+// These have not changed.
+#[path = "../../../../src/sentry/envelope/event_id.rs"]
 mod event_id;
+#[path = "../../../../src/sentry/envelope/header.rs"]
 mod header;
+#[path = "../../../../src/sentry/envelope/value.rs"]
 mod value;
 
 pub use event_id::EventId;
