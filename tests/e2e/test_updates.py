@@ -82,7 +82,10 @@ def test_updates_under_load_add_up(
     result = load.stop()
     assert result.wrong == []
     envoy = edge.envoy
-    metrics = settled(envoy, BOOKED + 10, captured=len(primary.requests), pending=0, in_flight=0, pending_bytes=0)
+    metrics = settled(envoy, BOOKED + 10, pending=0, in_flight=0, pending_bytes=0)
+    # The end of a listener's drain cuts off what is under way: captured perhaps, and not at the primary yet.
+    reached = len(primary.requests)
+    assert reached <= metrics["rum.captured"] <= reached + result.unanswered
     # In flight means that RUM may have it: what is counted as delivered it has, what is counted as dropped perhaps.
     assert metrics["rum.delivered"] <= rum.accepted
     assert metrics["rum.dropped"] > 0, "nothing was pending at an update: this shows nothing"

@@ -59,7 +59,7 @@ def plugin(
 
 def both_legs(**changes: Any) -> sample.Yaml:
     """A configuration with both legs."""
-    return sample.merge({"rum": sample.rum(), "sls": sls_edge.section(), **PATIENT}, changes)
+    return sample.merge({"rum": sample.rum(), "sls": sls_edge.section(**PATIENT), **PATIENT}, changes)
 
 
 def quiet() -> sample.Yaml:
