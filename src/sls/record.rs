@@ -67,8 +67,8 @@ pub const MAX_PAYLOAD: usize = 1 << 20;
 /// Records of one envelope. An SDK sends 1000 logs at once at the very most; 32 MiB of empty items would be 2 million.
 pub const MAX_RECORDS: usize = 10_000;
 
-/// Items of one envelope that are looked at. Real ones have a few; 32 MiB can hold two million, which would keep the
-/// worker, and with it the primary exchanges of others, for seconds.
+/// Items of one envelope whose place is kept; what follows is only counted. Real ones have a few; 32 MiB can hold two
+/// million.
 const MAX_ITEMS: usize = 50_000;
 
 /// What a record needs to know besides the envelope.

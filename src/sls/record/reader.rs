@@ -77,9 +77,10 @@ impl EnvelopeReader {
                 Stage::Places => match self.walker.next(bytes, meter) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Some(Ok(place))) => {
-                        self.places.push(place);
-                        if self.places.len() >= MAX_ITEMS {
-                            self.stage = Stage::Next(0);
+                        if self.places.len() < MAX_ITEMS {
+                            self.places.push(place);
+                        } else {
+                            self.leave_out(1);
                         }
                     }
                     Poll::Ready(None) => self.stage = Stage::Next(0),

@@ -370,6 +370,24 @@ fn too_many_records_are_counted() {
 }
 
 #[test]
+fn items_beyond_the_most_are_counted_and_checked() {
+    let mut envelope = format!("{{}}\n{}", "{\"type\":\"x\"}\n\n".repeat(MAX_ITEMS + 7));
+    let options = Options {
+        max_records: 5,
+        ..PLAIN
+    };
+    let records = run(&envelope, options);
+    let left_out = MAX_ITEMS + 7 - 5;
+    let text = format!("sentry.error=at least {left_out} more records of this envelope");
+    assert!(records[5].contains(&text), "{:?}", records[5]);
+    // Relay takes all items or none.
+    envelope.push_str("{}\n");
+    let records = run(&envelope, options);
+    assert_eq!(records.len(), 1);
+    assert!(records[0].contains(&"sentry.error_kind=malformed envelope".to_owned()));
+}
+
+#[test]
 fn debug_shows_no_value() {
     let mut draft = Draft::default();
     draft.set("payload", "secret stuff");
