@@ -58,13 +58,15 @@ cc:
 	@{ command -v cc && command -v c++; } >/dev/null || tests/tools/setup.sh cc
 
 .PHONY: lint
-lint: cc rust ## format and lints, for the machine and for the module
+lint: cc rust ## format, lints and links, for the machine and for the module
+	python3 tests/tools/links.py
 	cargo fmt --check
 	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --quiet --locked --all-targets -- --deny warnings
 	cargo clippy --quiet --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz --all-targets -- --deny warnings
 	cargo clippy --quiet --locked --lib --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --quiet --locked --target wasm32-unknown-unknown --test web -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --no-deps --document-private-items
 
 .PHONY: unit
 unit: build python ## unit and property tests, and the scenarios on the core and on the module

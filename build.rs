@@ -12,7 +12,7 @@ fn main() {
     }
 
     // The SDK exports entry points of its own that panic on anything unexpected (an answer to an unknown call, say).
-    // src/filter/abi.rs defines the same symbols; the linker takes the first ones it sees, and the crate's own objects
+    // src/proxy/abi.rs defines the same symbols; the linker takes the first ones it sees, and the crate's own objects
     // come first. `make build` checks that the SDK's are not in the module.
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("wasi") {
         println!("cargo::rustc-link-arg-cdylib=--allow-multiple-definition");

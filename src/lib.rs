@@ -2,34 +2,51 @@
 //! proxy-wasm filter.
 //!
 //! ```text
-//!  client ──request──▶ proxy ──────────unchanged──────────▶ Sentry (the primary)
+//!  client ──request──▶ host ──────────unchanged──────────▶ Sentry (the primary)
 //!                        │ headers, chunks (copied once)
-//!                   filter::http ─▶ plugin ─▶ sentry::route ─▶ mirror::{decide, headers, capture}
-//!                                     │ finished copy
-//!                   filter::root ◀─ effects ◀─ delivery::outbox ◀┘
+//!                   proxy ─▶ worker ─▶ sentry::route ─▶ rum::{decide, headers, capture}
+//!                              │ finished copy
+//!                   proxy ◀─ worker::effect ◀─ delivery::outbox ◀┘
 //!                        │ dispatch: in Envoy at once, retries and on nginx all on ticks
 //!                        ▼
 //!                  /rum/sentry/<workspace>/<service_id> + the original target at RUM
 //! ```
-//! The SLS leg shares the body and nothing else: plugin ─▶ sls::intake ─▶ (ticks) sls::leg: sentry::{decode, envelope} ─▶
+//! The SLS leg shares the body and nothing else: worker ─▶ sls::intake ─▶ (ticks) sls::leg: sentry::{decode, envelope} ─▶
 //! sls::{record, scrub, batch} ─▶ delivery::outbox of its own ─▶ signed when dispatched ─▶ SLS.
-//! Mode `sign`: filter::sign holds a request ─▶ plugin::signing ─▶ sls::{wire_digest, write_request} ─▶ new headers, and on, or
-//! an answer from here. Never the one without the other: a request never goes on as it came.
+//! Mode `sign`: proxy::sign holds a request ─▶ worker::signing ─▶ sls::{wire_digest, write_request} ─▶ new headers, and
+//! on, or an answer from here. Never the one without the other: a request never goes on as it came.
 //!
-//! In mode `rewrite` the request is the copy itself: plugin::rewrite says whether it goes on with the copy's headers in
+//! In mode `rewrite` the request is the copy itself: worker::rewrite says whether it goes on with the copy's headers in
 //! place of its own, or is kept, answered and delivered from the outbox.
 //!
-//! The core (everything but [`filter`]) knows no host: bytes and time in, effects out. Invariants:
+//! The rooms, from the top. Each uses only those below it:
+//!
+//! | room | owns |
+//! | --- | --- |
+//! | `proxy` | the calls to and from a host: the only code that knows the ABI |
+//! | [`worker`] | one instance: modes, bodies that are being received, effects, books, the account |
+//! | [`config`] | reading a configuration into the settings that the legs own |
+//! | [`rum`], [`sls`] | a leg each: what is sent, and what an answer means |
+//! | [`delivery`] | when something is sent, and how often; knows no leg |
+//! | [`sentry`] | what SDKs send: routes, credentials, encodings, envelopes, times |
+//!
+//! Below them stand [`host`] (what the proxies do differently), [`log`], [`metric`], [`meter`] and small
+//! things that all share.
+//!
+//! The core (everything but `proxy`) does no I/O: bytes and time in, effects out. Invariants:
 //! 1. In mode `tee` the primary exchange is never paused, changed, delayed or failed.
-//! 2. Every captured copy, and every log, ends as delivered, failed or dropped: `captured = delivered + failed + dropped + pending`.
-//! 3. Memory stays within `limits.max_pending_bytes` per worker, bodies that are being received (collect) within half of
-//!    it, and the host's copy of what is in flight within a quarter.
+//! 2. Every captured copy, and every log, ends as delivered, failed or dropped:
+//!    `captured = delivered + failed + dropped + pending`.
+//! 3. Memory stays within `limits.max_pending_bytes` per worker, bodies that are being received (worker::collect) within
+//!    half of it, and the host's copy of what is in flight within a quarter.
 //! 4. Target, body and Content-Encoding of a copy are the received bytes.
 //! 5. No cookie, foreign credential or payload reaches the second party by header, or the proxy's log at all.
 //! 6. Nothing in here can panic: the lints below deny what could.
 //!
 //! Units: times in milliseconds, sizes in bytes, both in names.
 
+// The documentation is for developers: it shows private items.
+#![allow(rustdoc::private_intra_doc_links)]
 // A panic kills the instance with everything that is pending. Tests may.
 #![cfg_attr(
     not(test),
@@ -48,24 +65,33 @@
     )
 )]
 
-pub mod account;
-pub mod collect;
 pub mod config;
 pub mod delivery;
-pub mod effect;
-pub mod exchange;
-#[cfg(any(target_os = "wasi", test))]
-mod filter;
-pub mod journal;
-pub mod lanes;
+pub mod header_list;
+pub mod host;
+pub mod log;
 pub mod meter;
 pub mod metric;
-pub mod mirror;
 pub mod outcome;
 pub mod pace;
-pub mod plugin;
+#[cfg(any(target_os = "wasi", test))]
+mod proxy;
+pub mod rum;
 pub mod secret;
 pub mod sentry;
 pub mod sls;
-pub mod ticker;
 pub mod time;
+pub mod worker;
+
+/// What the proxies, Sentry, RUM and SLS really do.
+#[cfg(doc)]
+pub mod manual {
+    #[doc = include_str!("manual/hosts.md")]
+    pub mod hosts {}
+    #[doc = include_str!("manual/rum.md")]
+    pub mod rum {}
+    #[doc = include_str!("manual/sentry.md")]
+    pub mod sentry {}
+    #[doc = include_str!("manual/sls.md")]
+    pub mod sls {}
+}

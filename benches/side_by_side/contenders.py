@@ -237,7 +237,7 @@ def adapt_plugin_config(holder: dict) -> str:
 
 
 def pending_budget(repository: Path) -> int:
-    """`limits.max_pending_bytes` of the sample, or its default (CONFIG.md)."""
+    """`limits.max_pending_bytes` of the sample, or its default (envoy/README.md)."""
     value = plugin_config(yaml.safe_load(sample_path(repository).read_text()))["configuration"]["value"]
     config = json.loads(value) if isinstance(value, str) else value
     return int(config.get("limits", {}).get("max_pending_bytes", 64 * 1024 * 1024))

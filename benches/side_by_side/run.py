@@ -248,7 +248,7 @@ def accepts(port: int) -> bool:
 
 
 def check_counters(admin: int) -> None:
-    """The contract of CONFIG.md: captured = delivered + failed + dropped + pending, and there was something."""
+    """The contract of envoy/metrics.md: captured = delivered + failed + dropped + pending, and there was something."""
     found = module_counters(admin)
     ended = sum(found.get(key, 0) for key in ("delivered", "failed", "dropped", "pending"))
     if not found.get("captured") or found["captured"] != ended:

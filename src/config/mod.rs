@@ -17,34 +17,14 @@ mod sls;
 
 pub use lane::Role;
 pub use reader::Problem;
-pub use retry::Retry;
-pub use rum::{Destination, Routes, Rum};
-pub use sign::Sign;
-pub use sls::{CredentialSource, Sls};
 
+use crate::delivery::retry::Retry;
+use crate::host::HostKind;
+use crate::rum::settings::Rum;
+use crate::sls::settings::{Sign, Sls};
 use node::Node;
 use reader::{Field, Object, Reader};
 use std::fmt;
-
-/// The proxy that runs the module; the rules differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostKind {
-    /// Envoy.
-    Envoy,
-    /// nginx with ngx_wasm_module.
-    Nginx,
-}
-
-impl HostKind {
-    /// As the configuration says it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Envoy => "envoy",
-            Self::Nginx => "nginx",
-        }
-    }
-}
 
 /// What the filter does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,19 +3,7 @@
 use super::reader::{Object, Reader};
 use super::{MAX_WAIT_MS, integer};
 use crate::delivery::backoff::Backoff;
-
-/// What is tried again, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Attempts in all, the first one included.
-    pub max_attempts: u32,
-    /// The wait before the second attempt and after.
-    pub backoff: Backoff,
-    /// Milliseconds after which a copy is no longer tried.
-    pub max_age_ms: u64,
-    /// Whether to try again when the target may have taken the copy already: doubles instead of losses.
-    pub ambiguous: bool,
-}
+use crate::delivery::retry::Retry;
 
 const INITIAL_MS: u64 = 500;
 const MAX_MS: u64 = 30_000;

@@ -1,7 +1,8 @@
 //! What mode `rewrite` adds to the configuration, and what it rules out.
 //!
 //! A request that is forwarded in place goes where the proxy's own route leads: an upstream here would be a wish that
-//! nobody fulfils, and so would be, on nginx, a project's own authority (HOSTS.md: a filter cannot set Host there).
+//! nobody fulfils, and so would be, on nginx, a project's own authority: a filter cannot set Host there (manual: hosts,
+//! "Removed headers are still sent").
 
 use super::reader::{Field, Object, Reader};
 use super::{HostKind, Mode};

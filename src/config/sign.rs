@@ -4,20 +4,13 @@
 //! here: the request goes where the proxy's route says, with the body that the client made. What belongs to the other
 //! modes is a problem, not a silence.
 
+use super::Limits;
 use super::reader::{Field, Object, Reader};
-use super::sls::{self, CredentialSource};
-use super::{HostKind, Limits};
+use super::sls;
+use crate::host::HostKind;
 use crate::sls::names;
+use crate::sls::settings::{CredentialSource, Sign};
 use crate::sls::write_request::{MAX_HEAD_BYTES, Rules};
-
-/// Mode `sign`.
-#[derive(Clone, Debug)]
-pub struct Sign {
-    /// What may be written, and how it is signed.
-    pub rules: Rules,
-    /// With whose key.
-    pub credential: CredentialSource,
-}
 
 /// Keys of `sls` that only the leg has.
 const OF_THE_LEG: [&str; 14] = [
@@ -45,8 +38,8 @@ pub(super) fn read(
     limits: Option<Limits>,
 ) -> Option<Sign> {
     if host == Some(HostKind::Nginx) {
-        // HOSTS.md: what a filter removes is sent all the same, and so a client's own Authorization would be; Host is
-        // not ours to set, and a request must not go out half changed.
+        // What a filter removes is sent all the same (manual: hosts, "Removed headers are still sent"), and so a client's
+        // own Authorization would be; Host is not ours to set, and a request must not go out half changed.
         let what = "mode sign needs envoy: in ngx_wasm_module a header that a filter removes is still sent, and Host cannot be set, got \"nginx\"";
         reader.problem("host", what);
     }
@@ -145,7 +138,7 @@ fn unique(reader: &mut Reader<'_>, names: Vec<(String, String)>) -> Option<Vec<S
     Some(out)
 }
 
-type Target = (String, crate::sls::sign::Signature, CredentialSource);
+type Target = (String, crate::sls::signature::Signature, CredentialSource);
 
 fn target(reader: &mut Reader<'_>, field: &Field<'_>, host: Option<HostKind>) -> Option<Target> {
     let mut object = reader.object_of_secrets(field)?;

@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used)]
 //! What mode `sign` takes, and what it says of everything else.
 
-use crate::config::{Config, CredentialSource, Mode};
-use crate::sls::sign::Signature;
+use crate::config::{Config, Mode};
+use crate::sls::settings::CredentialSource;
+use crate::sls::signature::Signature;
 
 const CREDENTIAL: &str = r#"{"access_key_id": "LTAIedge", "access_key_secret": "hunter2"}"#;
 

@@ -5,63 +5,19 @@
 
 use super::reader::{Field, Object, Reader};
 use super::rum::upstream;
-use super::{ENABLED, HostKind, MAX_TIMEOUT_MS, Retry, retry};
+use super::{ENABLED, MAX_TIMEOUT_MS, retry};
+use crate::delivery::retry::Retry;
+use crate::host::HostKind;
 use crate::sls::compress::Compression;
 use crate::sls::credential::Credential;
 use crate::sls::log_group::MAX_RAW_BYTES;
 use crate::sls::names::{self, NameError};
 use crate::sls::put_logs::Destination;
-use crate::sls::sign::Signature;
+use crate::sls::settings::{CredentialSource, Sls};
+use crate::sls::signature::Signature;
 use crate::sls::{batch, record};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
-
-/// Where the credential comes from.
-#[derive(Clone, Debug)]
-pub enum CredentialSource {
-    /// It stands in the configuration, or in the environment.
-    Literal(Credential),
-    /// The metadata service of the ECS instance has it.
-    EcsRamRole {
-        /// The role, if it is not to be asked for.
-        role: Option<String>,
-        /// Who reaches the metadata service.
-        upstream: String,
-    },
-}
-
-/// The SLS leg.
-#[derive(Clone, Debug)]
-pub struct Sls {
-    /// Envoy cluster, or `host:port` on nginx.
-    pub upstream: String,
-    /// `http` or `https`: the scheme that an nginx dispatch asks for.
-    pub scheme: &'static str,
-    /// Project, endpoint, logstore, topic and source.
-    pub destination: Rc<Destination>,
-    /// How requests are signed.
-    pub signature: Signature,
-    /// With whose key.
-    pub credential: CredentialSource,
-    /// How bodies are compressed.
-    pub compression: Compression,
-    /// When a batch is sealed.
-    pub batch: batch::Limits,
-    /// Keep each item's own JSON in the field `payload`.
-    pub payload: bool,
-    /// Make logs of a transaction's spans.
-    pub spans: bool,
-    /// Of a larger item only so much is read.
-    pub max_item_bytes: usize,
-    /// Take sensitive values out.
-    pub scrub: bool,
-    /// Keys whose values are taken out beside the default ones.
-    pub scrub_keys: Vec<String>,
-    /// Per call.
-    pub timeout_ms: u32,
-    /// What is tried again.
-    pub retry: Retry,
-}
 
 /// SLS recovers from a restart in seconds, and its quotas count per minute: as often as `max_age_ms` allows, in effect.
 const ATTEMPTS: u64 = 20;

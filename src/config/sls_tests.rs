@@ -1,6 +1,7 @@
-use super::{Config, CredentialSource};
+use super::Config;
 use crate::sls::compress::Compression;
-use crate::sls::sign::Signature;
+use crate::sls::settings::CredentialSource;
+use crate::sls::signature::Signature;
 
 /// A good section, without its braces.
 const GOOD: &str = r#""upstream": "sls", "endpoint": "cn-hangzhou.log.aliyuncs.com", "project": "my-project",

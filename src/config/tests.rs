@@ -1,4 +1,5 @@
-use super::{Config, HostKind, Role, Routes};
+use super::{Config, HostKind, Role};
+use crate::rum::settings::{Destination, Routes};
 use crate::sentry::project::ProjectId;
 
 const GOOD: &str = r#"{
@@ -126,7 +127,7 @@ fn projects_fit_in_a_variable() {
         );
         let config = parse(&json).map(|config| config.rum.unwrap().projects);
         config.map(|projects| {
-            let prefix = |(id, to): (&ProjectId, &std::rc::Rc<super::Destination>)| {
+            let prefix = |(id, to): (&ProjectId, &std::rc::Rc<Destination>)| {
                 format!("{id} {}", to.path_prefix)
             };
             projects.iter().map(prefix).collect::<Vec<_>>()

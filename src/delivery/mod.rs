@@ -1,6 +1,8 @@
 //! When is something sent, and how often? Generic: knows neither leg, neither payload nor host.
 
 pub mod backoff;
+pub mod call;
 pub mod outbox;
 mod quota;
+pub mod retry;
 pub mod verdict;

@@ -1,4 +1,4 @@
-//! Where a request carries its Sentry credential (SENTRY_INGEST section 3).
+//! Where a request carries its Sentry credential (manual: sentry, "Authentication").
 //!
 //! More than one source makes Relay answer 401, so a copy must carry exactly the sources that the request had.
 //! And an `Authorization` that is not Sentry's belongs to somebody else and must not reach the second party.

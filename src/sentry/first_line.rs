@@ -1,7 +1,7 @@
 //! The first line of an envelope, as far as authentication needs it.
 //!
 //! Relay falls back to the `dsn` member of the first body line when a request carries no other credential
-//! (SENTRY_INGEST section 3): the bytes up to the first LF must be one complete JSON object. Only that is read
+//! (manual: sentry, "Authentication"): the bytes up to the first LF must be one complete JSON object. Only that is read
 //! here, bounded, and only of bodies without a content encoding: whoever has another does not ask.
 
 use super::project::ProjectId;

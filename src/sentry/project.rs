@@ -1,6 +1,6 @@
 //! Project ids.
 //!
-//! Relay reads the id in the path as a `u64` (SENTRY_INGEST: `u64::from_str`): leading zeros name the same
+//! Relay reads the id in the path as a `u64` (manual: sentry, "Path and project id": `u64::from_str`): leading zeros name the same
 //! project. Project 0 matches nothing there and `/api/0/...` is Sentry's own web API. Percent-encoded digits and a
 //! leading `+`, which Relay would decode, are not recognised: no SDK sends them.
 

@@ -12,7 +12,7 @@ use super::put_logs::Destination;
 use super::repair::{self, Log, Rejected, Repairs};
 use super::write::Group;
 
-/// The most logs that any SDK's producer puts into a group; the service names no limit (protocols/SLS.md, section 6).
+/// The most logs that any SDK's producer puts into a group; the service names no limit (manual: sls, "Limits").
 pub const MAX_LOGS: usize = 40_960;
 
 /// When a batch is sealed.

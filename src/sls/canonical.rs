@@ -15,7 +15,7 @@
 //! an empty value loses its `=`.
 //!
 //! In both, names are lower case and sorted, values trimmed, and `x-log-meta-*` is left out: SDKs disagree about it,
-//! so we never send one (protocols/SLS.md, sections 3, 4; vectors/sls.json).
+//! so we never send one (manual: sls, "Signature v1").
 
 use std::borrow::Cow;
 

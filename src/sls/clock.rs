@@ -1,6 +1,6 @@
 //! What time it is for SLS. A signature's date may be 15 minutes off, a log's time must lie in a window around the
 //! server's clock; a machine whose clock is wrong learns the difference from the answer that refuses it
-//! (`RequestTimeExpired`) and signs again at once (protocols/SLS.md, sections 6, 7).
+//! (`RequestTimeExpired`) and signs again at once (manual: sls, "Clock").
 
 use super::date;
 

@@ -6,7 +6,7 @@
 //! | `deflate` | zlib wrapper (RFC 1950), not raw RFC 1951 |
 //! | left out | as they are |
 //!
-//! `x-log-bodyrawsize` is always sent; SLS sizes its LZ4 output by it (protocols/SLS.md, section 1).
+//! `x-log-bodyrawsize` is always sent; SLS sizes its LZ4 output by it (manual: sls, "Compression").
 //! A body keeps only the compressed bytes: the raw ones come back from them when a batch must be divided. How they are made
 //! is not decided here: see [`super::write`].
 

@@ -1,7 +1,5 @@
-//! With whose key writes are signed: a literal one, or that of an ECS instance's RAM role ([`super::metadata`]).
-//! While there is none, writes wait; how long is the caller's bound. Nothing here prints a key, an id or a token.
+//! A key that writes are signed with. Nothing here prints a key, an id or a token.
 
-use super::metadata::{self, RamRole, Reply};
 use crate::secret::Secret;
 
 /// An access key, with the security token and expiry of a temporary one.
@@ -96,67 +94,6 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// Where credentials come from.
-#[derive(Debug)]
-pub enum Credentials {
-    /// From the configuration.
-    Literal(Credential),
-    /// From the instance's metadata service.
-    RamRole(Box<RamRole>),
-}
-
-impl Credentials {
-    /// The credential to sign with at `now_ms`; `None`: there is none yet, or it has expired, so writes wait.
-    pub fn current(&self, now_ms: u64) -> Option<&Credential> {
-        match self {
-            Self::Literal(credential) => Some(credential),
-            Self::RamRole(role) => role.current(now_ms),
-        }
-    }
-
-    /// The metadata request to send now, if any. Every one is answered by [`Credentials::on_reply`] or
-    /// [`Credentials::on_failure`] with its id. Call again after each answer.
-    pub fn next_request(&mut self, now_ms: u64) -> Option<metadata::Request> {
-        match self {
-            Self::Literal(_) => None,
-            Self::RamRole(role) => role.next_request(now_ms),
-        }
-    }
-
-    /// The metadata service answered request `id`.
-    pub fn on_reply(&mut self, now_ms: u64, id: u32, reply: &Reply<'_>) {
-        if let Self::RamRole(role) = self {
-            role.on_reply(now_ms, id, reply);
-        }
-    }
-
-    /// Request `id` was refused by the host, timed out or broke off.
-    pub fn on_failure(&mut self, now_ms: u64, id: u32) {
-        if let Self::RamRole(role) = self {
-            role.on_failure(now_ms, id);
-        }
-    }
-
-    /// SLS refused the credential: asks for a new one, at most once a minute. False when there can be no other.
-    pub fn ask_refresh(&mut self) -> bool {
-        match self {
-            Self::Literal(_) => false,
-            Self::RamRole(role) => {
-                role.ask_refresh();
-                true
-            }
-        }
-    }
-
-    /// When [`Credentials::next_request`] has something to do next, unix ms.
-    pub fn wake_at(&self) -> Option<u64> {
-        match self {
-            Self::Literal(_) => None,
-            Self::RamRole(role) => Some(role.wake_at()),
-        }
-    }
-}
-
 fn check(part: &'static str, text: &str, fits: impl Fn(u8) -> bool) -> Result<(), CredentialError> {
     if text.is_empty() {
         Err(CredentialError::Empty(part))
@@ -213,10 +150,7 @@ mod tests {
         let credential = Credential::new("LTAIid", "hunter2", Some("t0ken"))
             .unwrap()
             .expiring(7);
-        let shown = format!(
-            "{credential:?} {:?}",
-            Credentials::Literal(credential.clone())
-        );
+        let shown = format!("{credential:?}");
         for part in ["LTAIid", "hunter2", "t0ken"] {
             assert!(!shown.contains(part), "{shown}");
         }
@@ -228,13 +162,5 @@ mod tests {
             ),
             (true, false, Some(7))
         );
-    }
-
-    #[test]
-    fn a_literal_one_is_always_there_and_never_refreshed() {
-        let mut literal = Credentials::Literal(Credential::new("id", "secret", None).unwrap());
-        assert!(literal.current(u64::MAX).is_some());
-        assert!(literal.next_request(0).is_none() && literal.wake_at().is_none());
-        assert!(!literal.ask_refresh());
     }
 }

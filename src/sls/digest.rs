@@ -1,5 +1,5 @@
 //! Hashes and MACs of the SLS protocol, and their spellings. Content-MD5 is UPPER-case hex (not base64), everything
-//! else in hex is lower case; the v1 signature is base64 with padding (protocols/SLS.md, sections 1, 3, 4).
+//! else in hex is lower case; the v1 signature is base64 with padding (manual: sls, "Headers of a write").
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,11 +1,12 @@
 //! Whose key is used, and the calls that fetch it: a [`Credentials`] with the bookkeeping of its one call to the
 //! metadata service. The SLS leg and mode `sign` each have one.
 
-use super::credential::{Credential, Credentials};
+use super::credential::Credential;
+use super::credentials::Credentials;
 use super::metadata::{self, RamRole};
-use crate::config::CredentialSource;
-use crate::effect::Call;
-use crate::mirror::header_list::HeaderList;
+use crate::delivery::call::Call;
+use crate::header_list::HeaderList;
+use crate::sls::settings::CredentialSource;
 use crate::time::{Millis, Moment};
 
 /// After a call's timeout, how long the host may take to say so.

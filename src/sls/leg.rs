@@ -30,13 +30,13 @@ use super::repair::Log;
 use super::report;
 use super::scrub::Scrubber;
 use super::write::{Batch, Queue};
-use crate::config::Sls;
 use crate::delivery::outbox::{Id, Outbox, Policy};
-use crate::journal::Journal;
+use crate::header_list::HeaderList;
+use crate::log::RateLimitedLog;
 use crate::meter::{CALLBACK, Meter, TICK};
 use crate::metric::{Ledger, Metric};
-use crate::mirror::header_list::HeaderList;
 use crate::pace::Pace;
+use crate::sls::settings::Sls;
 use crate::time::{Millis, Moment};
 use outlet::Outlet;
 use std::borrow::Cow;
@@ -60,7 +60,7 @@ pub struct Books<'a> {
     /// Its counters.
     pub ledger: &'a mut Ledger,
     /// The log.
-    pub journal: &'a mut Journal,
+    pub log: &'a mut RateLimitedLog,
 }
 
 /// A call that is on its way to the host.
@@ -240,7 +240,7 @@ impl Leg {
         books.ledger.grow(Metric::Captured, envelopes);
         books.ledger.grow(Metric::Dropped, envelopes);
         if envelopes > 0 {
-            report::no_room(books.journal, self.max_bytes);
+            report::no_room(books.log, self.max_bytes);
         }
     }
 
@@ -368,7 +368,7 @@ impl Leg {
                     books.ledger.grow(Metric::Repaired, repaired);
                     if accepted.lost {
                         books.ledger.grow(Metric::Dropped, 1);
-                        report::no_room(books.journal, max_bytes);
+                        report::no_room(books.log, max_bytes);
                     }
                     for group in accepted.sealed {
                         outlet.take(batcher.bytes(), group, books);
@@ -376,7 +376,7 @@ impl Leg {
                 }
                 Err(_) => {
                     books.ledger.grow(Metric::Failed, 1);
-                    report::rejected(books.journal, 1);
+                    report::rejected(books.log, 1);
                 }
             }
         };
@@ -390,7 +390,7 @@ impl Leg {
             ledger.grow(Metric::Undecodable, usize::from(outcome.undecodable));
             if outcome.too_costly {
                 ledger.one(Metric::TooCostly);
-                report::too_costly(books.journal);
+                report::too_costly(books.log);
             }
         };
         self.readers

@@ -1,5 +1,5 @@
 //! The protobuf of PutLogs, laid out by hand: one `LogGroup` (proto2), fields in field-number order, because the
-//! manual warns that other orders may fail to parse (protocols/SLS.md, section 2).
+//! manual warns that other orders may fail to parse (manual: sls, "The log group").
 //!
 //! ```text
 //! LogGroup  0A Log...  1A topic?  22 source?  32 LogTag...       (2 Reserved and 5 MachineUUID stay unset)
@@ -23,7 +23,7 @@ const KEY: u8 = 0x0A;
 const VALUE: u8 = 0x12;
 
 /// The most bytes of a `LogGroup` that we send, before compression. The contract is "10 MB", which reads as
-/// 10 000 000 or as 10 485 760; this stays 2.7 % below the smaller (protocols/SLS.md, section 6).
+/// 10 000 000 or as 10 485 760; this stays 2.7 % below the smaller (manual: sls, "Limits").
 pub const MAX_RAW_BYTES: usize = 9_728_000;
 
 /// The keys and values of one log, in order. They are gone through twice: the length of a log comes before it.

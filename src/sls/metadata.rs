@@ -1,6 +1,6 @@
 //! The credential of an ECS instance's RAM role, from the instance's metadata service: a state machine that says which
 //! request to send next and reads the answers. It owns no connection, no clock and no randomness
-//! (protocols/SLS.md, section 8).
+//! (manual: sls, "Role and metadata service").
 //!
 //! ```text
 //! PUT /latest/api/token                                       -> a token (hardened mode); refused: plain mode

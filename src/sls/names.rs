@@ -1,5 +1,5 @@
 //! What the configured names of SLS look like. A legal project or logstore needs no percent-encoding, so names are
-//! checked once instead of encoded each time (protocols/SLS.md, sections 1, 4, 6, 8).
+//! checked once instead of encoded each time (manual: sls, "Names").
 
 /// What is wrong with a name. The text never holds the name: the caller adds its path and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,5 @@
 //! One PutLogs request, complete: `POST https://{project}.{endpoint}/logstores/{logstore}/shards/lb`, signed at the
-//! moment it is built (protocols/SLS.md, section 1).
+//! moment it is built (manual: sls, "The request").
 //!
 //! Headers in order: content-type, x-log-apiversion, x-log-bodyrawsize, \[x-log-compresstype\], then those of
 //! [`super::sign`]. `Host` is [`Request::host`] (v4 signs it); `Content-Length` is the host program's to add, with the
@@ -11,7 +11,8 @@ use super::credential::Credential;
 use super::headers::Headers;
 use super::log_group::Trailer;
 use super::names::{self, NameError};
-use super::sign::{self, Signature};
+use super::sign;
+use super::signature::Signature;
 
 /// The version of the API, for `x-log-apiversion`.
 pub const API_VERSION: &str = "0.6.0";

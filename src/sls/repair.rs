@@ -1,6 +1,6 @@
 //! What SLS accepts in one log, and how a log that it would refuse is mended. A request is all or nothing: one bad
 //! log rejects its whole group, so each is made acceptable, or refused alone, before it enters one
-//! (protocols/SLS.md, sections 2, 6, 7).
+//! (manual: sls, "The log group").
 //!
 //! | rule | what happens |
 //! | --- | --- |

@@ -1,8 +1,8 @@
 //! The SLS leg's log lines. Of what a client sent, and of a credential, nothing is ever in one.
 
 use super::response::Reason;
-use crate::effect::Level;
-use crate::journal::{Journal, Topic};
+use crate::log::Level;
+use crate::log::{RateLimitedLog, Topic};
 
 /// What an operator may do about it.
 fn advice(reason: Reason) -> &'static str {
@@ -26,46 +26,50 @@ fn advice(reason: Reason) -> &'static str {
     }
 }
 
-pub(super) fn retrying(journal: &mut Journal, logs: usize, reason: Reason, status: u16) {
-    journal.note(Topic::SlsRetry(reason), Level::Warn, || {
+pub(super) fn retrying(log: &mut RateLimitedLog, logs: usize, reason: Reason, status: u16) {
+    log.note(Topic::of("sls retry", reason.label()), Level::Warn, || {
         let (advice, label) = (advice(reason), reason.label());
         format!("sls: {advice} ({label}, status {status}): {logs} logs will be tried again")
     });
 }
 
-pub(super) fn failed(journal: &mut Journal, logs: usize, reason: Reason, status: u16) {
-    journal.note(Topic::SlsFailed(reason), Level::Error, || {
-        let (advice, label) = (advice(reason), reason.label());
-        format!("sls: {advice} ({label}, status {status}): {logs} logs are given up")
-    });
+pub(super) fn failed(log: &mut RateLimitedLog, logs: usize, reason: Reason, status: u16) {
+    log.note(
+        Topic::of("sls failed", reason.label()),
+        Level::Error,
+        || {
+            let (advice, label) = (advice(reason), reason.label());
+            format!("sls: {advice} ({label}, status {status}): {logs} logs are given up")
+        },
+    );
 }
 
-pub(super) fn expired(journal: &mut Journal, logs: usize, max_age_ms: u64) {
-    journal.note(Topic::SlsExpired, Level::Error, || {
+pub(super) fn expired(log: &mut RateLimitedLog, logs: usize, max_age_ms: u64) {
+    log.note(Topic::new("sls expired"), Level::Error, || {
         format!("sls: {logs} logs are older than retry.max_age_ms ({max_age_ms}), given up")
     });
 }
 
-pub(super) fn no_room(journal: &mut Journal, max_bytes: usize) {
-    journal.note(Topic::SlsNoRoom, Level::Error, || {
+pub(super) fn no_room(log: &mut RateLimitedLog, max_bytes: usize) {
+    log.note(Topic::new("sls no room"), Level::Error, || {
         format!("sls: this leg's share of limits.max_pending_bytes ({max_bytes}) is used up: logs are dropped")
     });
 }
 
-pub(super) fn rejected(journal: &mut Journal, logs: usize) {
-    journal.note(Topic::SlsRejected, Level::Error, || {
+pub(super) fn rejected(log: &mut RateLimitedLog, logs: usize) {
+    log.note(Topic::new("sls rejected"), Level::Error, || {
         format!("sls: {logs} logs are larger than a request may be, and are given up")
     });
 }
 
-pub(super) fn too_costly(journal: &mut Journal) {
-    journal.note(Topic::SlsTooCostly, Level::Warn, || {
+pub(super) fn too_costly(log: &mut RateLimitedLog) {
+    log.note(Topic::new("sls too costly"), Level::Warn, || {
         "sls: an envelope took too much of the worker's time to read: the rest of it is left out, and a log says so".to_owned()
     });
 }
 
-pub(super) fn divided(journal: &mut Journal, logs: usize, reason: Reason) {
-    journal.note(Topic::SlsDivided, Level::Warn, || {
+pub(super) fn divided(log: &mut RateLimitedLog, logs: usize, reason: Reason) {
+    log.note(Topic::new("sls divided"), Level::Warn, || {
         format!(
             "sls: {}: a batch of {logs} logs is cut in two",
             advice(reason)
@@ -73,8 +77,8 @@ pub(super) fn divided(journal: &mut Journal, logs: usize, reason: Reason) {
     });
 }
 
-pub(super) fn no_credential(journal: &mut Journal) {
-    journal.note(Topic::SlsCredential, Level::Error, || {
+pub(super) fn no_credential(log: &mut RateLimitedLog) {
+    log.note(Topic::new("sls credential"), Level::Error, || {
         "sls: logs wait for a credential: the metadata service (sls.credential.ecs_ram_role) has not given one".to_owned()
     });
 }

@@ -1,4 +1,4 @@
-//! What an answer of PutLogs means for the batch: every row of protocols/SLS.md, section 7, as data.
+//! What an answer of PutLogs means for the batch: every row of manual: sls, "Errors", as data.
 //!
 //! | answer | decision |
 //! | --- | --- |
@@ -99,7 +99,7 @@ pub enum Decision {
         /// The server's time, unix ms.
         server_ms: u64,
     },
-    /// Divide it ([`super::divide`]) because it is too large.
+    /// Divide it ([`write::Dividing`](super::write::Dividing)) because it is too large.
     Split,
     /// Divide it, because one of its logs is bad.
     IsolatePoison,

@@ -1,6 +1,6 @@
 //! Signatures v1 (HMAC-SHA1) and v4 (SLS4-HMAC-SHA256). Signing yields the headers to add; it is done when a call is
 //! emitted, anew at each attempt, and nothing may touch `host`, `content-type`, `x-log-*` or `x-acs-*` afterwards:
-//! the server rebuilds the signed text from what arrives (protocols/SLS.md, sections 3, 4).
+//! the server rebuilds the signed text from what arrives (manual: sls, "Signature v1").
 //!
 //! ```text
 //! v1  x-log-signaturemethod  [x-acs-security-token]  [content-md5]  date  x-log-date (same text, not signed)
@@ -12,6 +12,7 @@
 use super::canonical::{self, Parts};
 use super::credential::Credential;
 use super::headers::Headers;
+use super::signature::Signature;
 use super::wire_digest::WireDigest;
 use super::{date, digest};
 
@@ -25,18 +26,6 @@ pub const OWN_HEADERS: [&str; 7] = [
     "x-log-date",
     "x-log-signaturemethod",
 ];
-
-/// The signature version, with what only it needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signature {
-    /// HMAC-SHA1.
-    V1,
-    /// SLS4-HMAC-SHA256.
-    V4 {
-        /// The region id, such as `cn-hangzhou`.
-        region: String,
-    },
-}
 
 /// Signs a request at `now_ms` (corrected time, see [`super::clock`]) and returns the headers to add to it.
 /// `parts.headers` holds none of those yet. `body` is the digest of the body as sent, made for this `signature`.

@@ -6,7 +6,7 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
 use super::digest;
-use super::sign::Signature;
+use super::signature::Signature;
 
 /// A digest that is being made.
 #[derive(Clone, Debug)]

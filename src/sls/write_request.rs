@@ -3,7 +3,7 @@
 //! Only `POST /logstores/{logstore}`, `.../shards/lb` and `.../shards/route?key=` pass, for the configured logstores,
 //! with no other parameters than SLS has for a write. Whatever the client believes to know about keys and dates is
 //! replaced. The answer to anything else has the shape of SLS's own errors: JSON, and `x-log-requestid`
-//! (protocols/SLS.md, sections 1, 3, 4, 7).
+//! (manual: sls, "Writes of other programs").
 //!
 //! [`fits`], [`admit`] and [`speaks`] judge what is known before the body, [`sign`] everything (it repeats the latter two) and
 //! gives the headers as they are to go on: all of them at once, so that a request is never half changed. The body itself is not
@@ -16,10 +16,11 @@ use super::credential::Credential;
 use super::headers::Headers;
 use super::json::quoted;
 use super::put_logs::API_VERSION;
-use super::sign::{OWN_HEADERS, Signature};
+use super::sign::OWN_HEADERS;
+use super::signature::Signature;
 use super::wire_digest::WireDigest;
 use super::{query, sign as signer};
-use crate::mirror::header_list::HeaderList;
+use crate::header_list::HeaderList;
 use crate::outcome::DenyReason;
 
 /// The parameters of a write: route's hash key, ingest processor, sequence id.

@@ -29,7 +29,7 @@ impl Ran {
     }
 }
 
-/// A run in the root of the repository, as in the README, with an environment of its own.
+/// A run in the root of the repository, as in envoy/command.md, with an environment of its own.
 fn run(args: &[&str]) -> Ran {
     run_with(args, &[], "")
 }

@@ -1,8 +1,8 @@
-//! The examples of the README are what the command prints.
+//! The examples of the documents are what the command prints.
 
 use crate::root;
 use regex::Regex;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Line numbers of the samples may change; nothing else.
@@ -11,14 +11,27 @@ fn normalised(text: &str) -> String {
     line.replace_all(text.trim_end(), "$1:N:").into_owned()
 }
 
+/// What users read: every Markdown file of these folders.
+fn pages() -> Vec<PathBuf> {
+    ["", "envoy", "envoy/self-hosted", "nginx"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect()
+}
+
 #[test]
 fn every_example_is_real() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let text: String = pages()
+        .iter()
+        .map(|page| std::fs::read_to_string(page).unwrap())
+        .collect();
     let program = Path::new(env!("CARGO_BIN_EXE_sentry-edge-mirror"));
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", program.parent().unwrap().display());
     let mut examples = 0;
-    for block in readme.split("```console\n").skip(1) {
+    for block in text.split("```console\n").skip(1) {
         let (block, _) = block.split_once("```").unwrap();
         for example in block.split("$ ").skip(1) {
             let (command, expected) = example.split_once('\n').unwrap();

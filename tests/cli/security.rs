@@ -29,12 +29,12 @@ fn every_test_it_names_exists() {
 }
 
 #[test]
-fn the_policy_is_the_one_of_the_readme() {
+fn the_policy_is_the_one_of_the_set_up() {
     let policy = |path| {
         let text = text(path);
         let start = text.find("\"Statement\"").unwrap();
         let end = start + text[start..].find("```").unwrap();
         text[start..end].split_whitespace().collect::<String>()
     };
-    assert_eq!(policy("SECURITY.md"), policy("README.md"));
+    assert_eq!(policy("SECURITY.md"), policy("envoy/sls.md"));
 }

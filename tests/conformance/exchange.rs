@@ -1,13 +1,14 @@
 //! Whole exchanges through the plugin: requests of real SDKs in, delivered copies with the same bytes out.
 
-use sentry_edge_mirror::config::{Config, HostKind};
-use sentry_edge_mirror::effect::Effect;
+use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::metric::{Leg, Metric, Series};
-use sentry_edge_mirror::mirror::headers::Head;
-use sentry_edge_mirror::mirror::reply::Reply;
 use sentry_edge_mirror::outcome::SkipReason;
-use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::rum::headers::Head;
+use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::time::Millis;
+use sentry_edge_mirror::worker::Worker;
+use sentry_edge_mirror::worker::effect::Effect;
 use serde_json::Value;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -34,7 +35,7 @@ const DSN_ONLY: Fixture = fixture!("synthetic/183-auth-dsn-in-envelope-only");
 
 /// One instance and what its host sees.
 struct Edge {
-    plugin: Plugin,
+    plugin: Worker,
     now: u64,
     calls: Vec<Call>,
     metrics: Vec<i64>,
@@ -68,7 +69,7 @@ impl Edge {
         );
         let config = Config::parse(json.as_bytes(), &|_| None).unwrap();
         let mut edge = Self {
-            plugin: Plugin::new(config, 1),
+            plugin: Worker::new(config, 1),
             now: 1_767_225_600_000,
             calls: Vec::new(),
             metrics: vec![0; Series::COUNT],

@@ -2,7 +2,7 @@
 
 use sentry_edge_mirror::delivery::backoff::{Backoff, Jitter};
 use sentry_edge_mirror::delivery::verdict::Verdict;
-use sentry_edge_mirror::mirror::reply::Reply;
+use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::time::Millis;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -3,11 +3,11 @@
 #![allow(unsafe_code)]
 
 use sentry_edge_mirror::config::Config;
-use sentry_edge_mirror::effect::Effect;
-use sentry_edge_mirror::mirror::headers::Head;
-use sentry_edge_mirror::mirror::reply::Reply;
-use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::rum::headers::Head;
+use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::time::Millis;
+use sentry_edge_mirror::worker::Worker;
+use sentry_edge_mirror::worker::effect::Effect;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -41,7 +41,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// Allocations and reallocations of `requests` requests after `warm_up` others, answered one by one.
 pub(crate) fn count(config: &str, request: &Request, warm_up: u64, requests: u64) -> u64 {
-    let mut plugin = Plugin::new(Config::parse(config.as_bytes(), &|_| None).unwrap(), 1);
+    let mut plugin = Worker::new(Config::parse(config.as_bytes(), &|_| None).unwrap(), 1);
     plugin.start("test");
     while plugin.next_effect(Millis(0)).is_some() {}
     let pairs: Vec<(&[u8], &[u8])> = request.headers.iter().collect();

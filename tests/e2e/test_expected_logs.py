@@ -7,7 +7,7 @@ import pytest
 from support import expected_logs, fixtures, relay_envelope, rules
 from support.sls_group import Log
 
-# Where the sheet's reading of Relay's code decides, and not the corpus' own reader.
+# Where the manual's reading of Relay's code decides (sentry, "Envelope grammar"), and not the corpus' own reader.
 REFUSED = {"synthetic/115-encoding-unknown-lzma", "synthetic/062-grammar-internal-item-type"}
 TAKEN = {"synthetic/111-encoding-zstd-skippable-frame-first"}
 

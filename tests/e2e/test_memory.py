@@ -51,7 +51,7 @@ def test_memory_with_a_hanging_receiver(size: int, tmp_path: Path, rum_config: d
     assert rum.violations == []
 
 
-# As the README has it with the defaults and both legs: a test of the module holds that sum to its formula.
+# As envoy/sizing.md has it with the defaults and both legs: a test of the module holds that sum to its formula.
 FORMULA = (8 + 64 + 10 + 64 + 32 + 40 + 10) * 5 // 4 * MIB
 # Envoy's own: connections, and its copies of what is in flight (a quarter of the budget).
 ENVOY = 48 * MIB

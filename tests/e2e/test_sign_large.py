@@ -281,7 +281,7 @@ def test_a_refusal_of_grpc_is_no_success(start: Callable[..., Envoy], service: A
 
 @pytest.mark.parametrize("place", ["cluster"], indirect=True)
 def test_a_refusal_of_grpc_by_a_clusters_filter_is_told_by_envoy(start: Callable[..., Envoy], service: AnyBody) -> None:
-    """An answer from there passes no filter of the cluster, so its status is Envoy's: the README says what to do."""
+    """An answer from there passes no filter of the cluster, so its status is Envoy's: envoy/sign.md says what to do."""
     envoy = start()
     with replay.Client(envoy.port) as client:
         answer = client.request(LB, b"body", [("content-type", "application/grpc")])

@@ -1,6 +1,6 @@
 """Updates that replace the VM (another .wasm file, another environment) and traps: no copy and no log is lost unseen.
 
-What the old VM held is counted by another instance, some 20 s later: see src/account.rs.
+What the old VM held is counted by another instance, some 20 s later: see src/worker/account.rs.
 """
 
 import time

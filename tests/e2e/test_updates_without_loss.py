@@ -1,4 +1,4 @@
-"""The ways of the README that lose nothing: a new module, a new key, off in a hurry, while RUM and SLS are away.
+"""The ways of envoy/updates.md that lose nothing: a new module, a new key, off in a hurry, while RUM and SLS are away.
 
 Each copy and each log arrives once, whatever waited when the update came.
 """

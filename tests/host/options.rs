@@ -13,7 +13,7 @@ pub enum Profile {
 /// Everything has a default that suits most tests: `Options { seed: 7, ..Options::new(CONFIG) }`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Plugin configuration of the first root context.
+    /// Worker configuration of the first root context.
     pub config: Vec<u8>,
     /// `vm_config.configuration` in Envoy, the module's configuration in nginx.
     pub vm_config: Vec<u8>,

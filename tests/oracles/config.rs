@@ -1,7 +1,8 @@
 //! Any bytes as the configuration: sound, or with problems, and the same whether it comes as JSON or as a Struct.
 
 use prost::Message as _;
-use sentry_edge_mirror::config::{Config, ConfigError, HostKind, Mode};
+use sentry_edge_mirror::config::{Config, ConfigError, Mode};
+use sentry_edge_mirror::host::HostKind;
 use serde_json::Value;
 
 /// What the environment has under `SECRET`: nothing that is printed.

@@ -3,8 +3,8 @@
 
 use super::metadata::Answer as Metadata;
 use super::model::Meaning;
-use super::worker::{Dispatch, Fill, Worker};
-use sentry_edge_mirror::mirror::reply::Reply;
+use super::worker::{Dispatch, Fill, JudgedWorker};
+use sentry_edge_mirror::rum::reply::Reply;
 
 /// What the target or the proxy says to a call.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    pub fn give(self, worker: &mut Worker, token: u32) {
+    pub fn give(self, worker: &mut JudgedWorker, token: u32) {
         let seconds = match self {
             Self::Throttled(seconds) | Self::Unavailable(_, seconds) => seconds,
             _ => None,
@@ -99,7 +99,7 @@ pub const CODES: [&str; 16] = [
 ];
 
 impl LogAnswer {
-    pub fn give(self, worker: &mut Worker, token: u32) {
+    pub fn give(self, worker: &mut JudgedWorker, token: u32) {
         let id = ("x-log-requestid", "5D");
         match self {
             Self::Taken(status) => worker.answer_log(token, Some(status), &[id], b""),
@@ -181,7 +181,7 @@ pub enum Event {
     Set(u64),
 }
 
-pub fn run(worker: &mut Worker, events: &[Event]) {
+pub fn run(worker: &mut JudgedWorker, events: &[Event]) {
     for event in events {
         // The host deletes the root context: nothing happens to it any more.
         if worker.is_done() {
@@ -240,7 +240,7 @@ pub fn run(worker: &mut Worker, events: &[Event]) {
 }
 
 /// The end of all misfortune: what is pending is delivered, and then there is nothing left to do.
-pub fn come_to_rest(worker: &mut Worker) {
+pub fn come_to_rest(worker: &mut JudgedWorker) {
     worker.dispatches.clear();
     worker.refuse_tick = false;
     while worker.open() > 0 {

@@ -1,11 +1,11 @@
-//! The headers of a copy, by the table in SENTRY_INGEST and HOSTS: what passes, what never does, and what is made of the rest.
+//! The headers of a copy, by the table in envoy/README.md ("What a copy carries"): what passes, what never does, and what is made of the rest.
 
 use super::allowed::is_copied;
 use super::composed::composed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sentry_edge_mirror::config::HostKind;
-use sentry_edge_mirror::mirror::headers::CopyHeaders;
+use sentry_edge_mirror::host::HostKind;
+use sentry_edge_mirror::rum::headers::CopyHeaders;
 
 /// Copied at most once, and not always.
 pub const SINGLE: [&str; 3] = ["authorization", "x-forwarded-for", "x-forwarded-proto"];

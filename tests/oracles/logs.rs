@@ -8,7 +8,7 @@
 use super::log_group::parse;
 use super::metadata::{self, Answer, KEY, Keys, TOKEN};
 use super::model::Rules;
-use sentry_edge_mirror::effect::Call;
+use sentry_edge_mirror::delivery::call::Call;
 use sentry_edge_mirror::sls::record::{Context, Options, records};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;

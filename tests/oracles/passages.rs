@@ -8,10 +8,10 @@ use super::proxy::{Out, Proxy, SECRET, lines};
 use super::story::Story;
 use super::worker::piece_of_envelope;
 use sentry_edge_mirror::metric::{Leg, Metric};
-use sentry_edge_mirror::mirror::headers::Head;
-use sentry_edge_mirror::mirror::reply::Reply;
 use sentry_edge_mirror::outcome::SkipReason;
-use sentry_edge_mirror::plugin::rewrite::{Passage, Step};
+use sentry_edge_mirror::rum::headers::Head;
+use sentry_edge_mirror::rum::reply::Reply;
+use sentry_edge_mirror::worker::rewrite::{Passage, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
 const MAX_BODY: usize = 6_000;

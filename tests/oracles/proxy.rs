@@ -4,14 +4,15 @@ use super::clocks::Clocks;
 use super::logs::PASSWORD;
 use super::metadata::{KEY, TOKEN};
 use super::story::Story;
-use sentry_edge_mirror::config::{Config, HostKind};
-use sentry_edge_mirror::effect::Effect;
+use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::header_list::HeaderList;
+use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
-use sentry_edge_mirror::mirror::header_list::HeaderList;
-use sentry_edge_mirror::mirror::reply::Reply;
-use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
+use sentry_edge_mirror::worker::Worker;
+use sentry_edge_mirror::worker::effect::Effect;
 
 /// Stands in headers and bodies; in no log line.
 pub const SECRET: &str = "s3cr3t-of-a-client";
@@ -35,7 +36,7 @@ impl Out {
 }
 
 pub struct Proxy {
-    pub plugin: Plugin,
+    pub plugin: Worker,
     pub clocks: Clocks,
     metrics: Vec<i64>,
     /// Calls without an answer.
@@ -51,7 +52,7 @@ pub struct Proxy {
 impl Proxy {
     pub fn new(config: &str) -> Self {
         let config = Config::parse(config.as_bytes(), &|_| None).unwrap();
-        let mut plugin = Plugin::new(config, 1);
+        let mut plugin = Worker::new(config, 1);
         plugin.start("test");
         let mut proxy = Self {
             plugin,

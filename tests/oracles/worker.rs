@@ -1,4 +1,4 @@
-//! A worker: a `Plugin` with the smallest host around it, two clocks, and the books that watch: [`Model`] for the copies,
+//! A judged worker: a `Worker` with the smallest host around it, two clocks, and the books that watch: [`Model`] for the copies,
 //! [`Logs`] for the other leg, when there is one.
 //!
 //! After every callback the published figures must add up and the budgets must hold.
@@ -8,16 +8,16 @@ use super::logs::{Logs, PASSWORD, UPSTREAM};
 use super::metadata::{self, Answer as Metadata, KEY, TOKEN};
 use super::model::{Meaning, Model, Rules, State};
 use super::received::{Body, Clock};
-use sentry_edge_mirror::collect::Ticket;
 use sentry_edge_mirror::config::Config;
-use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
-use sentry_edge_mirror::mirror::headers::Head;
-use sentry_edge_mirror::mirror::reply::Reply;
 use sentry_edge_mirror::outcome::SkipReason;
-use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::rum::headers::Head;
+use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
+use sentry_edge_mirror::worker::Worker;
+use sentry_edge_mirror::worker::collect::Ticket;
+use sentry_edge_mirror::worker::effect::Effect;
 use std::collections::VecDeque;
 
 /// Stands in every body and in every header that must not pass; in no log line.
@@ -66,10 +66,10 @@ struct Open {
     received: Body,
 }
 
-pub struct Worker {
+pub struct JudgedWorker {
     pub model: Model,
     pub logs: Option<Logs>,
-    plugin: Plugin,
+    worker: Worker,
     pub clocks: Clocks,
     pub refuse_tick: bool,
     pub dispatches: VecDeque<Dispatch>,
@@ -88,14 +88,14 @@ pub struct Worker {
     gave_way: u32,
 }
 
-impl Worker {
+impl JudgedWorker {
     pub fn new(rules: Rules) -> Self {
-        let mut plugin = Plugin::new(config(&rules), 1);
-        plugin.start("test");
+        let mut worker = Worker::new(config(&rules), 1);
+        worker.start("test");
         let mut worker = Self {
             model: Model::new(rules),
             logs: rules.logs.map(|logs| Logs::new(logs, &rules)),
-            plugin,
+            worker,
             clocks: Clocks::default(),
             refuse_tick: false,
             dispatches: VecDeque::new(),
@@ -146,7 +146,7 @@ impl Worker {
         self.clocks.is_ticking()
     }
 
-    /// The plugin looks at the clock.
+    /// The worker looks at the clock.
     fn look(&mut self) -> u64 {
         let now = self.clocks.look();
         // The epoch is a clock that failed.
@@ -191,7 +191,7 @@ impl Worker {
                 .map(|length| (&b"content-length"[..], length.as_bytes())),
         );
         headers.extend(odd_header.then_some((&b"user-agent"[..], &b"caf\xe9"[..])));
-        let decided = self.plugin.decide(b"POST", target.as_bytes());
+        let decided = self.worker.decide(b"POST", target.as_bytes());
         match project {
             7 => self.skip(true, false, SkipReason::Excluded),
             44 => self.skip(true, false, SkipReason::Unmapped),
@@ -209,7 +209,7 @@ impl Worker {
             };
             let too_large =
                 announced.is_some_and(|length| length > self.model.rules.max_body as u64);
-            let begun = self.plugin.begin(decided, &head);
+            let begun = self.worker.begin(decided, &head);
             let received = Body::new(self.clock.now());
             if !too_large {
                 self.some_gave_way(&received);
@@ -239,7 +239,7 @@ impl Worker {
 
     /// A request that is none of ours, or that no rule covers.
     pub fn other(&mut self, target: &str) {
-        assert!(self.plugin.decide(b"POST", target.as_bytes()).is_none());
+        assert!(self.worker.decide(b"POST", target.as_bytes()).is_none());
         let reason = match target {
             _ if target.starts_with("/rum/sentry/") => Some(SkipReason::Loop),
             _ if target.starts_with("/api/42/") => Some(SkipReason::Route),
@@ -263,7 +263,7 @@ impl Worker {
         };
         let (rum, sls) = (open.rum, open.sls);
         let mut asked = false;
-        let collected = self.plugin.chunk(open.ticket, size, |body| {
+        let collected = self.worker.chunk(open.ticket, size, |body| {
             asked = true;
             match fill {
                 Fill::Whole => body.extend_from_slice(&chunk),
@@ -342,8 +342,8 @@ impl Worker {
 
     /// Those that are over since the last time.
     fn take_over(&mut self) -> Vec<Open> {
-        let plugin = &self.plugin;
-        let over = |open: &mut Open| plugin.exchange(open.ticket).is_none();
+        let worker = &self.worker;
+        let over = |open: &mut Open| worker.exchange(open.ticket).is_none();
         self.open.extract_if(.., over).collect()
     }
 
@@ -372,7 +372,7 @@ impl Worker {
                 !gone.is_fresh(now),
                 "a newcomer gave way: {gone:?} at {now}"
             );
-            // The plugin rounds: a quarter more or less.
+            // The worker rounds: a quarter more or less.
             let worth = gone.worth(now).max(1.0);
             assert!(worth <= left.max(1.0) * 1.3, "{gone:?}, {left} is left");
             let faster = received.worth(now).max(1.0) * 1.3 >= worth;
@@ -434,7 +434,7 @@ impl Worker {
     /// What is being collected.
     fn held(&self) -> usize {
         let open = self.open.iter();
-        let exchanges = open.filter_map(|open| self.plugin.exchange(open.ticket));
+        let exchanges = open.filter_map(|open| self.worker.exchange(open.ticket));
         exchanges.map(|exchange| exchange.held()).sum()
     }
 
@@ -452,7 +452,7 @@ impl Worker {
                 .captured(open.serial, open.project, open.body, now);
             self.expect(Metric::Captured, 1);
         }
-        self.plugin.end(open.ticket, self.wall());
+        self.worker.end(open.ticket, self.wall());
         self.finish(Callback::End);
     }
 
@@ -461,7 +461,7 @@ impl Worker {
             return;
         }
         let open = self.open.swap_remove(which % self.open.len());
-        self.plugin.abort(open.ticket);
+        self.worker.abort(open.ticket);
         self.skip(open.rum, open.sls, SkipReason::Aborted);
         self.finish(Callback::Request);
     }
@@ -484,13 +484,13 @@ impl Worker {
     fn all_tokens(&self) -> Vec<u32> {
         let mut tokens = self.tokens();
         let logs = self.log_tokens().into_iter();
-        tokens.extend(logs.filter(|token| self.plugin.answer_bytes(*token, Some(200)).is_some()));
+        tokens.extend(logs.filter(|token| self.worker.answer_bytes(*token, Some(200)).is_some()));
         tokens
     }
 
     /// An answer for whichever leg waits for it, as one to a copy.
     pub fn answer(&mut self, token: u32, reply: &Reply<'_>, meaning: Meaning) {
-        if self.plugin.answer_bytes(token, reply.status).is_some() {
+        if self.worker.answer_bytes(token, reply.status).is_some() {
             return self.answer_log(token, reply.status, &[], reply.body);
         }
         let now = self.look();
@@ -499,7 +499,7 @@ impl Worker {
             Some(serial) => self.model.settle(serial, meaning, now),
             None => self.expect(Metric::UnexpectedReplies, 1),
         }
-        self.plugin.call_done(token, reply, self.wall());
+        self.worker.call_done(token, reply, self.wall());
         self.carry_out(Callback::Answer);
     }
 
@@ -511,7 +511,7 @@ impl Worker {
         headers: &[(&str, &str)],
         body: &[u8],
     ) {
-        if self.plugin.answer_bytes(token, status).is_none() {
+        if self.worker.answer_bytes(token, status).is_none() {
             let reply = Reply {
                 status,
                 ..Reply::default()
@@ -530,13 +530,13 @@ impl Worker {
         if let Some(logs) = &mut self.logs {
             logs.answered(token, taken);
         }
-        let bytes = self.plugin.answer_bytes(token, status).unwrap();
+        let bytes = self.worker.answer_bytes(token, status).unwrap();
         let answer = Answer {
             status,
             header: &header,
             body: &body[..bytes.min(body.len())],
         };
-        self.plugin.answered(token, &answer, self.wall());
+        self.worker.answered(token, &answer, self.wall());
         self.carry_out(Callback::Answer);
     }
 
@@ -577,12 +577,12 @@ impl Worker {
     }
 
     pub fn tick_now(&mut self) {
-        self.plugin.tick(self.has_slot());
+        self.worker.tick(self.has_slot());
         self.carry_out(Callback::Tick);
         // nginx: the lanes tick too.
         for _ in 1..self.model.rules.lanes() {
-            if self.has_slot() && self.plugin.has_ready() {
-                self.plugin.lend();
+            if self.has_slot() && self.worker.has_ready() {
+                self.worker.lend();
                 self.carry_out(Callback::Tick);
             }
         }
@@ -613,13 +613,13 @@ impl Worker {
     }
 
     pub fn drain(&mut self) {
-        self.plugin.drain(self.wall());
+        self.worker.drain(self.wall());
         self.carry_out(Callback::LifeCycle);
     }
 
     /// The end of a request callback.
     fn finish(&mut self, callback: Callback) {
-        if self.plugin.has_effects() {
+        if self.worker.has_effects() {
             self.carry_out(callback);
         }
         self.check_budget();
@@ -638,7 +638,7 @@ impl Worker {
         }
         let (before, taken) = (self.sent, self.token);
         let mut published = false;
-        while let Some(effect) = self.plugin.next_effect(wall) {
+        while let Some(effect) = self.worker.next_effect(wall) {
             match effect {
                 Effect::Dispatch(call)
                     if matches!(call.upstream, UPSTREAM | metadata::UPSTREAM) =>
@@ -708,7 +708,7 @@ impl Worker {
             envoy || self.token - taken <= 1,
             "a root context bears one call"
         );
-        assert!(!self.plugin.has_effects(), "there is no end to it");
+        assert!(!self.worker.has_effects(), "there is no end to it");
         self.check_books(published);
         self.check_budget();
     }
@@ -750,10 +750,10 @@ impl Worker {
         match self.dispatches.pop_front().unwrap_or(Dispatch::Takes) {
             Dispatch::Takes => {
                 self.token += 1;
-                self.plugin.call_started(self.token, self.wall());
+                self.worker.call_started(self.token, self.wall());
                 return true;
             }
-            Dispatch::Refuses => self.plugin.call_refused(self.wall()),
+            Dispatch::Refuses => self.worker.call_refused(self.wall()),
             Dispatch::Forgets => {}
         }
         false
@@ -761,7 +761,7 @@ impl Worker {
 
     fn set_tick(&mut self, period: u32) {
         if std::mem::take(&mut self.refuse_tick) && self.model.rules.envoy {
-            self.plugin.tick_refused();
+            self.worker.tick_refused();
             return;
         }
         assert!(
@@ -804,7 +804,7 @@ impl Worker {
             let packed = self.logs.as_ref().map_or(0, |_| most_packed(max_pending));
             let budget = budget + packed;
             let held = self.held();
-            for leg in self.plugin.legs() {
+            for leg in self.worker.legs() {
                 let shown = self.of(leg, Metric::CollectingBytes);
                 assert_eq!(usize::try_from(shown).unwrap(), held);
             }

@@ -8,7 +8,7 @@ use super::story::Story;
 use sentry_edge_mirror::meter::{Meter, TICK};
 use sentry_edge_mirror::metric::{Leg, Metric};
 use sentry_edge_mirror::outcome::{AnswerClass, DenyReason};
-use sentry_edge_mirror::plugin::signing::{LocalAnswer, REQUEST, Write};
+use sentry_edge_mirror::worker::signing::{LocalAnswer, REQUEST, Write};
 use std::task::Poll;
 
 const MAX_BODY: usize = 32_000;

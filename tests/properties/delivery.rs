@@ -3,7 +3,7 @@
 use crate::oracles::events::{Answer, Event, LogAnswer, come_to_rest, run};
 use crate::oracles::logs::LogRules;
 use crate::oracles::model::Rules;
-use crate::oracles::worker::{Dispatch, Fill, Worker};
+use crate::oracles::worker::{Dispatch, Fill, JudgedWorker};
 use crate::settings;
 use proptest::prelude::*;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
@@ -133,7 +133,7 @@ proptest! {
     /// With room and time for everything, the fate of every single copy is known.
     #[test]
     fn nothing_is_lost_or_doubled(rules in roomy(), events in events(false)) {
-        let mut worker = Worker::new(rules);
+        let mut worker = JudgedWorker::new(rules);
         run(&mut worker, &events);
         come_to_rest(&mut worker);
         worker.check_end(true);
@@ -142,7 +142,7 @@ proptest! {
     /// With a tight budget, short ages and a clock that is set to anything.
     #[test]
     fn every_exchange_ends_in_one_outcome_within_the_budgets(rules in tight(), events in events(true)) {
-        let mut worker = Worker::new(rules);
+        let mut worker = JudgedWorker::new(rules);
         run(&mut worker, &events);
         worker.clocks.jump_beyond_everything();
         come_to_rest(&mut worker);
@@ -152,7 +152,7 @@ proptest! {
     /// When there is no room, the one that grows least gives way, and no newcomer.
     #[test]
     fn of_a_crowd_the_slowest_give_way(rules in tight(), events in crowd()) {
-        let mut worker = Worker::new(rules);
+        let mut worker = JudgedWorker::new(rules);
         run(&mut worker, &events);
         worker.clocks.jump_beyond_everything();
         come_to_rest(&mut worker);
@@ -162,7 +162,7 @@ proptest! {
     /// A drain ends when nothing is pending, or after ten seconds, once, and what is left then is counted.
     #[test]
     fn a_drain_ends_in_time_and_loses_no_count(rules in tight(), events in events(false), answers in prop::collection::vec(answer(), 0..20)) {
-        let mut worker = Worker::new(Rules { envoy: true, ..rules });
+        let mut worker = JudgedWorker::new(Rules { envoy: true, ..rules });
         run(&mut worker, &events);
         worker.dispatches.clear();
         worker.refuse_tick = false;
@@ -196,7 +196,7 @@ proptest! {
         ], 1..8),
     ) {
         let rules = Rules { max_attempts: 8, initial_backoff, max_backoff: initial_backoff + more, ..Rules::roomy(envoy) };
-        let mut worker = Worker::new(rules);
+        let mut worker = JudgedWorker::new(rules);
         worker.begin(42, Some(0), false);
         worker.end(0);
         // How late a tick is at most: nginx ticks every 4 ms.
@@ -224,8 +224,8 @@ proptest! {
 /// Other routes are ordinary traffic: it wakes nobody, and is counted all the same.
 #[test]
 fn other_routes_are_counted_now_and_then() {
-    let mut worker = Worker::new(Rules::roomy(true));
-    let others = |worker: &mut Worker, count: usize| {
+    let mut worker = JudgedWorker::new(Rules::roomy(true));
+    let others = |worker: &mut JudgedWorker, count: usize| {
         for _ in 0..count {
             worker.other("/api/42/store/");
         }
@@ -258,7 +258,7 @@ fn small_with_logs(max_age: u64, linger: u64) -> Rules {
     }
 }
 
-fn end(mut worker: Worker) {
+fn end(mut worker: JudgedWorker) {
     worker.clocks.jump_beyond_everything();
     come_to_rest(&mut worker);
     worker.check_end(false);
@@ -267,7 +267,7 @@ fn end(mut worker: Worker) {
 /// Found by the fuzz target `plugin`: an open batch grew beyond what the leg may hold.
 #[test]
 fn an_open_batch_is_within_the_budget() {
-    let mut worker = Worker::new(small_with_logs(1, 2_884));
+    let mut worker = JudgedWorker::new(small_with_logs(1, 2_884));
     let requests = [(7, 3_340), (42, 400)];
     run(
         &mut worker,
@@ -280,7 +280,7 @@ fn an_open_batch_is_within_the_budget() {
 /// received.
 #[test]
 fn logs_and_a_body_are_within_the_budget_together() {
-    let mut worker = Worker::new(small_with_logs(100_000, 1));
+    let mut worker = JudgedWorker::new(small_with_logs(100_000, 1));
     // The copies hang, their logs are written.
     let copy = Event::Request {
         project: 42,
@@ -321,7 +321,7 @@ fn the_generated_events_lead_to_every_outcome() {
     for _ in 0..300 {
         let rules = tight().new_tree(&mut runner).unwrap().current();
         let events = events(true).new_tree(&mut runner).unwrap().current();
-        let mut worker = Worker::new(rules);
+        let mut worker = JudgedWorker::new(rules);
         run(&mut worker, &events);
         worker.clocks.jump_beyond_everything();
         come_to_rest(&mut worker);
@@ -329,7 +329,7 @@ fn the_generated_events_lead_to_every_outcome() {
             totals[series.index()] += worker.metric(series.metric);
         }
         let events = crowd().new_tree(&mut runner).unwrap().current();
-        let mut worker = Worker::new(rules);
+        let mut worker = JudgedWorker::new(rules);
         run(&mut worker, &events);
         gave_way += worker.gave_way();
     }

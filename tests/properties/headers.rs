@@ -6,7 +6,7 @@ use crate::settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use sentry_edge_mirror::config::HostKind;
+use sentry_edge_mirror::host::HostKind;
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(

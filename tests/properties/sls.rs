@@ -17,7 +17,7 @@ use sentry_edge_mirror::sls::log_group::MAX_RAW_BYTES;
 use sentry_edge_mirror::sls::metadata::{RamRole, Reply};
 use sentry_edge_mirror::sls::put_logs::Destination;
 use sentry_edge_mirror::sls::repair::{Log, MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::signature::Signature;
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write::lz4::{Decoder, Encoder};
 use sentry_edge_mirror::sls::write::{

@@ -8,9 +8,9 @@ use crate::host::{
 };
 use crate::native::Native;
 use sentry_edge_mirror::meter::{Meter, TICK};
-use sentry_edge_mirror::plugin::Plugin;
-use sentry_edge_mirror::plugin::signing::{LocalAnswer, REQUEST, Write};
 use sentry_edge_mirror::time::Millis;
+use sentry_edge_mirror::worker::Worker;
+use sentry_edge_mirror::worker::signing::{LocalAnswer, REQUEST, Write};
 use std::collections::BTreeMap;
 use std::task::Poll;
 
@@ -370,7 +370,7 @@ fn turns(edge: &mut Native, streams: &mut BTreeMap<u32, Open>, faults: &[Fault])
 
 impl Open {
     /// The request is complete, and hashed if it waited.
-    fn end(&mut self, plugin: &mut Plugin, now: Millis, meter: &mut Meter, faults: &[Fault]) {
+    fn end(&mut self, plugin: &mut Worker, now: Millis, meter: &mut Meter, faults: &[Fault]) {
         let Some(write) = &mut self.write else { return };
         match plugin.write_ends(write, self.head.iter(), now, meter) {
             Poll::Pending => self.waited = true,

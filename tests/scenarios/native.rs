@@ -2,21 +2,21 @@
 
 use crate::edge::{Edge, for_host_with};
 use crate::host::{Call, Headers, Profile, Reply, Request};
-use sentry_edge_mirror::collect::Ticket;
 use sentry_edge_mirror::config::Config;
-use sentry_edge_mirror::effect::Effect;
-use sentry_edge_mirror::lanes::Lanes;
-use sentry_edge_mirror::mirror::headers::Head;
-use sentry_edge_mirror::mirror::reply::Reply as Answer;
-use sentry_edge_mirror::plugin::Plugin;
+use sentry_edge_mirror::rum::headers::Head;
+use sentry_edge_mirror::rum::reply::Reply as Answer;
 use sentry_edge_mirror::sls::keys::Answer as LogAnswer;
 use sentry_edge_mirror::time::Millis;
+use sentry_edge_mirror::worker::Worker;
+use sentry_edge_mirror::worker::collect::Ticket;
+use sentry_edge_mirror::worker::effect::Effect;
+use sentry_edge_mirror::worker::lanes::Lanes;
 use std::collections::BTreeMap;
 
 /// The core in the worker of a host; on nginx with so many root contexts, of which the others are lanes.
 pub struct NativeWith<const LANES: u8> {
     profile: Profile,
-    pub plugin: Plugin,
+    pub plugin: Worker,
     pub now: Millis,
     pub logs: Vec<String>,
     /// Period and next tick.
@@ -153,7 +153,7 @@ impl<const LANES: u8> Edge for NativeWith<LANES> {
     fn start(profile: Profile, config: &str) -> Self {
         let config = for_host_with(profile, LANES, config);
         let config = Config::parse(config.as_bytes(), &|_| None).unwrap();
-        let mut plugin = Plugin::new(config, 1);
+        let mut plugin = Worker::new(config, 1);
         plugin.start("test");
         let mut edge = Self {
             profile,

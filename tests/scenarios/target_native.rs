@@ -4,10 +4,10 @@ use crate::edge::Edge;
 use crate::host::{Headers, Profile, Request};
 use crate::native::Native;
 use crate::target::{Seen, Target};
-use sentry_edge_mirror::mirror::headers::{Head, Pair};
-use sentry_edge_mirror::mirror::in_place;
-use sentry_edge_mirror::mirror::reply::Reply;
-use sentry_edge_mirror::plugin::rewrite::{Passage, Step};
+use sentry_edge_mirror::rum::headers::{Head, Pair};
+use sentry_edge_mirror::rum::in_place;
+use sentry_edge_mirror::rum::reply::Reply;
+use sentry_edge_mirror::worker::rewrite::{Passage, Step};
 use std::collections::BTreeMap;
 
 struct Stream {

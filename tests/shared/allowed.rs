@@ -1,4 +1,4 @@
-//! The headers that a copy takes over as they are, as the README has them: for tests that try any request.
+//! The headers that a copy takes over as they are, as envoy/README.md has them: for tests that try any request.
 
 /// By name; any `sec-ch-ua*` of letters, digits and dashes, up to 64, too.
 pub(crate) const COPIED: [&str; 11] = [

@@ -1,8 +1,9 @@
 //! The headers that the core makes for the copy of one request.
 
-use sentry_edge_mirror::config::{Destination, HostKind};
-use sentry_edge_mirror::mirror::decide::Target;
-use sentry_edge_mirror::mirror::headers::{CopyHeaders, Head, Pair, compose};
+use sentry_edge_mirror::host::HostKind;
+use sentry_edge_mirror::rum::decide::Target;
+use sentry_edge_mirror::rum::headers::{CopyHeaders, Head, Pair, compose};
+use sentry_edge_mirror::rum::settings::Destination;
 use std::rc::Rc;
 
 /// From a peer with the address 192.0.2.7, for project 42 at `/rum/sentry/ws/web@42`.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # finish.sh IN OUT: what is done to the module after rustc.
 #
-# wasm-metadce removes every export that src/filter/exports.json does not list: those of the SDK, which nobody
+# wasm-metadce removes every export that src/proxy/exports.json does not list: those of the SDK, which nobody
 # needs, and with them its dispatcher. Then wasm-opt. The features are those that Envoy's V8 accepts.
 set -euo pipefail
 in=$1 out=$2
@@ -13,10 +13,10 @@ mkdir -p "$(dirname "$out")"
 scratch=$(mktemp)
 text=$(mktemp)
 trap 'rm -f "$scratch" "$text"' EXIT
-"$bin/wasm-metadce" "${features[@]}" --graph-file src/filter/exports.json "$in" --output "$scratch" >/dev/null
+"$bin/wasm-metadce" "${features[@]}" --graph-file src/proxy/exports.json "$in" --output "$scratch" >/dev/null
 "$bin/wasm-opt" "${features[@]}" -O3 --strip-debug --strip-producers "$scratch" --output "$out.new"
 # The linker should have taken our entry points and not the SDK's (build.rs). Both make this call: ours in one place, which is
-# not inlined (src/filter/host.rs), the SDK's dispatcher in others. wasm-opt may inline it, hence the module before that.
+# not inlined (src/proxy/host.rs), the SDK's dispatcher in others. wasm-opt may inline it, hence the module before that.
 import=proxy_set_effective_context
 "$bin/wasm-dis" "${features[@]}" "$scratch" --output "$text"
 name=$(sed -nE "s/^ \(import \"env\" \"$import\" \(func (\\S+) .*/\1/p" "$text")

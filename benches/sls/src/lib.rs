@@ -23,7 +23,7 @@ use sentry_edge_mirror::sls::put_logs::{self, Destination};
 use sentry_edge_mirror::sls::record::{self, Context, Options, Record};
 use sentry_edge_mirror::sls::repair::Log;
 use sentry_edge_mirror::sls::scrub::Scrubber;
-use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::signature::Signature;
 use sentry_edge_mirror::sls::write::{Batch, Group, Packer, Packing};
 use std::borrow::Cow;
 use std::hint::black_box;

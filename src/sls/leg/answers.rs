@@ -126,11 +126,11 @@ impl Leg {
                 let logs = entry.payload.logs();
                 self.gone(logs);
                 books.ledger.grow(Metric::Failed, logs);
-                report::failed(books.journal, logs, reason, status);
+                report::failed(books.log, logs, reason, status);
             }
             Settled::Retrying => {
                 let logs = self.outbox.get(id).map_or(0, |entry| entry.payload.logs());
-                report::retrying(books.journal, logs, reason, status);
+                report::retrying(books.log, logs, reason, status);
             }
             Settled::Unknown => {}
         }
@@ -147,7 +147,7 @@ impl Leg {
         let [wire, raw] = [entry.payload.bytes(), entry.payload.body().raw_size()];
         if wire.saturating_add(raw).saturating_add(OVERHEAD) > self.room() {
             books.ledger.grow(Metric::Dropped, logs);
-            return report::no_room(books.journal, self.max_bytes);
+            return report::no_room(books.log, self.max_bytes);
         }
         match entry.payload.divide() {
             Ok(dividing) => {
@@ -156,7 +156,7 @@ impl Leg {
             }
             Err(_) => {
                 books.ledger.grow(Metric::Failed, logs);
-                report::failed(books.journal, logs, reason, status);
+                report::failed(books.log, logs, reason, status);
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use super::{Books, GRACE_MS, Leaving, Leg, Step};
 use crate::delivery::backoff::Jitter;
+use crate::delivery::call::Call;
 use crate::delivery::outbox::{Id, Next};
-use crate::effect::Call;
+use crate::header_list::HeaderList;
 use crate::metric::Metric;
-use crate::mirror::header_list::HeaderList;
 use crate::sls::response::{self, Reason};
 use crate::sls::{put_logs, report};
 use crate::time::{Millis, Moment};
@@ -30,7 +30,7 @@ impl Leg {
             return Step::Call(Leaving::Metadata(id));
         }
         if self.keys.current(now).is_none() && !self.outbox.is_empty() {
-            report::no_credential(books.journal);
+            report::no_credential(books.log);
         }
         let open = open && self.signs > 0 && self.may_write(now);
         match self.outbox.next_if(now, open) {
@@ -43,7 +43,7 @@ impl Leg {
                 let logs = entry.payload.logs();
                 self.gone(logs);
                 books.ledger.grow(Metric::Failed, logs);
-                report::expired(books.journal, logs, self.max_age_ms);
+                report::expired(books.log, logs, self.max_age_ms);
             }
             Next::Lost(id) => self.settle(id, response::NO_ANSWER, 0, moment, jitter, books),
             Next::Idle => return Step::Idle,

@@ -30,7 +30,7 @@ impl Outlet<'_> {
         let bytes = bytes.saturating_add(open).saturating_add(self.others);
         if bytes > self.max_bytes && !self.queue.is_empty() {
             books.ledger.grow(Metric::Dropped, group.logs());
-            return report::no_room(books.journal, self.max_bytes);
+            return report::no_room(books.log, self.max_bytes);
         }
         self.queue.pack(group, self.now);
     }
@@ -59,11 +59,11 @@ impl Leg {
                 }
                 Done::Divided(logs, refusal) => {
                     books.ledger.one(Metric::Divided);
-                    report::divided(books.journal, logs, refusal.reason);
+                    report::divided(books.log, logs, refusal.reason);
                 }
                 Done::Lost(logs, refusal) => {
                     books.ledger.grow(Metric::Failed, logs);
-                    report::failed(books.journal, logs, refusal.reason, refusal.status);
+                    report::failed(books.log, logs, refusal.reason, refusal.status);
                 }
             }
         }
@@ -83,7 +83,7 @@ impl Leg {
             Ok(_) => self.packed = self.packed.saturating_add(logs),
             Err(_) => {
                 books.ledger.grow(Metric::Dropped, logs);
-                report::no_room(books.journal, self.max_bytes);
+                report::no_room(books.log, self.max_bytes);
             }
         }
     }

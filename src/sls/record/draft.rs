@@ -1,14 +1,25 @@
 //! A record that is being made: fields by name, times, and the cuts.
 
+use std::collections::VecDeque;
+
 use crate::sentry::timestamp::Timestamp;
 
-use super::stack::Stack;
 use super::{Context, MAX_VALUE, Record};
 
 /// SLS accepts logs of the last 7 days and the next 15 minutes, and refuses the whole request for one outside. The log
 /// may wait for an hour, and the two clocks may differ by a minute, before that happens.
 const OLDEST_S: i64 = (7 * 24 - 1) * 3600;
 const NEWEST_S: i64 = 14 * 60;
+
+/// The exceptions, threads and frames of an event, as they are read.
+#[derive(Default)]
+pub(super) struct Stack {
+    pub(super) exceptions: VecDeque<Draft>,
+    pub(super) count: usize,
+    pub(super) thread: VecDeque<String>,
+    /// Oldest first.
+    pub(super) frames: VecDeque<String>,
+}
 
 /// The parts of a record, as they are found.
 #[derive(Default)]

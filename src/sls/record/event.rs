@@ -1,7 +1,7 @@
 //! The tables of event-like items (`event`, `transaction`, `feedback`, `replay_event`) and of the spans in a transaction.
 
-use super::stack::List::{Exceptions, Frames, Threads};
-use super::take::{Table, Take};
+use super::take::List::{Exceptions, Frames, Threads};
+use super::take::{self, Table, Take};
 
 use Take::{Fill, Id, In, Json, List, Stack, Start, Text, TextOr, Time};
 
@@ -115,7 +115,7 @@ pub(super) const SPAN: Table = &[
     ("timestamp", Time),
 ];
 
-pub(super) const EXCEPTION: Table = &[
+const EXCEPTION: Table = &[
     ("type", Text("exception.type")),
     ("value", Text("exception.message")),
     ("mechanism", In(MECHANISM)),
@@ -127,7 +127,7 @@ const MECHANISM: Table = &[
     ("handled", Text("sentry.exception.handled")),
 ];
 
-pub(super) const THREAD: Table = &[
+const THREAD: Table = &[
     ("crashed", Text("crashed")),
     ("current", Text("current")),
     ("stacktrace", In(STACKTRACE)),
@@ -135,7 +135,7 @@ pub(super) const THREAD: Table = &[
 
 const STACKTRACE: Table = &[("frames", Stack(Frames))];
 
-pub(super) const FRAME: Table = &[
+const FRAME: Table = &[
     ("function", Text("function")),
     ("filename", Text("filename")),
     ("abs_path", Text("abs_path")),
@@ -145,3 +145,12 @@ pub(super) const FRAME: Table = &[
     ("lineno", Text("lineno")),
     ("colno", Text("colno")),
 ];
+
+/// The table of an element of a list.
+pub(super) fn element(list: take::List) -> Table {
+    match list {
+        Exceptions => EXCEPTION,
+        Threads => THREAD,
+        Frames => FRAME,
+    }
+}

@@ -5,9 +5,8 @@
 
 use std::collections::VecDeque;
 
-use super::draft::Draft;
-use super::event::{EXCEPTION, FRAME, THREAD};
-use super::take::Table;
+use super::draft::{Draft, Stack};
+use super::take::List;
 
 /// Frames of one stack: the newest. Real ones have tens.
 const MAX_FRAMES: usize = 256;
@@ -20,38 +19,6 @@ const MAX_NAME: usize = 512;
 
 /// Of an exception's type, and of its message, in the text of a stack, in bytes.
 const MAX_HEAD: usize = 8192;
-
-/// A list of which a stack is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
-    /// `{"values":[...]}`, a list, or one exception.
-    Exceptions,
-    /// Threads, in the same forms.
-    Threads,
-    /// The frames of a stack, oldest first.
-    Frames,
-}
-
-impl List {
-    /// The table of an element.
-    pub(super) fn table(self) -> Table {
-        match self {
-            Self::Exceptions => EXCEPTION,
-            Self::Threads => THREAD,
-            Self::Frames => FRAME,
-        }
-    }
-}
-
-/// The exceptions, threads and frames of an event, as they are read.
-#[derive(Default)]
-pub(super) struct Stack {
-    exceptions: VecDeque<Draft>,
-    count: usize,
-    thread: VecDeque<String>,
-    /// Oldest first.
-    frames: VecDeque<String>,
-}
 
 impl Stack {
     /// Takes an element that has been read; gives back a draft that is not needed any more.

@@ -11,6 +11,17 @@ use super::draft::Draft;
 /// Members by name.
 pub(super) type Table = &'static [(&'static str, Take)];
 
+/// A list of which a stack is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    /// `{"values":[...]}`, a list, or one exception.
+    Exceptions,
+    /// Threads, in the same forms.
+    Threads,
+    /// The frames of a stack, oldest first.
+    Frames,
+}
+
 /// What becomes of a member.
 #[derive(Clone, Copy)]
 pub(super) enum Take {
@@ -35,7 +46,7 @@ pub(super) enum Take {
     /// A list: the number of its elements, or, if they become records, those.
     List(&'static str),
     /// Exceptions, threads or frames: see [`super::stack`].
-    Stack(super::stack::List),
+    Stack(List),
 }
 
 impl Take {

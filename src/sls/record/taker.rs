@@ -8,7 +8,8 @@ use crate::sls::scrub::{Kind, Visitor, Want};
 
 use super::MAX_VALUE;
 use super::draft::Draft;
-use super::stack::List;
+use super::event;
+use super::take::List;
 use super::take::{Table, Take};
 
 /// The error of a text that is JSON of another kind.
@@ -186,7 +187,7 @@ impl Taker {
             Some((Node::Item, _)) => {
                 find(self.plan.table, WHOLE).or_else(|| find(self.plan.single?, SINGLE))
             }
-            Some((Node::OneOrList(list, owner, into), _)) => find(list.table(), *into)
+            Some((Node::OneOrList(list, owner, into), _)) => find(event::element(*list), *into)
                 .or_else(|| (key == "values").then_some(Role::Values(*list, *owner))),
             _ => None,
         };
@@ -242,7 +243,7 @@ impl Taker {
             Role::Element(list, owner) => {
                 let into = self.new_draft();
                 let node = match is_object {
-                    true => Node::Object(list.table(), into),
+                    true => Node::Object(event::element(list), into),
                     false => Node::Ignored,
                 };
                 (node, End::Element(list, owner), Want::Nothing)

@@ -8,6 +8,7 @@
 mod machine;
 mod open;
 mod output;
+mod skip;
 mod strings;
 mod values;
 

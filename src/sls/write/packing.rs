@@ -2,7 +2,7 @@
 //! headers then.
 
 use super::super::compress::{Body, Compression};
-use super::super::sign::Signature;
+use super::super::signature::Signature;
 use super::super::wire_digest::Hasher;
 use super::deflate::Deflater;
 use super::group::{Batch, Group, Label};

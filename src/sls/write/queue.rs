@@ -3,7 +3,7 @@
 
 use super::super::compress::Compression;
 use super::super::response::Reason;
-use super::super::sign::Signature;
+use super::super::signature::Signature;
 use super::dividing::Dividing;
 use super::group::{Batch, Group};
 use super::packing::Packing;

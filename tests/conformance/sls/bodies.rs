@@ -5,7 +5,7 @@ use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sls::compress::{Body, Compression};
 use sentry_edge_mirror::sls::digest;
 use sentry_edge_mirror::sls::log_group::{LogGroup, Trailer, log_len};
-use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::signature::Signature;
 use sentry_edge_mirror::sls::write::{Packer, Unpacker};
 use serde_json::Value;
 use std::task::Poll;

@@ -7,7 +7,7 @@ mod signatures;
 
 use sentry_edge_mirror::sls::canonical::Parts;
 use sentry_edge_mirror::sls::credential::Credential;
-use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::signature::Signature;
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::{date, digest, sign};
 use serde_json::Value;

@@ -191,7 +191,7 @@ def fill(world: World, legs: Legs, seconds: float) -> None:
 
 
 def orderly(world: World, _legs: Legs, seconds: float) -> None:
-    """As the README says: drain the listeners, wait until nothing waits, SIGTERM."""
+    """As envoy/updates.md says: drain the listeners, wait until nothing waits, SIGTERM."""
     time.sleep(seconds)
     assert world.edge.admin("/drain_listeners?graceful", "POST").strip() == "OK"
     world.crowd.halt()

@@ -235,7 +235,7 @@ def report(rows: list[Row], before: float) -> str:
     return f"# What it was put through\n\n{EXPLAINED}\n\n{results.heading(before)}\n\n{verdict}\n\n{table(rows)}\n"
 
 
-EXPLAINED = """`make chaos` wrote this. The README ("What it was put through") says what survived means.
+EXPLAINED = """`make chaos` wrote this. tests/README.md ("What it was put through") says what survived means.
 
 *Lost* is what the target never took of what the primary answered, in brackets what the module counted as failed or dropped (more
 than lost when the target took what it was late to answer, or when what was dropped is of a hostile body), in the rows with a signal

@@ -1,6 +1,6 @@
 """What has to be in the logstore for a request: an independent reading of its envelope.
 
-Written from the issue and protocols/SENTRY_INGEST.md, sections 4 and 5: one log per item; one per entry of `log`,
+Written from the description of envelopes alone (manual: sentry, "Envelope grammar", "Item types"): one log per item; one per entry of `log`,
 `trace_metric` and `span` containers and of `client_report`; one per aggregate of `sessions`; one for an envelope that
 Relay would refuse or a body that cannot be decoded. For each: project, item type, event id, time, what it says, its JSON.
 """

@@ -1,6 +1,6 @@
-"""Reads a request body as Relay does: Content-Encoding, then the grammar (protocols/SENTRY_INGEST.md, 4 and 7).
+"""Reads a request body as Relay does: Content-Encoding, then the grammar (manual: sentry, "Envelope grammar").
 
-Written from that sheet alone, in another language and with other libraries than the module: the two can disagree.
+Written from that description alone, in another language and with other libraries than the module: the two can disagree.
 Checked against every parse that the fixtures carry (test_expected_logs.py).
 """
 

@@ -1,6 +1,6 @@
-"""The rows of SLS's error table (protocols/SLS.md, section 7) as behaviours of the fake, and what becomes of the logs.
+"""The rows of SLS's error table (manual: sls, "Errors") as behaviours of the fake, and what becomes of the logs.
 
-The fates are those of the issue: a decision per row, written down here independently of the module.
+The fates are a decision per row, written down here independently of the module.
 
     clock     taken at the second try, signed with the server's time, at once
     retry     tried again later, and taken when the service is well again
@@ -43,7 +43,7 @@ ROWS: dict[str, tuple[str, Behaviour]] = {
     "hang": ("retry", Behaviour(hang=True)),
 }
 
-# Rows whose fate depends on more than the answer (which key, how long after the logstore's creation): the sheet leaves
+# Rows whose fate depends on more than the answer (which key, how long after the logstore's creation): the description leaves
 # the choice between waiting and dropping. Only that they end, in a counted outcome, is asked of them.
 UNDECIDED: dict[str, Behaviour] = {
     "401-SignatureNotMatch": Behaviour(401, "SignatureNotMatch"),

@@ -51,7 +51,7 @@ def plugin(
     config = copy.deepcopy(sample.mirror(listener))
     config["vm_config"]["code"]["local"]["filename"] = str(module or paths.module())
     config["vm_config"]["environment_variables"] = {"key_values": environment or {}}
-    # As text: of a Struct Envoy makes JSON with its members in another order each time, so another configuration.
+    # As text: a Struct is serialised with its members in another order each time, so it is another configuration.
     text = json.dumps(configuration)
     config["configuration"] = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text}
     return {"@type": WASM, "config": config}

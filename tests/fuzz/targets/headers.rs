@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sentry_edge_mirror::config::HostKind;
+use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror_fuzz::oracles::headers::Case;
 use sentry_edge_mirror_fuzz::{first_line, header_lines};
 

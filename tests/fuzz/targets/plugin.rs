@@ -4,11 +4,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use sentry_edge_mirror_fuzz::oracles::events::{come_to_rest, run};
-use sentry_edge_mirror_fuzz::oracles::worker::Worker;
+use sentry_edge_mirror_fuzz::oracles::worker::JudgedWorker;
 use sentry_edge_mirror_fuzz::script::Script;
 
 fuzz_target!(|script: Script| {
-    let mut worker = Worker::new(script.rules);
+    let mut worker = JudgedWorker::new(script.rules);
     run(&mut worker, &script.events);
     let roomy = script.rules.is_roomy();
     if !worker.is_done() {

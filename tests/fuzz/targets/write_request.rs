@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sentry_edge_mirror::sls::credential::Credential;
-use sentry_edge_mirror::sls::sign::Signature;
+use sentry_edge_mirror::sls::signature::Signature;
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write_request::{self, Incoming, Rules};
 use sentry_edge_mirror_fuzz::oracles::signed::is_signed;

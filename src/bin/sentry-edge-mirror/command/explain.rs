@@ -11,9 +11,10 @@ use super::judge::judge;
 use super::source::Source;
 use super::status::{Failure, Status};
 use drive::{Request, Sent, Trace, drive};
-use sentry_edge_mirror::config::{Config, CredentialSource, Role, Sls};
+use sentry_edge_mirror::config::{Config, Role};
 use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::sls::credential::Credential;
+use sentry_edge_mirror::sls::settings::{CredentialSource, Sls};
 use std::fmt::Write as _;
 
 pub(super) fn run(args: &Explain, out: &mut String) -> Result<Status, Failure> {

@@ -13,7 +13,7 @@ use super::environment::HostEnvironment;
 use super::finding::Finding;
 use super::nginx as conf;
 use super::source::{Format, Source};
-use sentry_edge_mirror::config::HostKind;
+use sentry_edge_mirror::host::HostKind;
 
 /// A plugin configuration and the place where it stands.
 #[derive(Debug)]

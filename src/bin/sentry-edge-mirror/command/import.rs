@@ -24,7 +24,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// The plugin configuration, keys in the order of the README.
+/// The plugin configuration, keys in the order of envoy/README.md.
 #[derive(Debug, PartialEq, Serialize)]
 struct Configuration {
     #[serde(skip_serializing_if = "Option::is_none")]

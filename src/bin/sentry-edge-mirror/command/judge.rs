@@ -3,7 +3,8 @@
 use super::environment::{Environment, View};
 use super::find::{Content, Plugin};
 use super::finding::Finding;
-use sentry_edge_mirror::config::{HostKind, Problem, Role};
+use sentry_edge_mirror::config::{Problem, Role};
+use sentry_edge_mirror::host::HostKind;
 
 /// The outcome for one configuration.
 #[derive(Debug, Default)]

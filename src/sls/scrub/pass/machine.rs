@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::open::{Hint, Open, Span};
 use super::output::Output;
-use super::values::Skip;
+use super::skip::Skip;
 use super::{Kind, MAX_DEPTH, Visitor, Want};
 use crate::meter::Meter;
 use crate::sls::json::{Escape, NO_END, NotJson, Number, StringScan, Unescape};

@@ -4,6 +4,7 @@ use std::task::Poll;
 
 use super::machine::{Around, BYTE, Machine, State, Step};
 use super::open::{Count, Hint, Open, Span};
+use super::skip::Skip;
 use super::{Kind, Want};
 use crate::meter::Meter;
 use crate::sls::json::{Number, StringScan, Unescape};
@@ -13,38 +14,6 @@ use crate::sls::scrub::{FILTERED, FILTERED_JSON, card};
 
 /// A longer name is not looked at, and what it names is sensitive. No SDK sends one.
 const MAX_NAME: usize = 512;
-
-/// Skips an array or object, looking at its brackets and strings only.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Skip {
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-}
-
-impl Skip {
-    /// The number of bytes up to behind its end, or all of them.
-    fn over(&mut self, bytes: &[u8]) -> (usize, bool) {
-        for (index, byte) in bytes.iter().enumerate() {
-            let escaped = std::mem::take(&mut self.escaped);
-            match (byte, self.in_string) {
-                (b'"', true) if !escaped => self.in_string = false,
-                (b'\\', true) => self.escaped = !escaped,
-                (_, true) => {}
-                (b'"', false) => self.in_string = true,
-                (b'{' | b'[', false) => self.depth = self.depth.saturating_add(1),
-                (b'}' | b']', false) => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
-                        return (index.saturating_add(1), true);
-                    }
-                }
-                _ => {}
-            }
-        }
-        (bytes.len(), false)
-    }
-}
 
 impl Machine {
     pub(super) fn value(&mut self, around: &mut Around<'_>) -> Step {

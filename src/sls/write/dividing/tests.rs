@@ -5,7 +5,7 @@ use crate::sls::batch::{Batcher, Limits};
 use crate::sls::compress::Compression;
 use crate::sls::put_logs::Destination;
 use crate::sls::repair::Log;
-use crate::sls::sign::Signature;
+use crate::sls::signature::Signature;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;

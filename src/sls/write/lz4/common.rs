@@ -1,8 +1,9 @@
 //! What two places of one input have in common.
 
 use super::LAST_LITERALS;
-use super::encode::LONGEST;
 
+/// The longest part of a reference that is found at once, in each direction.
+pub(super) const LONGEST: usize = 65_536;
 /// Compared at once.
 const WORD: usize = size_of::<u64>();
 const WIDE: usize = size_of::<u128>();

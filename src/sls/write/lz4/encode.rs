@@ -4,7 +4,7 @@
 //! between two references goes as it is. Where nothing matches, the search takes longer and longer strides, so that noise
 //! costs little.
 //!
-//! The input is one slice, passed to every step. A reference is ended after [`LONGEST`] bytes and the next one begins
+//! The input is one slice, passed to every step. A reference is ended after [`LONGEST`](super::common::LONGEST) bytes and the next one begins
 //! there: so no step is long, and a block of zeros grows by a thousandth.
 
 use super::common::{common_end, common_start, narrow, widen};
@@ -20,8 +20,6 @@ const SLOTS: usize = 4_096;
 const PRIME: u32 = 2_654_435_761;
 /// The stride grows by one byte after so many places without a match.
 const PATIENCE: u32 = 5;
-/// The longest part of a reference that is found at once, in each direction.
-pub(super) const LONGEST: usize = 65_536;
 /// Literals at the end are copied in pieces of this size.
 const PIECE: usize = 1 << 20;
 

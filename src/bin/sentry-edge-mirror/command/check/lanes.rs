@@ -7,7 +7,7 @@ use super::super::environment::HostEnvironment;
 use super::super::find::Plugin;
 use super::super::finding::Finding;
 use sentry_edge_mirror::config::Role;
-use sentry_edge_mirror::lanes::mismatch;
+use sentry_edge_mirror::worker::lanes::mismatch;
 use std::collections::BTreeMap;
 
 /// `complete` says that every configuration of the file is among the `roles`.

@@ -1,16 +1,18 @@
 //! One request through the real core: the host around it is this file. Time is virtual, every call is answered at once with
 //! 200, nothing leaves.
 
-use sentry_edge_mirror::config::{Config, HostKind, Mode};
+use sentry_edge_mirror::config::{Config, Mode};
 use sentry_edge_mirror::delivery::verdict::Verdict;
-use sentry_edge_mirror::effect::{Effect, Level};
+use sentry_edge_mirror::host::HostKind;
+use sentry_edge_mirror::log::Level;
 use sentry_edge_mirror::metric::{Kind, PREFIX};
-use sentry_edge_mirror::mirror::headers::Head;
-use sentry_edge_mirror::mirror::reply::Reply;
-use sentry_edge_mirror::plugin::Plugin;
-use sentry_edge_mirror::plugin::rewrite::{Passage, Step};
+use sentry_edge_mirror::rum::headers::Head;
+use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
+use sentry_edge_mirror::worker::Worker;
+use sentry_edge_mirror::worker::effect::Effect;
+use sentry_edge_mirror::worker::rewrite::{Passage, Step};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -65,25 +67,25 @@ pub(super) fn drive(config: Config, request: &Request) -> Trace {
     let mut host = Host {
         nginx: config.host == HostKind::Nginx,
         rewrites: matches!(config.mode, Mode::Rewrite { .. }),
-        plugin: Plugin::new(config, 0),
+        worker: Worker::new(config, 0),
         now: Millis(now_ms()),
         tick: None,
         trace: Trace::default(),
         tokens: 0,
     };
     let end = host.now.after(WATCHED_MS);
-    host.plugin.start(env!("EDGE_MIRROR_VERSION"));
+    host.worker.start(env!("EDGE_MIRROR_VERSION"));
     host.carry_out();
     host.exchange(request);
     host.carry_out();
     while let Some((period, due)) = host.tick.filter(|(_, due)| *due <= end) {
         host.now = due;
         host.tick = Some((period, due.after(period)));
-        host.plugin.tick(true);
+        host.worker.tick(true);
         host.carry_out();
     }
     // Counters that nobody is in a hurry for are published now.
-    host.plugin.drain(host.now);
+    host.worker.drain(host.now);
     host.carry_out();
     host.trace
 }
@@ -91,7 +93,7 @@ pub(super) fn drive(config: Config, request: &Request) -> Trace {
 struct Host {
     nginx: bool,
     rewrites: bool,
-    plugin: Plugin,
+    worker: Worker,
     now: Millis,
     /// Period, and when it is over.
     tick: Option<(u64, Millis)>,
@@ -102,7 +104,7 @@ struct Host {
 impl Host {
     fn exchange(&mut self, request: &Request) {
         let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
-        let Some(plan) = self.plugin.decide(method, target) else {
+        let Some(plan) = self.worker.decide(method, target) else {
             self.trace.answered = self.rewrites;
             return;
         };
@@ -117,20 +119,20 @@ impl Host {
         };
         if self.rewrites {
             let has_body = !request.body.is_empty();
-            let (passage, step) = self.plugin.arrive(plan, &head, has_body, self.now);
+            let (passage, step) = self.worker.arrive(plan, &head, has_body, self.now);
             return self.pass(passage, step, request);
         }
-        let exchange = self.plugin.begin(plan, &head).and_then(|exchange| {
+        let exchange = self.worker.begin(plan, &head).and_then(|exchange| {
             if request.body.is_empty() {
                 return Some(exchange);
             }
-            self.plugin.chunk(exchange, request.body.len(), |body| {
+            self.worker.chunk(exchange, request.body.len(), |body| {
                 body.extend_from_slice(&request.body);
                 Some(())
             })
         });
         if let Some(exchange) = exchange {
-            self.plugin.end(exchange, self.now);
+            self.worker.end(exchange, self.now);
         }
     }
 
@@ -144,11 +146,11 @@ impl Host {
             (passage, step) = match step {
                 Step::PutInPlace => {
                     self.trace.calls.extend(in_place(&passage, request));
-                    self.plugin.placed(passage, true)
+                    self.worker.placed(passage, true)
                 }
                 Step::Answer => {
                     self.trace.answered = true;
-                    self.plugin.answered_here(passage, true, self.now)
+                    self.worker.answered_here(passage, true, self.now)
                 }
                 Step::Pass | Step::Wait => match bodies.next() {
                     Some(body) => {
@@ -156,16 +158,16 @@ impl Host {
                             copy.extend_from_slice(body);
                             Some(())
                         };
-                        self.plugin.piece(passage, body.len(), Some(self.now), fill)
+                        self.worker.piece(passage, body.len(), Some(self.now), fill)
                     }
                     None => break,
                 },
             };
         }
         let (status, now) = (200, self.now);
-        self.plugin
+        self.worker
             .response(&mut passage, status, Verdict::Delivered, now);
-        self.plugin.leave(&mut passage, now);
+        self.worker.leave(&mut passage, now);
     }
 
     /// Does what the core asks for, and answers its calls until it asks for nothing more.
@@ -181,25 +183,25 @@ impl Host {
 
     fn answer(&mut self, token: u32) {
         let status = Some(200);
-        if self.plugin.answer_bytes(token, status).is_some() {
+        if self.worker.answer_bytes(token, status).is_some() {
             let answer = Answer {
                 status,
                 header: &|_| None,
                 body: b"",
             };
-            return self.plugin.answered(token, &answer, self.now);
+            return self.worker.answered(token, &answer, self.now);
         }
         let reply = Reply {
             status,
             ..Reply::default()
         };
-        self.plugin.call_done(token, &reply, self.now);
+        self.worker.call_done(token, &reply, self.now);
     }
 
     fn effects(&mut self) -> Vec<u32> {
         let mut tokens = Vec::new();
         let trace = &mut self.trace;
-        while let Some(effect) = self.plugin.next_effect(self.now) {
+        while let Some(effect) = self.worker.next_effect(self.now) {
             match effect {
                 Effect::Dispatch(call) => {
                     trace.calls.push(Sent {
@@ -214,7 +216,7 @@ impl Host {
                         timeout_ms: call.timeout_ms,
                     });
                     self.tokens = self.tokens.saturating_add(1);
-                    self.plugin.call_started(self.tokens, self.now);
+                    self.worker.call_started(self.tokens, self.now);
                     tokens.push(self.tokens);
                 }
                 Effect::Add(series, amount) if series.metric.kind() == Kind::Counter => {

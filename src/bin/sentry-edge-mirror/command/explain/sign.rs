@@ -1,8 +1,8 @@
 //! `explain` in mode `sign`: how a write would go on, or what its client would be answered.
 
 use super::{Request, SECRETS};
-use sentry_edge_mirror::config::{CredentialSource, Sign};
 use sentry_edge_mirror::sls::credential::Credential;
+use sentry_edge_mirror::sls::settings::{CredentialSource, Sign};
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write_request::{self, Incoming};
 use std::fmt::Write as _;

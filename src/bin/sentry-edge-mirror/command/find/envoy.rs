@@ -10,7 +10,7 @@ use super::super::source::Source;
 use super::{Content, Found, Plugin, documents, embedded, is_our_name, to_json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sentry_edge_mirror::config::HostKind;
+use sentry_edge_mirror::host::HostKind;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@ use super::super::document::{Lines, Node, Text, Value};
 use super::super::environment::HostEnvironment;
 use super::super::nginx::{Directive, Loaded};
 use super::{Content, Found, Plugin, embedded, is_our_name};
-use sentry_edge_mirror::config::HostKind;
+use sentry_edge_mirror::host::HostKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn find(loaded: Loaded) -> Found {

@@ -1,9 +1,0 @@
-//! The RUM leg: what of an exchange becomes a copy, and what the target's answer means.
-
-pub mod capture;
-pub mod decide;
-pub mod forwarded;
-pub mod header_list;
-pub mod headers;
-pub mod in_place;
-pub mod reply;

@@ -1,0 +1,306 @@
+//! A root context: configuration, ticks, answers, the drain. It carries out what the core asks for.
+
+use super::host::{self, Buffer, Map};
+use crate::config::{Mode, Role};
+use crate::host::HostKind;
+use crate::log::Level;
+use crate::metric::{Leg, Metric, Series};
+use crate::rum::reply::{BODY_BYTES, Reply};
+use crate::sls::keys::Answer;
+use crate::time::Millis;
+use crate::worker::Worker;
+use crate::worker::account::{Read, Store};
+use crate::worker::effect::Effect;
+use crate::worker::lanes::mismatch;
+use proxy_wasm::types::Action;
+use std::hash::{BuildHasher, RandomState};
+
+/// nginx: how long after the start the lanes are counted. All contexts are configured before the first tick; after a trap
+/// they come back one by one, each with its own tick.
+const COUNT_LANES_MS: u64 = 1_000;
+
+/// The proxy's memory that outlives this instance.
+struct SharedData<'a> {
+    metrics: &'a mut [Option<u32>],
+}
+
+impl Store for SharedData<'_> {
+    fn read(&mut self, key: &str) -> Read {
+        host::shared(key)
+    }
+
+    fn write(&mut self, key: &str, value: &[u8], cas: u32) -> bool {
+        host::set_shared(key, value, cas)
+    }
+
+    fn gauge(&mut self, series: Series) -> Option<u64> {
+        let id = |metrics: &[Option<u32>]| metrics.get(series.index()).copied().flatten();
+        if id(self.metrics).is_none() {
+            // Another configuration has the leg, and this one not.
+            define(self.metrics, series.leg);
+        }
+        host::metric(id(self.metrics)?)
+    }
+}
+
+/// Gets the host's ids of a leg's metrics.
+fn define(metrics: &mut [Option<u32>], leg: Leg) {
+    for series in Series::of(leg) {
+        if let Some(id) = metrics.get_mut(series.index()) {
+            *id = host::define_metric(series.metric.kind(), &series.name());
+        }
+    }
+}
+
+/// A root context.
+#[derive(Default)]
+pub(super) struct Root {
+    worker: Option<Worker>,
+    /// Its mode lets no request go on as it came, in force or not.
+    pub(super) holds: bool,
+    /// The proxy that it runs in.
+    running: HostKind,
+    /// nginx: it is this lane.
+    pub(super) lane: Option<u8>,
+    /// nginx: when the lanes are to be counted.
+    count_lanes: Option<Millis>,
+    /// The call that left in this callback.
+    left: Option<u32>,
+    /// The host's ids, by [`Series::index`].
+    metrics: Vec<Option<u32>>,
+    /// Reused for the headers of calls.
+    scratch: Vec<u8>,
+}
+
+impl Root {
+    pub(super) fn worker(&mut self) -> Option<&mut Worker> {
+        self.worker.as_mut()
+    }
+
+    /// What becomes of a request of its mode that nothing is known of. On nginx nothing is held: the location itself answers
+    /// what was not put in place. And there the other requests of a worker are unknown after a trap, to an instance that
+    /// they share with those of mode `tee`: they are to go on.
+    pub(super) fn hold(&self) -> Action {
+        if self.holds && self.running.traits().answers_requests {
+            Action::Pause
+        } else {
+            Action::Continue
+        }
+    }
+
+    /// Puts a configuration in force. `false` makes Envoy refuse the update and keep the old one. `lanes` are those that
+    /// the other root contexts are.
+    pub(super) fn configure(&mut self, size: usize, lanes: &[u8]) -> bool {
+        let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
+        let running = host::kind();
+        let role = Role::parse(&json, &|name| std::env::var(name).ok());
+        self.running = running;
+        let traits = running.traits();
+        self.holds = matches!(&role, Ok(Role::Main(config)) if config.mode != Mode::Tee);
+        let role = role.and_then(|role| role.running_in(running)?.beside(lanes));
+        let config = match role {
+            Ok(Role::Main(config)) => *config,
+            Ok(Role::Lane(number)) => {
+                if self.lane.replace(number).is_none()
+                    && let Some(period) = traits.fixed_tick_ms
+                {
+                    host::set_tick(period);
+                }
+                return true;
+            }
+            Err(error) => {
+                host::log(Level::Error, &error.to_string());
+                return !traits.may_refuse;
+            }
+        };
+        let seed = RandomState::new().hash_one(host::now().0);
+        let mut worker = Worker::new(config, seed);
+        self.metrics = vec![None; Series::COUNT];
+        for leg in worker.legs() {
+            define(&mut self.metrics, leg);
+        }
+        worker.start(env!("EDGE_MIRROR_VERSION"));
+        self.worker = Some(worker);
+        let now = host::now();
+        self.count_lanes = traits.calls_in_ticks.then(|| now.after(COUNT_LANES_MS));
+        self.carry_out(now);
+        true
+    }
+
+    /// The context ends without more ado. What is pending is counted as dropped.
+    pub(super) fn end(&mut self) {
+        if let Some(worker) = &mut self.worker {
+            let now = host::now();
+            worker.give_up(now);
+            self.root_effects(now);
+        }
+    }
+
+    /// The tick; `slot` as in [`Worker::tick`], `lanes` are those that are there. Gives the call that left, on nginx.
+    pub(super) fn tick(&mut self, slot: bool, lanes: usize) -> Option<u32> {
+        let worker = self.worker.as_mut()?;
+        worker.tick(slot);
+        let now = host::now();
+        if self.count_lanes.take_if(|due| *due <= now).is_some()
+            && let Some(line) = mismatch(worker.config().lanes, lanes)
+        {
+            host::log(Level::Warn, &line);
+        }
+        self.carry_out(now);
+        self.left.take()
+    }
+
+    /// Copies and writes in flight, if a call waits for a lane.
+    pub(super) fn waiting(&self) -> Option<usize> {
+        let worker = self.worker.as_ref().filter(|worker| worker.has_ready())?;
+        Some(worker.in_flight())
+    }
+
+    /// The tick of a lane that makes a call for this context. Gives the call, if one left.
+    pub(super) fn lend(&mut self) -> Option<u32> {
+        self.worker.as_mut()?.lend();
+        self.carry_out(host::now());
+        self.left.take()
+    }
+
+    pub(super) fn call_done(&mut self, token: u32, headers: usize, body_size: usize) {
+        let Some(worker) = &mut self.worker else {
+            return;
+        };
+        let text = |name: &str| host::header(Map::CallReply, name);
+        let traits = self.running.traits();
+        // Where it is not counted, an answer with nothing else, as a 204 may be, has 0 headers.
+        let status = (headers > 0 || !traits.counts_status)
+            .then(|| text(":status"))
+            .flatten()
+            .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+        if let Some(bytes) = worker.answer_bytes(token, status) {
+            let body = match body_size.min(bytes) {
+                0 => None,
+                bytes => host::buffer(Buffer::CallReplyBody, bytes),
+            };
+            let header = |name: &str| String::from_utf8(text(name)?).ok();
+            let answer = Answer {
+                status,
+                header: &header,
+                body: body.as_deref().unwrap_or_default(),
+            };
+            let now = host::now();
+            worker.answered(token, &answer, now);
+            return self.carry_out(now);
+        }
+        // What is not needed for the verdict is not asked for: most answers are 200.
+        let unavailable = matches!(status, Some(502 | 503));
+        let retry_after = matches!(status, Some(429 | 502 | 503))
+            .then(|| text("retry-after"))
+            .flatten();
+        let from_target = unavailable && text("x-envoy-upstream-service-time").is_some();
+        let body = match unavailable && body_size > 0 {
+            true => host::buffer(Buffer::CallReplyBody, body_size.min(BODY_BYTES)),
+            false => None,
+        };
+        let dispatch_status = (traits.tells_every_end && status.is_none())
+            .then(|| text(":dispatch_status"))
+            .flatten();
+        let reply = Reply {
+            status,
+            retry_after: retry_after.as_deref(),
+            from_target,
+            body: body.as_deref().unwrap_or_default(),
+            dispatch_status: dispatch_status.as_deref(),
+        };
+        let now = host::now();
+        worker.call_done(token, &reply, now);
+        self.carry_out(now);
+    }
+
+    /// The host wants the context to end; `true` if it may at once.
+    pub(super) fn done(&mut self) -> bool {
+        let Some(worker) = &mut self.worker else {
+            return true;
+        };
+        let now = host::now();
+        worker.drain(now);
+        self.root_effects(now)
+    }
+
+    /// Carries out what a request callback asks for.
+    pub(super) fn request_effects(&mut self, now: Millis) {
+        // The end of a drain is the root context's own affair, and comes in its callbacks only.
+        self.effects(now);
+    }
+
+    /// Carries out the effects; the end of a drain that came later is told to the host.
+    fn carry_out(&mut self, now: Millis) {
+        if self.root_effects(now) {
+            host::done();
+        }
+    }
+
+    /// Carries out what a root callback asks for, and keeps the account. `true` if the drain is over.
+    fn root_effects(&mut self, now: Millis) -> bool {
+        let over = self.effects(now);
+        let Some(worker) = &mut self.worker else {
+            return over;
+        };
+        let mut store = SharedData {
+            metrics: &mut self.metrics,
+        };
+        if worker.keep_account(&mut store) {
+            self.effects(now);
+        }
+        over
+    }
+
+    /// Carries out the effects. `true` if the drain is over.
+    // Of several callers: not as often in the module.
+    #[inline(never)]
+    fn effects(&mut self, mut now: Millis) -> bool {
+        let Some(worker) = &mut self.worker else {
+            return true;
+        };
+        let traits = self.running.traits();
+        let metrics = &self.metrics;
+        let id = |series: Series| metrics.get(series.index()).copied().flatten();
+        let mut done = false;
+        while let Some(effect) = worker.next_effect(now) {
+            match effect {
+                Effect::Dispatch(call) => {
+                    let scheme = traits.calls_have_schemes.then_some(call.scheme);
+                    match host::dispatch(&call, scheme, &mut self.scratch) {
+                        Some(token) => {
+                            self.left = traits.calls_in_ticks.then_some(token);
+                            worker.call_started(token, now);
+                        }
+                        None => worker.call_refused(now),
+                    }
+                }
+                Effect::Add(series, amount) => {
+                    if let Some(id) = id(series) {
+                        host::add_to_metric(id, amount);
+                    }
+                }
+                Effect::Set(series, value) => {
+                    if let Some(id) = id(series) {
+                        host::record_metric(id, value);
+                    }
+                }
+                Effect::Latency(leg, ms) => {
+                    let metric = Metric::LatencyMs;
+                    if let Some(id) = id(Series { leg, metric }) {
+                        host::record_metric(id, ms);
+                    }
+                }
+                Effect::Log(level, line) => host::log(level, &line),
+                Effect::SetTick(period) => {
+                    if !host::set_tick(period) {
+                        worker.tick_refused();
+                    }
+                }
+                Effect::Worked => now = host::now(),
+                Effect::Done => done = true,
+            }
+        }
+        done
+    }
+}

@@ -1,0 +1,200 @@
+//! Is this request mirrored, and where to? From method and target alone: whatever is not mirrored ends here.
+
+use crate::outcome::SkipReason;
+use crate::rum::settings::{Destination, Routes, Rum};
+use crate::sentry::dot_segment::has_dot_segment;
+use crate::sentry::project::ProjectId;
+use crate::sentry::route::{MAX_BYTES, Route, recognise};
+use std::rc::Rc;
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Not ingest traffic: no outcome, no count.
+    Ignore,
+    /// Ingest traffic that a rule keeps out, and its project.
+    Skip(SkipReason, Option<ProjectId>),
+    /// To be copied.
+    Mirror(Target),
+}
+
+/// Where a copy goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The project, whose rate limits count for this copy.
+    pub project: u64,
+    /// Path prefix, upstream and authority.
+    pub destination: Rc<Destination>,
+}
+
+/// Applies the rules. `target` is the request target as received.
+#[must_use]
+pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
+    let route = recognise(method, target);
+    let id = match route {
+        None => return Decision::Ignore,
+        Some(Route::Mirrored) => return Decision::Skip(SkipReason::Loop, None),
+        Some(Route::Other(id)) if rum.routes == Routes::Envelope => {
+            return Decision::Skip(SkipReason::Route, Some(id));
+        }
+        Some(Route::Envelope(id) | Route::Other(id)) => id,
+    };
+    let other = matches!(route, Some(Route::Other(_)));
+    if !may_follow_the_prefix(method, target, other) {
+        return Decision::Skip(SkipReason::Route, Some(id));
+    }
+    if rum.exclude.contains(&id) {
+        return Decision::Skip(SkipReason::Excluded, Some(id));
+    }
+    match rum.projects.get(&id).or(rum.default.as_ref()) {
+        Some(destination) => Decision::Mirror(Target {
+            project: id.get(),
+            destination: Rc::clone(destination),
+        }),
+        None => Decision::Skip(SkipReason::Unmapped, Some(id)),
+    }
+}
+
+/// The longest method that anybody has registered has 17 letters.
+const MAX_METHOD_BYTES: usize = 32;
+
+/// Whether a target can be the end of the copy's path. No request line can hold white space: the copy's would end there,
+/// and no proxy should hand it over. And no client may step out of the prefix, which is the workspace and the service; the
+/// path of an envelope has no such step unless it goes on behind a `#`.
+fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
+    method.len() <= MAX_METHOD_BYTES
+        && target.len() <= MAX_BYTES
+        && target.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+        && !((other || target.contains(&b'#')) && has_dot_segment(target))
+}
+
+/// Where RUM has a project, mirrored or not.
+#[must_use]
+pub fn destination(rum: &Rum, project: u64) -> Option<Rc<Destination>> {
+    let listed = rum.projects.iter().find(|(id, _)| id.get() == project);
+    let destination = listed.map(|(_, destination)| destination);
+    destination.or(rum.default.as_ref()).map(Rc::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decision, MAX_BYTES, decide};
+    use crate::config::Config;
+    use crate::outcome::SkipReason;
+    use crate::sentry::project::ProjectId;
+
+    fn config(extra: &str) -> Config {
+        let json = format!(
+            r#"{{"rum": {{"upstream": "rum", "authority": "rum.example.com", "exclude": [7],
+                "projects": {{"42": {{"workspace": "w", "service_id": "s", "upstream": "own"}}}} {extra}}}}}"#
+        );
+        Config::parse(json.as_bytes(), &|_| None).unwrap()
+    }
+
+    fn skip(reason: SkipReason, id: &str) -> Decision {
+        Decision::Skip(reason, ProjectId::parse(id.as_bytes()))
+    }
+
+    fn prefix(decision: &Decision) -> &str {
+        match decision {
+            Decision::Mirror(target) => &target.destination.path_prefix,
+            _ => panic!("{decision:?}"),
+        }
+    }
+
+    #[test]
+    fn by_project_by_default_or_not_at_all() {
+        let config = config(r#", "default": {"workspace": "w", "service_id": "d"}"#);
+        let decide =
+            |target: &str| decide(config.rum.as_ref().unwrap(), b"POST", target.as_bytes());
+        assert_eq!(prefix(&decide("/api/42/envelope/")), "/rum/sentry/w/s");
+        assert_eq!(prefix(&decide("/api/0042/envelope/")), "/rum/sentry/w/s");
+        assert_eq!(prefix(&decide("/api/43/envelope/")), "/rum/sentry/w/d");
+        assert_eq!(decide("/api/7/envelope/"), skip(SkipReason::Excluded, "7"));
+        assert_eq!(decide("/api/42/store/"), skip(SkipReason::Route, "42"));
+        assert_eq!(
+            decide("/rum/sentry/w/s/api/42/envelope/"),
+            skip(SkipReason::Loop, "")
+        );
+        assert_eq!(decide("/"), Decision::Ignore);
+    }
+
+    #[test]
+    fn what_no_request_line_holds_is_not_sent() {
+        let config = config("");
+        for byte in [0, b'\t', b'\r', b'\n', b' ', 0x7f] {
+            let target = [b"/api/42/envelope/?a=", &[byte][..], b"b"].concat();
+            let decision = decide(config.rum.as_ref().unwrap(), b"POST", &target);
+            assert_eq!(decision, skip(SkipReason::Route, "42"), "{byte:#x}");
+        }
+        let decision = decide(
+            config.rum.as_ref().unwrap(),
+            b"POST",
+            b"/api/42/envelope/?a=\xffb",
+        );
+        assert_eq!(prefix(&decision), "/rum/sentry/w/s");
+    }
+
+    #[test]
+    fn nobody_steps_out_of_the_prefix() {
+        let config = config(r#", "routes": "all""#);
+        let decide =
+            |target: &str| decide(config.rum.as_ref().unwrap(), b"POST", target.as_bytes());
+        for target in [
+            "/api/42/../../../x/y/api/42/envelope/",
+            "/api/42/%2e%2E/x",
+            "/api/42/x%2f..%2f",
+            "/api/42/x\\..\\..",
+            "/api/42/x%5C%2e%2e%5Cy",
+            "/api/42/.",
+            "/api/42/envelope/#/../x",
+        ] {
+            assert_eq!(decide(target), skip(SkipReason::Route, "42"), "{target}");
+        }
+        for target in ["/api/42/x/...", "/api/42/a.b/", "/api/42/x?y=/../z"] {
+            assert_eq!(prefix(&decide(target)), "/rum/sentry/w/s", "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_sdk_makes_it_is_not_sent() {
+        let config = config(r#", "routes": "all""#);
+        let rum = config.rum.as_ref().unwrap();
+        let target = |bytes: usize| format!("/api/42/{}", "x".repeat(bytes - 8)).into_bytes();
+        assert_eq!(
+            prefix(&decide(rum, b"POST", &target(MAX_BYTES))),
+            "/rum/sentry/w/s"
+        );
+        let route = skip(SkipReason::Route, "42");
+        assert_eq!(decide(rum, b"POST", &target(MAX_BYTES + 1)), route);
+        assert_eq!(decide(rum, &[b'X'; 33], b"/api/42/x"), route);
+    }
+
+    #[test]
+    fn without_a_default_only_listed_projects() {
+        let config = config("");
+        let decision = decide(config.rum.as_ref().unwrap(), b"POST", b"/api/43/envelope/");
+        assert_eq!(decision, skip(SkipReason::Unmapped, "43"));
+    }
+
+    #[test]
+    fn all_routes_but_preflights_and_head() {
+        let config = config(r#", "routes": "all""#);
+        for method in ["POST", "GET", "PUT", "PATCH", "DELETE", "BREW"] {
+            let decision = decide(
+                config.rum.as_ref().unwrap(),
+                method.as_bytes(),
+                b"/api/42/upload/x",
+            );
+            assert_eq!(prefix(&decision), "/rum/sentry/w/s", "{method}");
+        }
+        for method in ["OPTIONS", "HEAD"] {
+            let decision = decide(
+                config.rum.as_ref().unwrap(),
+                method.as_bytes(),
+                b"/api/42/upload/x",
+            );
+            assert_eq!(decision, Decision::Ignore, "{method}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The headers of a copy: an allow-list, each entry with its reason.
+//!
+//! Everything else stays behind: Cookie, foreign Authorization and Proxy-Authorization are somebody's secrets,
+//! hop-by-hop headers belong to the other connection, and what Envoy adds is nobody's business.
+
+use super::decide::Target;
+use super::forwarded::missing_peer;
+use crate::header_list::HeaderList;
+use crate::host::HostKind;
+use crate::sentry::auth::{self, Authorization, in_query};
+use crate::sentry::route::{Route, recognise};
+
+/// Marks every copy, so that one that comes back is known whatever became of its path on the way: behind a proxy that
+/// takes the prefix off, or from another edge that mirrors to this one. Its value means nothing. Whoever reports to
+/// Sentry about copies (an SDK between the edge and RUM) sends it too, or each copy would lead to the next one.
+pub const MARKER: &str = "x-sentry-edge-mirror";
+
+/// A header's name and value as received.
+pub type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// What the filter knows of a request when its headers are complete.
+#[derive(Clone, Copy)]
+pub struct Head<'a, I> {
+    /// The method.
+    pub method: &'a [u8],
+    /// The request target as received.
+    pub target: &'a [u8],
+    /// All headers; pseudo headers among them are passed over.
+    pub headers: I,
+    /// Reads the property `source.address`. A host call that most requests can do without.
+    pub source: &'a dyn Fn() -> Option<Vec<u8>>,
+    /// Scheme of the client's connection, for hosts that do not say it in X-Forwarded-Proto themselves.
+    pub scheme: Option<&'a [u8]>,
+}
+
+/// The headers of a copy, and what depends on its body.
+#[derive(Debug)]
+pub struct CopyHeaders {
+    /// Ready to send.
+    pub list: HeaderList,
+    /// An `Authorization: Basic`, without its password, that is the request's credential if the first line of its body can
+    /// be read and carries none.
+    pub basic: Option<String>,
+    /// Lines left out because they are not UTF-8.
+    pub omitted: usize,
+    /// Content-Length of the request.
+    pub content_length: Option<u64>,
+    /// Transfer-Encoding is there.
+    pub transfer_encoding: bool,
+    /// The request carries the [`MARKER`]: it is a copy itself, or about one.
+    pub marked: bool,
+    /// There are more headers than are read: no copy is made.
+    pub oversized: bool,
+}
+
+/// More lines are not read, and no copy is made: no proxy takes as many by default (Envoy 100), and each is work in the one
+/// callback that they come in.
+pub const MAX_LINES: usize = 1_000;
+/// Nor when the values that a copy may have are more than this (Envoy takes 60 KiB by default).
+pub const MAX_BYTES: usize = 131_072;
+
+/// What the filter does with a header of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// To be copied under this name, or under its own in lower case.
+    Copy(Option<&'static str>),
+    Authorization,
+    SentryAuth,
+    ForwardedFor,
+    ForwardedProto,
+    ContentLength,
+    TransferEncoding,
+    Marker,
+    Leave,
+}
+
+/// Longer than any name on the list, client hints to come included.
+const LONGEST: usize = 64;
+
+fn rule(name: &[u8]) -> Rule {
+    if name.len() > LONGEST {
+        return Rule::Leave;
+    }
+    match lower_case_rule(name) {
+        // Envoy's names are in lower case; nginx hands them over as the client wrote them.
+        Rule::Leave if may_have_capitals(name) => {
+            let mut lower = [0_u8; LONGEST];
+            let Some(lower) = lower.get_mut(..name.len()) else {
+                return Rule::Leave;
+            };
+            lower.copy_from_slice(name);
+            lower.make_ascii_lowercase();
+            lower_case_rule(lower)
+        }
+        rule => rule,
+    }
+}
+
+/// A quick look: small letters, digits, `-` and `:` have a bit that capitals do not have.
+fn may_have_capitals(name: &[u8]) -> bool {
+    const BIT: u64 = 0x2020_2020_2020_2020;
+    let (words, rest) = name.as_chunks::<8>();
+    let words = words
+        .iter()
+        .fold(BIT, |all, word| all & u64::from_le_bytes(*word));
+    words != BIT || rest.iter().any(|byte| byte & 0x20 == 0)
+}
+
+fn lower_case_rule(name: &[u8]) -> Rule {
+    match name {
+        // How to read the body. An empty content-encoding is sent by SDKs and means identity: copied as it is.
+        b"content-type" => Rule::Copy(Some("content-type")),
+        b"content-encoding" => Rule::Copy(Some("content-encoding")),
+        // Browser, system and page of the event.
+        b"user-agent" => Rule::Copy(Some("user-agent")),
+        b"origin" => Rule::Copy(Some("origin")),
+        b"referer" => Rule::Copy(Some("referer")),
+        // Ties the copy to the primary's log line and to the trace.
+        b"x-request-id" => Rule::Copy(Some("x-request-id")),
+        b"traceparent" => Rule::Copy(Some("traceparent")),
+        b"tracestate" => Rule::Copy(Some("tracestate")),
+        b"baggage" => Rule::Copy(Some("baggage")),
+        b"sentry-trace" => Rule::Copy(Some("sentry-trace")),
+        // The credential; the receiver reads it as Relay does.
+        b"x-sentry-auth" => Rule::SentryAuth,
+        b"authorization" => Rule::Authorization,
+        // The client's address decides the geography of the event.
+        b"x-forwarded-for" => Rule::ForwardedFor,
+        b"x-forwarded-proto" => Rule::ForwardedProto,
+        // Never copied: it sizes the capture, and the host counts the body itself.
+        b"content-length" => Rule::ContentLength,
+        // Never copied, it belongs to the connection: it announces a body.
+        b"transfer-encoding" => Rule::TransferEncoding,
+        b"x-sentry-edge-mirror" => Rule::Marker,
+        // Client hints say what user-agent no longer does.
+        _ if is_client_hint(name) => Rule::Copy(None),
+        _ => Rule::Leave,
+    }
+}
+
+/// The end of the name is the client's: it must be a name, and no long one.
+fn is_client_hint(name: &[u8]) -> bool {
+    let named = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    let end = name.strip_prefix(b"sec-ch-ua");
+    name.len() <= LONGEST && end.is_some_and(|end| end.iter().all(named))
+}
+
+/// Composes the headers of a copy.
+pub fn compose<'a, I>(host: HostKind, target: &Target, head: &Head<'a, I>) -> CopyHeaders
+where
+    I: Iterator<Item = Pair<'a>> + Clone,
+{
+    let destination = &target.destination;
+    let mut list = HeaderList::with_capacity(20, 1024);
+    list.push(b":method", &[head.method]);
+    list.push(b":path", &[destination.path_prefix.as_bytes(), head.target]);
+    list.push(b":authority", &[destination.authority.as_bytes()]);
+    list.push(MARKER.as_bytes(), &[b"1"]);
+
+    let mut copy = CopyHeaders {
+        list,
+        basic: None,
+        omitted: 0,
+        content_length: None,
+        transfer_encoding: false,
+        marked: false,
+        oversized: false,
+    };
+    let (mut lines, mut bytes) = (MAX_LINES, MAX_BYTES);
+    let mut chain: Vec<&[u8]> = Vec::new();
+    let mut proto = None;
+    // Relay reads the first line only; so what stands in a second one is nobody's credential.
+    let mut authorization: Option<&[u8]> = None;
+    let mut credential = in_query(head.target);
+
+    for (name, value) in head.headers.clone() {
+        let Some(left) = lines.checked_sub(1) else {
+            copy.oversized = true;
+            return copy;
+        };
+        lines = left;
+        let rule = rule(name);
+        if matches!(rule, Rule::Leave) {
+            continue;
+        }
+        let Some(left) = bytes.checked_sub(value.len()) else {
+            copy.oversized = true;
+            return copy;
+        };
+        bytes = left;
+        let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
+        if !is_text && !matches!(rule, Rule::Marker) {
+            copy.omitted = copy.omitted.saturating_add(1);
+            // It is the first line all the same: the second does not become a credential by its absence.
+            if matches!(rule, Rule::Authorization) {
+                authorization = authorization.or(Some(b""));
+            }
+            continue;
+        }
+        match rule {
+            Rule::Leave => {}
+            Rule::Marker => copy.marked = true,
+            Rule::Copy(Some(name)) => copy.list.push(name.as_bytes(), &[value]),
+            Rule::Copy(None) => copy.list.push(&name.to_ascii_lowercase(), &[value]),
+            Rule::SentryAuth => {
+                credential = true;
+                copy.list.push(b"x-sentry-auth", &[value]);
+            }
+            Rule::Authorization => authorization = authorization.or(Some(value)),
+            Rule::ForwardedFor => chain.push(value),
+            Rule::ForwardedProto => proto = proto.or(Some(value)),
+            Rule::TransferEncoding => copy.transfer_encoding = true,
+            Rule::ContentLength => {
+                copy.content_length = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
+            }
+        }
+    }
+
+    match authorization.map(|value| (Authorization::of(value), value)) {
+        Some((Authorization::Sentry, value)) => copy.list.push(b"authorization", &[value]),
+        Some((Authorization::BasicKey(key), _)) if !credential => {
+            let basic = auth::basic(&key);
+            match recognise(head.method, head.target) {
+                // Only there Relay looks for a credential in the body.
+                Some(Route::Envelope(_)) => copy.basic = Some(basic).filter(|_| !is_encoded(head)),
+                _ => copy.list.push(b"authorization", &[basic.as_bytes()]),
+            }
+        }
+        _ => {}
+    }
+    let peer = missing_peer(host, chain.last().copied(), head.source);
+    forwarded_for(&mut copy.list, &chain, peer.as_deref());
+    if let Some(proto) = proto.or(head.scheme) {
+        copy.list.push(b"x-forwarded-proto", &[proto]);
+    }
+    copy
+}
+
+/// Whether the first line of the body cannot be read as it is.
+fn is_encoded<'a, I>(head: &Head<'a, I>) -> bool
+where
+    I: Iterator<Item = Pair<'a>> + Clone,
+{
+    let mut headers = head.headers.clone();
+    headers.any(|(name, value)| {
+        let value = value.trim_ascii();
+        let plain = value.is_empty() || value.eq_ignore_ascii_case(b"identity");
+        name.eq_ignore_ascii_case(b"content-encoding") && !plain
+    })
+}
+
+/// Several lines become one, as their meaning is one list.
+fn forwarded_for(list: &mut HeaderList, chain: &[&[u8]], peer: Option<&[u8]>) {
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(chain.len().saturating_mul(2));
+    for entry in chain.iter().copied().chain(peer) {
+        if !parts.is_empty() {
+            parts.push(b", ");
+        }
+        parts.push(entry);
+    }
+    if !parts.is_empty() {
+        list.push(b"x-forwarded-for", &parts);
+    }
+}
+
+#[cfg(test)]
+mod tests;

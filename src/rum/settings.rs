@@ -1,0 +1,64 @@
+//! What the RUM leg is told: which project goes where.
+//!
+//! Everything here has been checked when the configuration was read: what becomes part of a path or a header needs no
+//! check of its own later.
+
+use crate::sentry::project::ProjectId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Which requests are mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routes {
+    /// POST `/api/<id>/envelope/`: all that RUM accepts.
+    Envelope,
+    /// Everything under `/api/<id>/` but OPTIONS and HEAD, as opaque bytes.
+    All,
+}
+
+/// Where the copies of a project go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Envoy cluster, or `host:port` on nginx. Empty in mode `rewrite` without `fast_ack`: nobody is called.
+    pub upstream: String,
+    /// The number of the target (upstream and authority): below [`Rum::targets`], the same for the same one.
+    pub share: usize,
+    /// Host of the copy.
+    pub authority: String,
+    /// `/rum/sentry/<workspace>/<service_id>`.
+    pub path_prefix: String,
+}
+
+impl Destination {
+    /// The service id at the end of the prefix: RUM's `app.id`.
+    #[must_use]
+    pub fn service_id(&self) -> &str {
+        self.path_prefix
+            .rsplit_once('/')
+            .map_or("", |(_, service_id)| service_id)
+    }
+
+    /// The workspace in the prefix.
+    pub(crate) fn workspace(&self) -> &str {
+        self.path_prefix.split('/').nth(3).unwrap_or_default()
+    }
+}
+
+/// The RUM leg.
+#[derive(Clone, Debug)]
+pub struct Rum {
+    /// Which requests are mirrored.
+    pub routes: Routes,
+    /// `http` or `https`: the scheme that an nginx dispatch asks for.
+    pub scheme: &'static str,
+    /// Per call.
+    pub timeout_ms: u32,
+    /// For projects that `projects` does not list.
+    pub default: Option<Rc<Destination>>,
+    /// By project.
+    pub projects: BTreeMap<ProjectId, Rc<Destination>>,
+    /// Never mirrored.
+    pub exclude: BTreeSet<ProjectId>,
+    /// How many targets there are among all destinations, at least one.
+    pub targets: usize,
+}

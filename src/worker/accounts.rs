@@ -1,0 +1,134 @@
+//! The instance's account, and what is booked of the accounts of those that are no more: see [`account`](crate::worker::account).
+//!
+//! What an instance held when it ended is lost: dropped, or of mode `sign` aborted and unanswered. Only what the host was
+//! told is booked: what was counted after the last publication died with the instance, in the counters too. So the books
+//! of the host add up, by what they said before.
+//!
+//! An instance that only stood still is taken for dead as well. It goes on with what it has, which is not lost after all;
+//! but a counter does not go down. So it adds to its gauges again what was taken from them, and counts it as captured once
+//! more: what is then delivered, failed or dropped has a partner, and nothing is thrown away for the sake of a number.
+
+use super::books::Book;
+use super::{Life, Worker};
+use crate::log::Level;
+use crate::metric::{Leg, Metric, Series};
+use crate::worker::account::{BEAT_MS, Held, ORPHAN_MS, Store};
+use crate::worker::effect::Effect;
+
+impl Worker {
+    /// After the effects of each root callback: keeps the account and looks after the others. `true` if there are more
+    /// effects now.
+    pub fn keep_account(&mut self, store: &mut impl Store) -> bool {
+        // The effects are carried out: it is known.
+        let now = self.steady;
+        if !self.account.wants(now) {
+            return false;
+        }
+        if let Some(taken) = self.account.keep(now, store) {
+            self.reclaim(&taken);
+        }
+        if self.life == Life::Serving {
+            let orphans = self.account.look(now, store);
+            self.bury(&orphans, store);
+        }
+        let dues = [self.account.due(now), self.account.again(now)];
+        if self.life != Life::Over
+            && let Some(due) = dues.into_iter().flatten().min()
+        {
+            let period = self.ticker.hurry(now, due);
+            self.effects.extend(period.map(Effect::SetTick));
+        }
+        !self.effects.is_empty()
+    }
+
+    /// What the gauges have added at the host.
+    pub(super) fn held(&self) -> Held {
+        let mut held = Held::default();
+        let sls = self.sls.as_deref().map(|side| (Leg::Sls, &side.book));
+        let sign = self.sign.as_deref().map(|side| (Leg::Sign, &side.book));
+        let books = [Some((Leg::Rum, &self.book)), sls, sign];
+        for (leg, book) in books.into_iter().flatten() {
+            held.set(leg, Book::known(book));
+        }
+        held
+    }
+
+    /// Books what others held when they ended.
+    fn bury(&mut self, orphans: &[Held], store: &mut impl Store) {
+        if orphans.is_empty() {
+            return;
+        }
+        let mut held = Held::default();
+        for orphan in orphans {
+            held.add(orphan);
+        }
+        for (series, amount) in held.iter() {
+            // Metrics that no instance has any more are gone, and their books with them. No gauge goes below 0.
+            let amount = to_i64(amount).min(store.gauge(series).map_or(0, to_i64));
+            self.count(series.leg, series.metric, amount.saturating_neg());
+            for metric in lost(series) {
+                self.count(series.leg, *metric, amount);
+            }
+        }
+        let copies = held.of(Leg::Rum, Metric::Pending);
+        let logs = held.of(Leg::Sls, Metric::Pending);
+        let unread = held.of(Leg::Sls, Metric::Queued);
+        let writes = [Metric::Pending, Metric::InFlight].map(|metric| held.of(Leg::Sign, metric));
+        let writes = writes.into_iter().fold(0, usize::saturating_add);
+        let (instances, seconds) = (orphans.len(), ORPHAN_MS / 1_000);
+        let line = format!(
+            "{instances} instances of this module ended with work to do (a new .wasm file, other environment variables, a trap), {seconds} s ago: {copies} copies, {logs} logs, {unread} unread envelopes and {writes} signed writes that they held are lost, and now counted"
+        );
+        self.effects.push_back(Effect::Log(Level::Error, line));
+    }
+
+    /// Another instance has booked this as lost.
+    fn reclaim(&mut self, taken: &Held) {
+        for (series, amount) in taken.iter() {
+            let amount = to_i64(amount);
+            self.count(series.leg, series.metric, amount);
+            for metric in found(series) {
+                self.count(series.leg, *metric, amount);
+            }
+        }
+        let copies = taken.of(Leg::Rum, Metric::Pending);
+        let logs = taken.of(Leg::Sls, Metric::Pending);
+        let seconds = ORPHAN_MS.saturating_sub(BEAT_MS) / 1_000;
+        let line = format!(
+            "this worker stood still for more than {seconds} s, and another has counted what it holds as lost: {copies} copies and {logs} logs are not lost, and are counted as captured once more"
+        );
+        self.effects.push_back(Effect::Log(Level::Warn, line));
+    }
+
+    fn count(&mut self, leg: Leg, metric: Metric, amount: i64) {
+        if amount != 0 {
+            let series = Series { leg, metric };
+            self.effects.push_back(Effect::Add(series, amount));
+        }
+    }
+}
+
+/// The counters of what leaves a gauge because it is lost.
+fn lost(gauge: Series) -> &'static [Metric] {
+    match (gauge.leg, gauge.metric) {
+        (Leg::Sign, Metric::Pending) => &[Metric::Aborted],
+        (Leg::Sign, Metric::InFlight) => &[Metric::Unanswered],
+        (Leg::Rum | Leg::Sls, Metric::Pending) => &[Metric::Dropped],
+        (Leg::Sls, Metric::Queued) => &[Metric::Unread, Metric::Captured, Metric::Dropped],
+        _ => &[],
+    }
+}
+
+/// The counters of what comes back to a gauge. Unread envelopes have no counter before they are read.
+fn found(gauge: Series) -> &'static [Metric] {
+    match (gauge.leg, gauge.metric) {
+        (Leg::Sign, Metric::Pending) => &[Metric::Received],
+        (Leg::Sign, Metric::InFlight) => &[Metric::Received, Metric::Signed],
+        (Leg::Rum | Leg::Sls, Metric::Pending) => &[Metric::Captured],
+        _ => &[],
+    }
+}
+
+fn to_i64(amount: impl TryInto<i64>) -> i64 {
+    amount.try_into().unwrap_or(i64::MAX)
+}

@@ -1,0 +1,401 @@
+//! The bodies that are being received: what they hold, which of them is too slow, and which gives way when they hold too
+//! much.
+//!
+//! An exchange lives here, and not in the proxy's stream, which only has a [`Ticket`]: so one that is given up frees its
+//! memory at once, also when nothing comes of its stream any more. A ticket of one that is over opens nothing.
+//!
+//! Nothing here is proportional to how many are open. Each exchange stands in one of 64 lists by the second at which it is
+//! to be looked at, and after its first look in one of 64 by its growth ([`pace`]). Both are only brought up to date when
+//! it is looked at: a body can become faster than its place says, never slower. `lists` owns the links.
+//!
+//! Time: that of callbacks which know it, see [`Collecting::pass`]. No piece of a body asks the host for the clock.
+//!
+//! What is counted, and how much may be held, is the worker's to say.
+
+mod lists;
+mod pace;
+
+use crate::rum::capture::Refusal;
+use crate::worker::exchange::Exchange;
+use lists::{Lists, Place};
+use pace::Pace;
+
+/// A body of up to so many bytes may be a newcomer: nearly every envelope is smaller.
+pub(crate) const LARGE_BYTES: usize = 262_144;
+/// So often the clock must be looked at while a body is being received.
+pub(crate) const PULSE_MS: u64 = 1_000;
+/// How soon after its beginning a body is looked at first. Until then it is a newcomer, unless it is large.
+const FIRST_LOOK_MS: u64 = 2 * PULSE_MS;
+/// Looks for the one that gives way, at most.
+const MOST_LOOKS: usize = 16;
+/// Time that passes between two pulses at most: a clock that leaps, or a worker that stood still, makes nobody slow.
+const MOST_PASSED_MS: u64 = 2 * PULSE_MS;
+
+/// Names an exchange. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    slot: u32,
+    turn: u32,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// Counts the exchanges that had this slot.
+    turn: u32,
+    exchange: Option<Exchange>,
+    pace: Pace,
+    /// It stands among those that may have to give way.
+    ranked: bool,
+}
+
+/// What an exchange needs room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    /// The share of the RUM leg's budgets, if that leg wants it.
+    pub(crate) rum: Option<usize>,
+    /// The SLS leg wants it.
+    pub(crate) sls: bool,
+    /// At least.
+    pub(crate) bytes: usize,
+}
+
+/// What a sweep found.
+#[derive(Debug)]
+pub(crate) enum Swept {
+    /// This one is too slow, and is not collected any more.
+    Slow(Box<Exchange>),
+    /// One was looked at; there may be more.
+    Kept,
+    /// Nothing is due.
+    Nothing,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Collecting {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// By the second of the next look.
+    due: Lists,
+    /// By growth, those that are no newcomers.
+    ranks: Lists,
+    open: usize,
+    bytes: usize,
+    /// Of these, the newcomers'.
+    new_bytes: usize,
+    /// Milliseconds, see [`Collecting::pass`].
+    now: u64,
+    /// What passes next was before the first exchange that is open.
+    unsure: bool,
+    /// Up to this second all that was due has been looked at.
+    swept: u64,
+}
+
+impl Collecting {
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.open
+    }
+
+    /// What they hold.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What the newcomers hold: those of up to [`LARGE_BYTES`] that have not been looked at.
+    pub(crate) fn new_bytes(&self) -> usize {
+        self.new_bytes
+    }
+
+    /// Time has passed. It counts while something is open, and never as more than two pulses: so it is at most a pulse
+    /// behind, but for ticks that are late.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        if std::mem::take(&mut self.unsure) || self.open == 0 {
+            return;
+        }
+        self.now = self.now.saturating_add(ms.min(MOST_PASSED_MS));
+    }
+
+    /// Takes an exchange in, or gives it back when there is no memory for it.
+    pub(crate) fn insert(&mut self, exchange: Exchange) -> Result<Ticket, Box<Exchange>> {
+        let held = exchange.held();
+        let large = exchange.announces_more_than(LARGE_BYTES);
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+                let missing = self.slots.try_reserve(1).is_err()
+                    // So that giving a slot back needs no memory.
+                    || self.free.try_reserve(self.slots.len().saturating_add(1)).is_err()
+                    || self.due.reserve(index).is_none()
+                    || self.ranks.reserve(index).is_none();
+                if missing {
+                    return Err(Box::new(exchange));
+                }
+                self.slots.push(Slot {
+                    turn: 0,
+                    exchange: None,
+                    pace: Pace::new(0, false),
+                    ranked: false,
+                });
+                index
+            }
+        };
+        let Some(slot) = slot(&mut self.slots, index) else {
+            return Err(Box::new(exchange));
+        };
+        slot.turn = slot.turn.wrapping_add(1);
+        slot.exchange = Some(exchange);
+        slot.pace = Pace::new(self.now, large);
+        slot.ranked = false;
+        let turn = slot.turn;
+        if self.open == 0 {
+            self.unsure = true;
+            self.swept = self.swept.max(self.now / 1_000);
+        }
+        self.open = self.open.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(held);
+        self.new_bytes = self.new_bytes.saturating_add(held);
+        let due = self.second(self.now.saturating_add(FIRST_LOOK_MS));
+        self.due.push(index, due);
+        if large {
+            self.rank(index);
+        }
+        Ok(Ticket { slot: index, turn })
+    }
+
+    /// The exchange, unless it is over.
+    pub(crate) fn get(&self, ticket: Ticket) -> Option<&Exchange> {
+        let slot = self.slots.get(usize::try_from(ticket.slot).ok()?)?;
+        let exchange = slot.exchange.as_ref()?;
+        (slot.turn == ticket.turn).then_some(exchange)
+    }
+
+    fn slot(&mut self, ticket: Ticket) -> Option<&mut Slot> {
+        let slot = slot(&mut self.slots, ticket.slot)?;
+        (slot.turn == ticket.turn && slot.exchange.is_some()).then_some(slot)
+    }
+
+    /// Takes an exchange out.
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Exchange> {
+        let slot = self.slot(ticket)?;
+        let exchange = slot.exchange.take()?;
+        let ranked = slot.ranked;
+        let held = exchange.held();
+        self.due.remove(ticket.slot);
+        match ranked {
+            true => self.ranks.remove(ticket.slot),
+            false => self.new_bytes = self.new_bytes.saturating_sub(held),
+        }
+        self.bytes = self.bytes.saturating_sub(held);
+        self.open = self.open.saturating_sub(1);
+        self.free.push(ticket.slot);
+        Some(exchange)
+    }
+
+    /// Takes out one that is open, whichever it is.
+    pub(crate) fn take(&mut self) -> Option<Exchange> {
+        let index = self.due.first(self.swept)?.index;
+        let turn = slot(&mut self.slots, index)?.turn;
+        self.remove(Ticket { slot: index, turn })
+    }
+
+    /// Does something to an exchange; what it holds then is charged.
+    pub(crate) fn change<T>(
+        &mut self,
+        ticket: Ticket,
+        change: impl FnOnce(&mut Exchange) -> T,
+    ) -> Option<T> {
+        let slot = self.slot(ticket)?;
+        let ranked = slot.ranked;
+        let exchange = slot.exchange.as_mut()?;
+        let before = exchange.held();
+        let result = change(exchange);
+        let held = exchange.held();
+        let charge = |all: usize| all.saturating_sub(before).saturating_add(held);
+        self.bytes = charge(self.bytes);
+        if !ranked {
+            self.new_bytes = charge(self.new_bytes);
+        }
+        Some(result)
+    }
+
+    /// So many bytes of its body come. What it needs for them, unless it is over.
+    pub(crate) fn grows(&mut self, ticket: Ticket, size: usize) -> Option<Wants> {
+        let now = self.now;
+        let slot = self.slot(ticket)?;
+        slot.pace.grow(size, now);
+        let exchange = slot.exchange.as_ref()?;
+        let wants = Wants {
+            rum: exchange.share(),
+            sls: exchange.sls().is_some(),
+            bytes: exchange.needs(size),
+        };
+        if !slot.ranked && slot.pace.is_large() {
+            self.rank(ticket.slot);
+        }
+        Some(wants)
+    }
+
+    /// Appends a piece of the body.
+    pub(crate) fn push(
+        &mut self,
+        ticket: Ticket,
+        size: usize,
+        room: usize,
+        fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Result<(), Refusal> {
+        let pushed = self.change(ticket, |exchange| exchange.capture().push(size, room, fill));
+        pushed.unwrap_or(Err(Refusal::Unreadable))
+    }
+
+    /// From now on it may have to give way.
+    fn rank(&mut self, index: u32) {
+        let Some(slot) = slot(&mut self.slots, index) else {
+            return;
+        };
+        if std::mem::replace(&mut slot.ranked, true) {
+            return;
+        }
+        let held = slot.exchange.as_ref().map_or(0, Exchange::held);
+        self.new_bytes = self.new_bytes.saturating_sub(held);
+        self.ranks.push(index, slot.pace.rank());
+    }
+
+    /// The one that grows slowest, in place of which `ticket` may grow: never itself, and no newcomer. If `ticket` is no
+    /// newcomer and grows no faster, there is none. One that grows well gives way only `if_fast`.
+    pub(crate) fn slower_than(&mut self, ticket: Option<Ticket>, if_fast: bool) -> Option<Ticket> {
+        let now = self.now;
+        let own = ticket.and_then(|ticket| self.slot(ticket)).map(|slot| {
+            let newcomer = !slot.ranked || slot.pace.is_new(now);
+            (!newcomer).then(|| slot.pace.growth())
+        });
+        let bar = own.flatten().unwrap_or(u64::MAX);
+        let index = self.slowest(ticket.map(|ticket| ticket.slot))?;
+        let slot = slot(&mut self.slots, index)?;
+        let gives_way = slot.pace.growth() < bar && (if_fast || !slot.pace.is_fast(now));
+        let turn = slot.turn;
+        gives_way.then_some(Ticket { slot: index, turn })
+    }
+
+    /// Of the lowest ones by rank, the one that grows slowest. Those that have become faster are moved up on the way.
+    fn slowest(&mut self, except: Option<u32>) -> Option<u32> {
+        let mut best: Option<(u64, u32)> = None;
+        // One that may give way stands where it belongs.
+        let mut sure = false;
+        let lowest = pace::lowest_rank(self.now);
+        let mut place = self.ranks.first(lowest);
+        for _ in 0..MOST_LOOKS {
+            let Some(Place { index, list }) = place else {
+                break;
+            };
+            place = self.ranks.next(index, lowest);
+            let Some(slot) = slot(&mut self.slots, index) else {
+                break;
+            };
+            let (growth, rank) = (slot.pace.growth(), slot.pace.rank());
+            let stays = Lists::same(rank, list);
+            if !stays {
+                self.ranks.remove(index);
+                self.ranks.push(index, rank);
+            }
+            if Some(index) != except {
+                sure |= stays;
+                if best.is_none_or(|(least, _)| growth < least) {
+                    best = Some((growth, index));
+                }
+            }
+            // What comes after this list has grown more, whatever it has become.
+            let last = place.is_none_or(|next| next.list != list);
+            if last && sure {
+                break;
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    /// The newcomer that has got least of late, among the oldest of them, in place of which `ticket` may grow: only one that
+    /// grows well, and is none itself.
+    pub(crate) fn idle_newcomer(&mut self, ticket: Ticket) -> Option<Ticket> {
+        let now = self.now;
+        self.slot(ticket)
+            .filter(|slot| slot.ranked && slot.pace.is_fast(now))?;
+        let start = self.swept.saturating_add(1);
+        let mut place = self.due.first(start);
+        let mut best: Option<(u64, Ticket)> = None;
+        for _ in 0..MOST_LOOKS {
+            let Some(Place { index, .. }) = place else {
+                break;
+            };
+            place = self.due.next(index, start);
+            let Some(slot) = slot(&mut self.slots, index).filter(|slot| !slot.ranked) else {
+                continue;
+            };
+            let (growth, turn) = (slot.pace.growth(), slot.turn);
+            if best.is_none_or(|(least, _)| growth < least) {
+                best = Some((growth, Ticket { slot: index, turn }));
+            }
+        }
+        best.map(|(_, ticket)| ticket)
+    }
+
+    /// Looks at one exchange that is due.
+    pub(crate) fn sweep(&mut self) -> Swept {
+        let now = self.now;
+        while self.swept < now / 1_000 {
+            let next = self.swept.saturating_add(1);
+            let Some(index) = self.due.head(next) else {
+                self.swept = next;
+                continue;
+            };
+            return self.look(index, now);
+        }
+        Swept::Nothing
+    }
+
+    fn look(&mut self, index: u32, now: u64) -> Swept {
+        self.rank(index);
+        let Some(slot) = slot(&mut self.slots, index) else {
+            return Swept::Nothing;
+        };
+        let ticket = Ticket {
+            slot: index,
+            turn: slot.turn,
+        };
+        match slot.pace.next_look(now) {
+            Some(due) => {
+                let rank = slot.pace.rank();
+                let due = self.second(due);
+                self.due.remove(index);
+                self.due.push(index, due);
+                self.ranks.remove(index);
+                self.ranks.push(index, rank);
+                Swept::Kept
+            }
+            None => self
+                .remove(ticket)
+                .map_or(Swept::Kept, |exchange| Swept::Slow(Box::new(exchange))),
+        }
+    }
+
+    /// The first whole second that is not before this, or one before: there are so many lists.
+    fn second(&self, ms: u64) -> u64 {
+        ms.div_ceil(1_000)
+            .min(self.swept.saturating_add(lists::SPAN))
+    }
+
+    /// In how many milliseconds the clock must be looked at next: soon when a sweep was not complete.
+    pub(crate) fn next_pulse(&self) -> Option<u64> {
+        const SOON_MS: u64 = 10;
+        let behind = self.swept < self.now / 1_000;
+        let pulse = if behind { SOON_MS } else { PULSE_MS };
+        (self.open > 0).then_some(pulse)
+    }
+}
+
+fn slot(slots: &mut [Slot], index: u32) -> Option<&mut Slot> {
+    slots.get_mut(usize::try_from(index).ok()?)
+}
+
+#[cfg(test)]
+mod tests;

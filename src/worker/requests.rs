@@ -1,0 +1,272 @@
+//! The request callbacks: what becomes of a request, its body, and its end or abort.
+
+use super::{Stage, Worker, report};
+use crate::delivery::outbox::Charge;
+use crate::metric::{Leg, Metric};
+use crate::outcome::SkipReason;
+use crate::rum::capture::Refusal;
+use crate::rum::decide::{self, Decision};
+use crate::rum::headers::{Head, MARKER, MAX_LINES, Pair, compose};
+use crate::sentry::project::ProjectId;
+use crate::sls::intake;
+use crate::time::Millis;
+use crate::worker::collect::Ticket;
+use crate::worker::exchange::{Announced, Exchange, Mirrored, Parts, Plan};
+
+impl Worker {
+    /// Request callback: what becomes of a request, from its method and target.
+    pub fn decide(&mut self, method: &[u8], target: &[u8]) -> Option<Plan> {
+        let decision = match &self.config.rum {
+            Some(rum) => decide::decide(rum, method, target),
+            None => Decision::Ignore,
+        };
+        let rum = match decision {
+            Decision::Ignore => None,
+            Decision::Skip(reason, project) => {
+                self.skip(Leg::Rum, reason, project.map(ProjectId::get));
+                None
+            }
+            Decision::Mirror(target) => Some(target),
+        };
+        let sls = match self.sls.is_some().then(|| intake::decide(method, target)) {
+            Some(Some(Ok(project))) => Some(project),
+            Some(Some(Err((reason, project)))) => {
+                self.skip(Leg::Sls, reason, project.map(ProjectId::get));
+                None
+            }
+            _ => None,
+        };
+        (rum.is_some() || sls.is_some()).then_some(Plan { rum, sls })
+    }
+
+    /// Request callback: the headers are complete. `None` when the request is marked as a copy, its body is known to be
+    /// too large, or there is no room.
+    pub fn begin<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Ticket>
+    where
+        I: Iterator<Item = Pair<'a>> + Clone,
+    {
+        let parts = self.prepare(plan, head)?;
+        self.open(parts)
+            .map_err(|(parts, refusal)| self.refuse(parts.legs(), refusal))
+            .ok()
+    }
+
+    /// What is needed of a request's headers. `None` when it is marked as a copy, or they are too many.
+    pub(super) fn prepare<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Parts>
+    where
+        I: Iterator<Item = Pair<'a>> + Clone,
+    {
+        let legs = [plan.rum.as_ref().map(|target| target.project), plan.sls];
+        let app = plan
+            .sls
+            .and_then(|project| decide::destination(self.config.rum.as_ref()?, project));
+        let rum = plan.rum.map(|target| {
+            let copy = compose(self.config.host, &target, head);
+            (target, copy)
+        });
+        let oversized = match &rum {
+            Some((_, copy)) => copy.oversized,
+            None => head.headers.clone().nth(MAX_LINES).is_some(),
+        };
+        if oversized {
+            self.skip_both(legs, SkipReason::TooLarge);
+            return None;
+        }
+        let marked = match &rum {
+            Some((_, copy)) => copy.marked,
+            None => intake::first(head.headers.clone(), MARKER.as_bytes()).is_some(),
+        };
+        if marked {
+            self.skip_both(legs, SkipReason::Loop);
+            return None;
+        }
+        let omitted = rum.as_ref().map_or(0, |(_, copy)| copy.omitted);
+        self.book.ledger.grow(Metric::HeadersOmitted, omitted);
+        let sls = plan.sls.map(|project| {
+            let encoding = intake::first(head.headers.clone(), b"content-encoding");
+            let encoding = encoding.unwrap_or_default().to_vec();
+            intake::Head {
+                project,
+                app,
+                encoding,
+            }
+        });
+        let announced = match &rum {
+            Some((_, copy)) => Announced {
+                length: copy.content_length,
+                transfer_encoding: copy.transfer_encoding,
+            },
+            None => announced(head),
+        };
+        let rum = rum.map(|(target, copy)| Mirrored::new(target, copy));
+        Some(Parts {
+            rum,
+            sls,
+            announced,
+        })
+    }
+
+    /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the ticket back unless the
+    /// exchange is over, which it may have been before.
+    #[must_use]
+    pub fn chunk(
+        &mut self,
+        ticket: Ticket,
+        size: usize,
+        fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Option<Ticket> {
+        match self.collect(ticket, size, fill) {
+            Ok(()) => Some(ticket),
+            Err(refusal) => {
+                let exchange = self.collecting.remove(ticket)?;
+                self.refuse(legs_of(&exchange), refusal);
+                None
+            }
+        }
+    }
+
+    /// Request callback: the request is complete.
+    pub fn end(&mut self, ticket: Ticket, now: Millis) {
+        let now = self.moment(now);
+        let Some(exchange) = self.collecting.remove(ticket) else {
+            return;
+        };
+        let collecting = self.collecting.bytes();
+        let (copy, envelope) = exchange.into_parts(now.wall);
+        if let Some(copy) = copy {
+            self.book.ledger.one(Metric::Captured);
+            let project = copy.target.project;
+            let charge = Charge {
+                size: copy.size(),
+                group: project,
+                share: copy.target.destination.share,
+            };
+            let pushed = self.outbox.push(copy, charge, collecting, now.steady);
+            let full = pushed.is_err();
+            if full {
+                self.drop_for_room(project);
+            }
+        }
+        if let (Some(side), Some(envelope)) = (&mut self.sls, envelope) {
+            let (leg, mut books) = side.with(&mut self.log);
+            leg.take(envelope, collecting, &mut books);
+        }
+        if !self.host().calls_in_ticks {
+            self.stage = Stage::Sending;
+        }
+    }
+
+    /// Request callback: the request ended before it was complete.
+    pub fn abort(&mut self, ticket: Ticket) {
+        if let Some(exchange) = self.collecting.remove(ticket) {
+            self.skip_both(legs_of(&exchange), SkipReason::Aborted);
+        }
+    }
+
+    /// What a body that is not collected counts as.
+    pub(super) fn refuse(&mut self, legs: [Option<u64>; 2], refusal: Refusal) {
+        match refusal {
+            Refusal::TooLarge => self.skip_both(legs, SkipReason::TooLarge),
+            Refusal::Unreadable => self.skip_both(legs, SkipReason::Unreadable),
+            Refusal::NoRoom => {
+                // No leg that wants it has room for it.
+                for (leg, project) in [Leg::Rum, Leg::Sls].into_iter().zip(legs) {
+                    if let Some(project) = project {
+                        self.tell_no_room(leg, project);
+                    }
+                }
+                self.drop_unfinished(legs);
+            }
+        }
+    }
+
+    fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
+        let ledger = match (leg, &mut self.sls) {
+            (Leg::Sls, Some(side)) => &mut side.book.ledger,
+            _ => &mut self.book.ledger,
+        };
+        // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
+        // the next publication, and causes one only now and then.
+        match reason {
+            SkipReason::Route => ledger.one_quietly(Metric::Skipped(reason)),
+            _ => ledger.one(Metric::Skipped(reason)),
+        }
+        report::skipped(&mut self.log, reason, project);
+        self.publish_soon();
+    }
+
+    pub(super) fn skip_both(&mut self, [rum, sls]: [Option<u64>; 2], reason: SkipReason) {
+        if rum.is_some() {
+            self.skip(Leg::Rum, reason, rum);
+        }
+        if sls.is_some() {
+            self.skip(Leg::Sls, reason, sls);
+        }
+    }
+
+    /// A copy finds no room.
+    fn drop_for_room(&mut self, project: u64) {
+        self.book.ledger.one(Metric::Dropped);
+        self.tell_no_room(Leg::Rum, project);
+        self.publish_soon();
+    }
+
+    fn tell_no_room(&mut self, leg: Leg, project: u64) {
+        let pending = match (leg, self.sls.as_deref()) {
+            (Leg::Sls, Some(side)) => side.leg.bytes(),
+            _ => self.outbox.bytes(),
+        };
+        let full = report::Full {
+            max_bytes: self.max_pending_bytes,
+            pending,
+            collecting: self.collecting.bytes(),
+        };
+        report::no_room(&mut self.log, leg, project, full);
+    }
+
+    /// Counts an exchange that is not collected to its end because there is no room.
+    pub(super) fn drop_unfinished(&mut self, [rum, sls]: [Option<u64>; 2]) {
+        if rum.is_some() {
+            self.book.ledger.one(Metric::Captured);
+            self.book.ledger.one(Metric::Dropped);
+        }
+        if let (Some(side), Some(_)) = (&mut self.sls, sls) {
+            for metric in [Metric::Unread, Metric::Captured, Metric::Dropped] {
+                side.book.ledger.one(metric);
+            }
+        }
+        self.publish_soon();
+    }
+
+    /// Something was counted in a request callback: a tick must come, unless one is on its way.
+    pub(super) fn publish_soon(&mut self) {
+        let missing = self.is_pressing() && !self.publishing_soon;
+        if missing {
+            self.wake();
+        }
+    }
+
+    /// The timer is to be looked at before the callback ends, which a callback that sends does anyhow.
+    pub(super) fn wake(&mut self) {
+        if !self.host().calls_in_ticks && self.stage == Stage::Settled {
+            self.stage = Stage::Settling;
+        }
+    }
+}
+
+pub(super) fn legs_of(exchange: &Exchange) -> [Option<u64>; 2] {
+    [exchange.rum(), exchange.sls()]
+}
+
+/// What the headers say of a body, when the RUM leg has not read them.
+fn announced<'a, I>(head: &Head<'a, I>) -> Announced
+where
+    I: Iterator<Item = Pair<'a>> + Clone,
+{
+    let first = |name| intake::first(head.headers.clone(), name);
+    Announced {
+        length: first(b"content-length")
+            .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()),
+        transfer_encoding: first(b"transfer-encoding").is_some(),
+    }
+}

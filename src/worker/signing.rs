@@ -1,0 +1,327 @@
+//! Mode `sign`: a write is held until its body is complete, signed, and let go; or answered here.
+//!
+//! Callbacks: [`write_begins`](Worker::write_begins), [`write_grows`](Worker::write_grows), then
+//! [`write_ends`](Worker::write_ends) with [`write_left`](Worker::write_left) or
+//! [`write_stuck`](Worker::write_stuck), [`write_answered`](Worker::write_answered), and always
+//! [`write_gone`](Worker::write_gone). What gives a [`LocalAnswer`] has ended the write.
+//!
+//! The host holds the body. Here it is hashed as it comes, and only its size is kept: what is charged to
+//! `limits.max_pending_bytes` is the host's memory, until the target has answered.
+//!
+//! What comes in one piece that is too large for one callback is hashed in ticks, as are all pieces behind it: while
+//! [`has_turns`](Worker::has_turns), each tick asks [`turns_begin`](Worker::turns_begin), then for each
+//! [`next_turn`](Worker::next_turn) does [`write_turn`](Worker::write_turn), and says [`turns_end`](Worker::turns_end).
+//!
+//! `received = signed + denied + aborted + pending`, `signed = answered + unanswered + in_flight`.
+
+mod backlog;
+mod side;
+
+pub(super) use side::Side;
+
+use super::{Worker, report};
+use crate::header_list::HeaderList;
+use crate::meter::Meter;
+use crate::metric::Metric;
+use crate::outcome::{AnswerClass, DenyReason};
+use crate::rum::headers::Pair;
+use crate::sls::clock::{self, Learned};
+use crate::sls::wire_digest::Hasher;
+use crate::sls::write_request::Denial;
+use crate::time::Millis;
+use std::task::Poll;
+
+/// What an open request costs beside its headers and its body.
+const OVERHEAD: usize = 1_024;
+
+/// What a request callback may spend on a write: with all that it does besides it stays under
+/// [`CALLBACK`](crate::meter::CALLBACK). So a piece of up to 512 KiB (v4: 110 KiB) is hashed as it comes, and a write of that
+/// size goes on in the callback that completed it.
+pub const REQUEST: u64 = 9_650_000;
+/// What a turn costs beside the work that is done in it.
+const TURN: u64 = 2_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Held,
+    InFlight,
+    Over,
+}
+
+/// A request between its headers and its end.
+#[derive(Debug)]
+pub struct Write {
+    /// The host's name of its stream.
+    stream: u32,
+    hasher: Hasher,
+    /// What the host holds of the body.
+    size: usize,
+    head_bytes: usize,
+    /// What it is charged with.
+    bytes: usize,
+    stage: Stage,
+    /// A piece of the body has come, or none will.
+    fed: bool,
+    /// It waits for its turn.
+    waits: bool,
+    /// It is complete.
+    ended: bool,
+}
+
+impl Write {
+    fn hashed(&self) -> usize {
+        usize::try_from(self.hasher.len()).unwrap_or(usize::MAX)
+    }
+
+    /// What is to be hashed still.
+    fn rest(&self) -> usize {
+        self.size.saturating_sub(self.hashed())
+    }
+}
+
+/// An answer in the target's place, in SLS's shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalAnswer {
+    /// The status.
+    pub status: u16,
+    /// Without pseudo headers.
+    pub headers: HeaderList,
+    /// JSON.
+    pub body: String,
+}
+
+impl Worker {
+    /// Request callback: the headers. `stream` is the host's name of the request, by which [`next_turn`](Worker::next_turn)
+    /// speaks of it; `head_bytes` is what the caller keeps of the headers.
+    ///
+    /// # Errors
+    /// What does not pass gets this answer.
+    pub fn write_begins<'a, I>(
+        &mut self,
+        stream: u32,
+        headers: I,
+        head_bytes: usize,
+    ) -> Result<Box<Write>, LocalAnswer>
+    where
+        I: Iterator<Item = Pair<'a>> + Clone,
+    {
+        let now = self.steady;
+        let Some(side) = &mut self.sign else {
+            return Err(LocalAnswer::nowhere());
+        };
+        side.book.ledger.one(Metric::Received);
+        let begun = side.begin(stream, &headers, head_bytes, now);
+        // The gauges show who waits.
+        self.publish_soon();
+        begun.map(Box::new).map_err(|denial| self.deny(&denial))
+    }
+
+    /// Request callback: the host holds `size` bytes of the body by now; `read` hands out so many from an offset. What
+    /// `meter` does not allow for waits for its turn.
+    ///
+    /// # Errors
+    /// What does not pass gets this answer.
+    pub fn write_grows(
+        &mut self,
+        write: &mut Write,
+        size: usize,
+        read: impl FnMut(usize, usize) -> Option<Vec<u8>>,
+        meter: &mut Meter,
+    ) -> Result<(), LocalAnswer> {
+        let Some(side) = &mut self.sign else {
+            return Err(LocalAnswer::nowhere());
+        };
+        let grown = side.grow(write, size, read, meter);
+        if grown.is_ok() && write.waits {
+            self.wake();
+        }
+        grown.map_err(|denial| self.deny_write(write, &denial))
+    }
+
+    /// Request or root callback: the request is complete. Gives all its headers as they are to go on. `Pending`: not
+    /// everything is hashed, or `meter` does not allow for a signature; its turn will come.
+    ///
+    /// # Errors
+    /// What does not pass gets this answer.
+    pub fn write_ends<'a, I>(
+        &mut self,
+        write: &mut Write,
+        headers: I,
+        now: Millis,
+        meter: &mut Meter,
+    ) -> Poll<Result<HeaderList, LocalAnswer>>
+    where
+        I: Iterator<Item = Pair<'a>>,
+    {
+        let now = self.moment(now);
+        write.fed = true;
+        let Some(side) = &mut self.sign else {
+            return Poll::Ready(Err(LocalAnswer::nowhere()));
+        };
+        let signed = side.sign(write, headers, now, meter);
+        if signed.is_pending() {
+            self.wake();
+        }
+        signed.map(|signed| signed.map_err(|denial| self.deny_write(write, &denial)))
+    }
+
+    /// Root callback, in a tick: whether writes may take their turns now.
+    pub fn turns_begin(&mut self, now: Millis) -> bool {
+        let now = self.moment(now).steady;
+        let side = self.sign.as_deref();
+        side.is_some_and(|side| side.backlog.is_due(now))
+    }
+
+    /// Whether a write waits for its turn.
+    #[must_use]
+    pub fn has_turns(&self) -> bool {
+        let side = self.sign.as_deref();
+        side.is_some_and(|side| !side.backlog.is_empty())
+    }
+
+    /// Root callback, in a tick: the stream whose turn it is, which may have ended meanwhile. It gets
+    /// [`write_turn`](Worker::write_turn).
+    pub fn next_turn(&mut self, meter: &mut Meter) -> Option<u32> {
+        if meter.is_empty() {
+            return None;
+        }
+        meter.spend(TURN);
+        self.sign.as_mut()?.backlog.pop()
+    }
+
+    /// Root callback, in a tick: the turn of a write. `true`: [`write_ends`](Worker::write_ends) is next.
+    ///
+    /// # Errors
+    /// What does not pass gets this answer.
+    pub fn write_turn(
+        &mut self,
+        write: &mut Write,
+        read: impl FnMut(usize, usize) -> Option<Vec<u8>>,
+        meter: &mut Meter,
+    ) -> Result<bool, LocalAnswer> {
+        let Some(side) = &mut self.sign else {
+            return Err(LocalAnswer::nowhere());
+        };
+        let turn = side.turn(write, read, meter);
+        turn.map_err(|denial| self.deny_write(write, &denial))
+    }
+
+    /// Root callback, in a tick: the turns are over that began then.
+    pub fn turns_end(&mut self, begun: Millis, now: Millis) {
+        let ended = self.moment(now).steady;
+        // On a clock that went back meanwhile they took no time.
+        let begun = Millis(ended.0.saturating_sub(now.since(begun)));
+        if let Some(side) = &mut self.sign {
+            side.backlog.took(begun, ended);
+        }
+    }
+
+    /// Request callback: the host took the headers, the request goes on.
+    pub fn write_left(&mut self, write: &mut Write) {
+        let Some(side) = &mut self.sign else { return };
+        write.stage = Stage::InFlight;
+        side.held = side.held.saturating_sub(1);
+        side.in_flight = side.in_flight.saturating_add(1);
+        side.book.ledger.one(Metric::Signed);
+        side.book.ledger.grow(Metric::Bytes, write.hashed());
+        self.publish_soon();
+    }
+
+    /// Request callback: the host did not take the headers. The request must not go on without a signature.
+    pub fn write_stuck(&mut self, write: &mut Write) -> LocalAnswer {
+        let message = "the proxy could not sign the request, retry later";
+        self.deny_write(write, &Denial::busy(DenyReason::Host, message))
+    }
+
+    /// Response callback: the headers of the answer, the target's or the proxy's own.
+    pub fn write_answered(
+        &mut self,
+        write: &mut Write,
+        status: Option<u16>,
+        header: &dyn Fn(&str) -> Option<String>,
+        now: impl FnOnce() -> Millis,
+    ) {
+        let Some(side) = &mut self.sign else { return };
+        let status = status.unwrap_or_default();
+        match write.stage {
+            Stage::InFlight => {}
+            Stage::Held => {
+                report::answered_unasked(&mut self.log, status);
+                return;
+            }
+            Stage::Over => return,
+        }
+        side.release(write);
+        let class = AnswerClass::of(status);
+        side.book.ledger.one(Metric::Answered(class));
+        // Only SLS itself knows what time it is, and whose key it knows.
+        if matches!(status, 400 | 401) && header("x-log-requestid").is_some() {
+            let now = now();
+            if let Some(server) = clock::server_time(header)
+                && side.clock.learn(now.0, server) == Learned::Corrected
+            {
+                report::clock_corrected(&mut self.log, side.clock.offset_ms());
+            } else if status == 401 {
+                side.keys.ask_refresh();
+                report::key_refused(&mut self.log);
+            }
+        }
+        self.publish_soon();
+    }
+
+    /// The stream is over.
+    pub fn write_gone(&mut self, write: &mut Write) {
+        let Some(side) = &mut self.sign else { return };
+        match write.stage {
+            Stage::Held => {
+                side.book.ledger.one(Metric::Aborted);
+                if !write.fed {
+                    report::never_fed(&mut self.log);
+                }
+            }
+            Stage::InFlight => side.book.ledger.one(Metric::Unanswered),
+            Stage::Over => return,
+        }
+        side.release(write);
+        self.publish_soon();
+    }
+
+    fn deny_write(&mut self, write: &mut Write, denial: &Denial) -> LocalAnswer {
+        if let Some(side) = &mut self.sign {
+            side.release(write);
+        }
+        self.deny(denial)
+    }
+
+    fn deny(&mut self, denial: &Denial) -> LocalAnswer {
+        let Some(side) = &mut self.sign else {
+            return LocalAnswer::nowhere();
+        };
+        side.book.ledger.one(Metric::Denied(denial.reason));
+        report::denied(&mut self.log, denial);
+        let answer = side.local_answer(denial);
+        self.publish_soon();
+        answer
+    }
+}
+
+impl LocalAnswer {
+    /// In another mode nobody asks.
+    fn nowhere() -> Self {
+        Self {
+            status: 503,
+            headers: HeaderList::default(),
+            body: String::new(),
+        }
+    }
+}
+
+fn unreadable() -> Denial {
+    let message = "the proxy did not hand out the request, retry later";
+    Denial::busy(DenyReason::Host, message)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Denial> {
+    std::str::from_utf8(bytes)
+        .map_err(|_| Denial::malformed("ParameterInvalid", "the request line is not UTF-8"))
+}
