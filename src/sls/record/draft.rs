@@ -1,10 +1,13 @@
 //! A record that is being made: fields by name, times, and the cuts.
+//!
+//! Which field comes from where is said elsewhere; here is only how one is put in, and what every record has.
 
 use std::collections::VecDeque;
 
 use crate::sentry::timestamp::Timestamp;
 
-use super::{Context, MAX_VALUE, Record};
+use super::context::{Context, MAX_VALUE};
+use super::fields::Record;
 
 /// SLS accepts logs of the last 7 days and the next 15 minutes, and refuses the whole request for one outside. The log
 /// may wait for an hour, and the two clocks may differ by a minute, before that happens.
@@ -36,6 +39,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// A record with what all have in common.
+    pub(super) fn of(event_type: &'static str, context: &Context<'_>) -> Self {
+        let mut draft = Self::default();
+        draft.set("event_type", event_type);
+        draft.fill("app.id", context.app_id);
+        draft.set("sentry.project_id", context.project_id);
+        draft
+    }
+
     /// Sets a field, the last value wins; an empty one is none.
     pub(super) fn set(&mut self, key: &'static str, value: &str) {
         self.set_within(key, value, MAX_VALUE, value.len());
@@ -146,7 +158,7 @@ impl Draft {
 )]
 mod tests {
     use super::*;
-    use crate::sls::record::Options;
+    use crate::sls::record::context::Options;
 
     const NOW: u64 = 1_795_232_076_716;
 

@@ -1,4 +1,6 @@
 //! One log as it is handed out: its time, and its fields in one text.
+//!
+//! How it comes to its fields is in [`super::draft`].
 
 use std::fmt;
 

@@ -1,10 +1,12 @@
 //! What the envelope's header knows, where an item does not say it itself.
+//!
+//! What an item's own header tells is in [`super::described`].
 
 use crate::meter::Meter;
 use crate::sentry::envelope::Header;
 
+use super::context::{Context, INHERITED};
 use super::draft::Draft;
-use super::{Context, INHERITED};
 
 /// The parts of a header that records take over, scrubbed and no longer than they may be.
 #[derive(Default)]

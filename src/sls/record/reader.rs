@@ -1,20 +1,59 @@
-//! An envelope to its records, in steps.
+//! An envelope to its records, in steps: headers first, then item by item; and what one envelope may give at most.
+//!
+//! How one item is read is in [`super::item`].
 
 use std::task::Poll;
 
 use crate::meter::Meter;
+use crate::sentry::decode::Undecodable;
 use crate::sentry::envelope::{ItemPlace, Malformed, Walker};
 
+use super::context::{Context, MAX_ITEMS};
 use super::draft::Draft;
+use super::fields::Record;
 use super::inherit::Inherited;
 use super::item::{ItemReader, RECORD};
-use super::{Context, MAX_ITEMS, Record, Summary, base};
+use super::records::Records;
 
 /// Bytes of all records of an envelope: so many times its own, and so many besides.
 const BYTES_FACTOR: usize = 4;
 const BYTES_BESIDES: usize = 1 << 20;
 /// Units of a byte of a record that is handed out.
 const BYTE: u64 = 1;
+
+/// What became of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Records handed out.
+    pub records: usize,
+    /// Records, at least, that would have been too many; the last one handed out tells.
+    pub left_out: usize,
+    /// Items or entries that are not what they should be; their records tell.
+    pub bad: usize,
+    /// The envelope is malformed; its only record tells.
+    pub malformed: Option<Malformed>,
+}
+
+/// Makes the records of a decoded envelope at once, whatever that costs, and hands each of them out.
+pub fn records(bytes: &[u8], context: &Context<'_>, sink: &mut dyn FnMut(&Record)) -> Summary {
+    let mut reader = EnvelopeReader::default();
+    loop {
+        let mut meter = Meter::unlimited();
+        if let Poll::Ready(summary) = reader.step(bytes, context, &mut meter, sink) {
+            return summary;
+        }
+    }
+}
+
+/// Makes the one record of a body that could not be decoded.
+pub fn undecodable(error: &Undecodable, context: &Context<'_>, sink: &mut dyn FnMut(&Record)) {
+    let mut draft = Draft::of("custom", context);
+    draft.set("sentry.envelope_bytes", &error.size.to_string());
+    draft.set("sentry.content_encoding", &error.encoding);
+    draft.error("undecodable body", &error.reason.to_string());
+    draft.finish(context);
+    sink(&draft.record);
+}
 
 /// Reads an envelope. The bytes are passed at every step, and are always the same.
 #[derive(Default)]
@@ -182,7 +221,7 @@ impl EnvelopeReader {
         }
     }
 
-    fn records(&mut self) -> Option<&mut super::item::Records> {
+    fn records(&mut self) -> Option<&mut Records> {
         match &mut self.stage {
             Stage::Item(_, reader) => reader.records(),
             _ => None,
@@ -244,7 +283,7 @@ impl EnvelopeReader {
         sink: &mut dyn FnMut(&Record),
     ) {
         meter.spend(RECORD);
-        let mut draft = base(context);
+        let mut draft = Draft::of("custom", context);
         draft.set("sentry.envelope_bytes", &bytes.len().to_string());
         draft.error("malformed envelope", &malformed.to_string());
         draft.finish(context);
@@ -267,7 +306,7 @@ fn last_word(
     context: &Context<'_>,
     sink: &mut dyn FnMut(&Record),
 ) -> Summary {
-    let mut draft = base(context);
+    let mut draft = Draft::of("custom", context);
     draft.error(kind, text);
     draft.finish(context);
     sink(&draft.record);

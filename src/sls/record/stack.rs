@@ -2,11 +2,17 @@
 //!
 //! Which exception counts: the last of the list, which is the one that was caught; the others are its causes, and stand
 //! in `exception.stack` behind it. Without any, the stack of the crashed or current thread is taken.
+//!
+//! Where an item has them stands in the table of its kind.
 
 use std::collections::VecDeque;
 
 use super::draft::{Draft, Stack};
-use super::take::List;
+use super::item_kind::Made;
+use super::take::{StackPart, Table, Take};
+
+use StackPart::{Exceptions, Frames, Threads};
+use Take::{In, Text};
 
 /// Frames of one stack: the newest. Real ones have tens.
 const MAX_FRAMES: usize = 256;
@@ -20,26 +26,82 @@ const MAX_NAME: usize = 512;
 /// Of an exception's type, and of its message, in the text of a stack, in bytes.
 const MAX_HEAD: usize = 8192;
 
+/// What [`exception`] makes, besides the members of the exception that was caught.
+pub(super) const MADE: &[Made] = &[
+    ("event_type", "`exception` if there is one, else `custom`"),
+    (
+        "sentry.exception.count",
+        "number of exceptions: of `exception.values`, of a bare list, or a single one",
+    ),
+    (
+        "exception.stack",
+        "the head of the exception that was caught, its frames newest first (`at function (file:line:column)`), and \
+         `Caused by:` with the head of each other exception. Without exceptions: the frames of `stacktrace`, or of the \
+         crashed or current of `threads`",
+    ),
+];
+
+const EXCEPTION: Table = &[
+    ("type", Text("exception.type")),
+    ("value", Text("exception.message")),
+    ("mechanism", In(MECHANISM)),
+    ("stacktrace", In(STACKTRACE)),
+];
+
+const MECHANISM: Table = &[
+    ("type", Text("sentry.exception.mechanism")),
+    ("handled", Text("sentry.exception.handled")),
+];
+
+const THREAD: Table = &[
+    ("crashed", Text("crashed")),
+    ("current", Text("current")),
+    ("stacktrace", In(STACKTRACE)),
+];
+
+/// Frames, wherever they stand.
+pub(super) const STACKTRACE: Table = &[("frames", Take::Stack(Frames))];
+
+const FRAME: Table = &[
+    ("function", Text("function")),
+    ("filename", Text("filename")),
+    ("abs_path", Text("abs_path")),
+    ("module", Text("module")),
+    ("package", Text("package")),
+    ("instruction_addr", Text("instruction_addr")),
+    ("lineno", Text("lineno")),
+    ("colno", Text("colno")),
+];
+
+/// The members of an element of such a list.
+pub(super) fn element(part: StackPart) -> Table {
+    match part {
+        Exceptions => EXCEPTION,
+        Threads => THREAD,
+        Frames => FRAME,
+    }
+}
+
 impl Stack {
     /// Takes an element that has been read; gives back a draft that is not needed any more.
-    pub(super) fn add(&mut self, list: List, mut one: Draft) -> Option<Draft> {
+    pub(super) fn add(&mut self, part: StackPart, mut one: Draft) -> Option<Draft> {
         let has_fields = one.record.fields().next().is_some();
-        match list {
-            List::Exceptions if has_fields || !one.stack.frames.is_empty() => {
+        match part {
+            Exceptions if has_fields || !one.stack.frames.is_empty() => {
                 self.count = self.count.saturating_add(1);
                 return push(&mut self.exceptions, one, MAX_EXCEPTIONS);
             }
-            List::Threads
+            Threads
                 if ["crashed", "current"]
                     .iter()
                     .any(|flag| one.record.get(flag) == Some("true")) =>
             {
                 self.thread = std::mem::take(&mut one.stack.frames);
             }
-            List::Frames if has_fields => {
+            Frames if has_fields => {
                 push(&mut self.frames, line(&one), MAX_FRAMES);
             }
-            List::Exceptions | List::Threads | List::Frames => {}
+            Exceptions | Threads | Frames => {}
         }
         Some(one)
     }
@@ -47,9 +109,10 @@ impl Stack {
 
 /// Gives back what had to make room.
 fn push<T>(queue: &mut VecDeque<T>, element: T, limit: usize) -> Option<T> {
-    let oldest = match queue.len() >= limit {
-        true => queue.pop_front(),
-        false => None,
+    let oldest = if queue.len() >= limit {
+        queue.pop_front()
+    } else {
+        None
     };
     queue.push_back(element);
     oldest
@@ -78,7 +141,7 @@ fn line(frame: &Draft) -> String {
 }
 
 /// The first bytes of a text, to a character boundary.
-pub(super) fn start(text: &str, limit: usize) -> &str {
+fn start(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit))
         .unwrap_or_default()
 }

@@ -1,4 +1,6 @@
 //! The words of the tables: which member goes to which field.
+//!
+//! The tables stand in `kind/`; who walks through an item by them is [`super::taker`].
 
 use std::borrow::Cow;
 
@@ -13,7 +15,7 @@ pub(super) type Table = &'static [(&'static str, Take)];
 
 /// A list of which a stack is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
+pub(super) enum StackPart {
     /// `{"values":[...]}`, a list, or one exception.
     Exceptions,
     /// Threads, in the same forms.
@@ -24,6 +26,7 @@ pub(super) enum List {
 
 /// What becomes of a member.
 #[derive(Clone, Copy)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(super) enum Take {
     /// A string, number or boolean, as text.
     Text(&'static str),
@@ -46,7 +49,7 @@ pub(super) enum Take {
     /// A list: the number of its elements, or, if they become records, those.
     List(&'static str),
     /// Exceptions, threads or frames: see [`super::stack`].
-    Stack(List),
+    Stack(StackPart),
 }
 
 impl Take {

@@ -2,15 +2,16 @@
 //!
 //! It sees what the scrubber leaves, so nothing can be taken out around it. A member of an unexpected type costs that member
 //! and not the record; of a duplicate member the last counts, as with Relay.
+//!
+//! It knows tables and no item kind. What is made of the fields afterwards is not its business.
 
 use crate::meter::Meter;
 use crate::sls::scrub::{Kind, Visitor, Want};
 
-use super::MAX_VALUE;
+use super::context::MAX_VALUE;
 use super::draft::Draft;
-use super::event;
-use super::take::List;
-use super::take::{Table, Take};
+use super::stack;
+use super::take::{StackPart, Table, Take};
 
 /// The error of a text that is JSON of another kind.
 pub(super) const NO_OBJECT: &str = "not a JSON object";
@@ -51,9 +52,9 @@ enum Node {
     /// The item itself: members of it, or of it as an entry.
     Item,
     /// Elements of a stack, of this draft.
-    List(List, usize),
+    List(StackPart, usize),
     /// One element of such a list, or `values` with a list of them: the name tells.
-    OneOrList(List, usize, usize),
+    OneOrList(StackPart, usize, usize),
     Counted(usize),
     Entries(&'static str),
 }
@@ -64,7 +65,7 @@ enum End {
     Nothing,
     Put(Take, usize),
     /// The last draft is an element of a stack of this one.
-    Element(List, usize),
+    Element(StackPart, usize),
     /// The last draft is an entry of this list.
     Entry(&'static str),
     /// Its number of elements goes there.
@@ -77,9 +78,9 @@ enum Role {
     Unknown,
     Item,
     Member(Take, usize),
-    Element(List, usize),
+    Element(StackPart, usize),
     /// A list of a stack, or one element of it.
-    Values(List, usize),
+    Values(StackPart, usize),
     Entry(&'static str),
 }
 
@@ -167,9 +168,10 @@ impl Taker {
             Some((Node::Entries(list), _)) => {
                 let list = *list;
                 self.count = self.count.saturating_add(1);
-                match self.entries.len() < self.plan.max_entries {
-                    true => Role::Entry(list),
-                    false => Role::Unknown,
+                if self.entries.len() < self.plan.max_entries {
+                    Role::Entry(list)
+                } else {
+                    Role::Unknown
                 }
             }
             Some((Node::Object(..) | Node::Item | Node::OneOrList(..), _)) => next,
@@ -187,7 +189,7 @@ impl Taker {
             Some((Node::Item, _)) => {
                 find(self.plan.table, WHOLE).or_else(|| find(self.plan.single?, SINGLE))
             }
-            Some((Node::OneOrList(list, owner, into), _)) => find(event::element(*list), *into)
+            Some((Node::OneOrList(list, owner, into), _)) => find(stack::element(*list), *into)
                 .or_else(|| (key == "values").then_some(Role::Values(*list, *owner))),
             _ => None,
         };
@@ -200,7 +202,7 @@ impl Taker {
         self.drafts.len().saturating_sub(1)
     }
 
-    fn element(&mut self, list: List, owner: usize) {
+    fn element(&mut self, list: StackPart, owner: usize) {
         let Some(element) = self.drafts.pop() else {
             return;
         };
@@ -235,16 +237,18 @@ impl Taker {
             Role::Unknown => ignored,
             Role::Item => {
                 self.kind = Some(kind);
-                match is_object {
-                    true => (Node::Item, End::Nothing, Want::Nothing),
-                    false => ignored,
+                if is_object {
+                    (Node::Item, End::Nothing, Want::Nothing)
+                } else {
+                    ignored
                 }
             }
             Role::Element(list, owner) => {
                 let into = self.new_draft();
-                let node = match is_object {
-                    true => Node::Object(event::element(list), into),
-                    false => Node::Ignored,
+                let node = if is_object {
+                    Node::Object(stack::element(list), into)
+                } else {
+                    Node::Ignored
                 };
                 (node, End::Element(list, owner), Want::Nothing)
             }
@@ -265,15 +269,17 @@ impl Taker {
             Role::Member(Take::Stack(list), owner) => self.values(list, owner, kind),
             Role::Member(Take::List(name), into) => {
                 if self.plan.entries.is_none() {
-                    return match is_array {
-                        true => (Node::Counted(0), End::Count(name, into), Want::Nothing),
-                        false => ignored,
+                    return if is_array {
+                        (Node::Counted(0), End::Count(name, into), Want::Nothing)
+                    } else {
+                        ignored
                     };
                 }
                 self.lists = self.lists.saturating_add(1);
-                match is_array {
-                    true => (Node::Entries(name), End::Nothing, Want::Nothing),
-                    false => ignored,
+                if is_array {
+                    (Node::Entries(name), End::Nothing, Want::Nothing)
+                } else {
+                    ignored
                 }
             }
             Role::Member(take, into) => {
@@ -294,7 +300,7 @@ impl Taker {
     }
 
     /// A list of a stack, in any of its forms.
-    fn values(&mut self, list: List, owner: usize, kind: Kind) -> (Node, End, Want) {
+    fn values(&mut self, list: StackPart, owner: usize, kind: Kind) -> (Node, End, Want) {
         match kind {
             Kind::Array => (Node::List(list, owner), End::Nothing, Want::Nothing),
             Kind::Object => {

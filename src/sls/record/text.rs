@@ -1,4 +1,4 @@
-//! The bytes of an item as text, in steps.
+//! The bytes of an item as text, in steps. What the text says is not looked at.
 
 use std::task::Poll;
 
@@ -54,9 +54,10 @@ impl Text {
             if is_split && piece.len() < rest.len() {
                 continue;
             }
-            return Poll::Ready(match is_split && is_cut {
-                true => Ok(std::mem::take(&mut self.text)),
-                false => Err(format!("not UTF-8 at byte {}", self.text.len())),
+            return Poll::Ready(if is_split && is_cut {
+                Ok(std::mem::take(&mut self.text))
+            } else {
+                Err(format!("not UTF-8 at byte {}", self.text.len()))
             });
         }
     }

@@ -1,12 +1,14 @@
-//! Items of which only the metadata are kept: attachments, profiles, recordings, and types that nobody knows yet.
+//! `profile`, `profile_chunk`, and `profile_chunk_ui`, as which some SDKs sent the latter: ids and names, never the samples.
 
-use super::event::SDK;
-use super::take::{Table, Take};
+use crate::sls::record::item_kind::ItemKind;
+use crate::sls::record::members::SDK;
+use crate::sls::record::take::{Table, Take};
 
 use Take::{Fill, Id, In, Text, Time};
 
-/// `profile`, `profile_chunk`: ids and names.
-pub(super) const PROFILE: Table = &[
+pub(super) static PROFILE: ItemKind = ItemKind::metadata(TABLE);
+
+const TABLE: Table = &[
     ("event_id", Id("sentry.profile_id")),
     ("profile_id", Id("sentry.profile_id")),
     ("chunk_id", Text("sentry.profile_chunk_id")),
@@ -24,6 +26,3 @@ const PROFILED: Table = &[
     ("trace_id", Text("trace_id")),
     ("id", Fill("event_id")),
 ];
-
-/// The first line of a `replay_recording`.
-pub(super) const RECORDING: Table = &[("segment_id", Text("sentry.segment_id"))];

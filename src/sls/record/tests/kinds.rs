@@ -1,0 +1,223 @@
+//! What an item gives, kind by kind.
+
+use super::{PLAIN, item, run};
+use crate::sls::record::Options;
+use crate::sls::scrub::Scrubber;
+
+#[test]
+fn an_event_with_an_exception() {
+    let envelope = concat!(
+        r#"{"event_id":"9EC79C33-EC99-42AB-8353-589FCB2E04DC","sdk":{"name":"late","version":"9"},"trace":{"release":"r"}}"#,
+        "\n{\"type\":\"event\"}\n",
+        r#"{"event_id":"0","timestamp":"2026-11-21T03:34:36.1","level":"error","user":{"id":7,"username":"jane"},"#,
+        r#""exception":{"values":[{"type":"Cause","value":"c"},{"type":"E","value":"m\n2","mechanism":{"handled":false},"#,
+        r#""stacktrace":{"frames":[{"function":"main","filename":"a.rs","lineno":1},{"module":"m","lineno":2,"colno":3}]}}]},"#,
+        r#""sdk":{"name":"own"},"tags":[["a","b"]],"contexts":{"trace":{"trace_id":"t","span_id":"s"}},"extra":{"x":[1]}}"#,
+    );
+    assert_eq!(
+        run(envelope, PLAIN),
+        [[
+            "1795232076100",
+            "event_type=exception",
+            "sentry.item_type=event",
+            "event_id=9ec79c33ec9942ab8353589fcb2e04dc",
+            "sentry.level=error",
+            "user.id=7",
+            "user.name=jane",
+            "sentry.sdk.name=own",
+            "sentry.tags=[[\"a\",\"b\"]]",
+            "trace_id=t",
+            "span_id=s",
+            "exception.type=E",
+            "exception.message=m\n2",
+            "sentry.exception.handled=false",
+            "sentry.exception.count=2",
+            "exception.stack=E: m\n2\n    at ? (m:2:3)\n    at main (a.rs:1)\nCaused by: Cause: c",
+            "app.version=r",
+            "sentry.sdk.version=9",
+        ]]
+    );
+}
+
+#[test]
+fn other_shapes_of_exceptions_and_stacks() {
+    let stack = |payload: &str| {
+        let fields = run(&item("event", payload), PLAIN).concat();
+        fields
+            .iter()
+            .find_map(|field| field.strip_prefix("exception.stack="))
+            .map(str::to_owned)
+    };
+    let frames = r#"{"frames":[{"function":"f"}]}"#;
+    assert_eq!(
+        stack(r#"{"exception":[{"type":"A"},{"type":"B"}]}"#).as_deref(),
+        Some("B\nCaused by: A")
+    );
+    assert_eq!(
+        stack(r#"{"exception":{"type":"A","value":7}}"#).as_deref(),
+        Some("A: 7")
+    );
+    assert_eq!(
+        stack(&format!(r#"{{"stacktrace":{frames}}}"#)).as_deref(),
+        Some("    at f (?)")
+    );
+    let threads = format!(
+        r#"{{"threads":{{"values":[{{"id":1}},{{"current":true,"stacktrace":{frames}}}]}}}}"#
+    );
+    assert_eq!(stack(&threads).as_deref(), Some("    at f (?)"));
+    for nothing in [
+        "{}",
+        r#"{"exception":null}"#,
+        r#"{"exception":{"values":null},"threads":7,"stacktrace":[]}"#,
+    ] {
+        assert_eq!(stack(nothing), None, "{nothing}");
+    }
+}
+
+#[test]
+fn a_transaction_and_its_spans() {
+    let payload = r#"{"transaction":"/x","start_timestamp":1795232076.5,"timestamp":1795232077.75,"release":"r","spans":[{"op":"db","start_timestamp":1795232076.5,"timestamp":1795232076.6},7]}"#;
+    let transaction = [
+        "1795232077750",
+        "event_type=view",
+        "sentry.item_type=transaction",
+        "sentry.transaction=/x",
+        "app.version=r",
+        "sentry.span_count=2",
+        "view.name=/x",
+        "sentry.start_timestamp=1795232076500",
+        "sentry.duration_ms=1250.000",
+    ];
+    let sorted = |mut records: Vec<Vec<String>>| {
+        records.iter_mut().for_each(|record| record.sort());
+        records
+    };
+    let expected = sorted(vec![transaction.map(str::to_owned).to_vec()]);
+    assert_eq!(sorted(run(&item("transaction", payload), PLAIN)), expected);
+    let with_spans = run(
+        &item("transaction", payload),
+        Options {
+            spans: true,
+            payload: true,
+            ..PLAIN
+        },
+    );
+    assert_eq!(with_spans.len(), 3);
+    assert!(with_spans[0].contains(&format!("payload={payload}")));
+    assert_eq!(
+        with_spans[1],
+        [
+            "1795232076600",
+            "event_type=custom",
+            "sentry.item_type=span",
+            "sentry.op=db",
+            r#"payload={"op":"db","start_timestamp":1795232076.5,"timestamp":1795232076.6}"#,
+            "sentry.start_timestamp=1795232076500",
+            "sentry.duration_ms=100.000",
+            "app.version=r",
+            "sentry.transaction=/x",
+        ]
+    );
+    assert!(with_spans[2].contains(&"sentry.error=not a JSON object".to_owned()));
+}
+
+#[test]
+fn containers_give_a_record_per_entry() {
+    let payload = r#"{"version":2,"items":[{"timestamp":1795232076,"body":"b","level":"info","attributes":{"user.id":{"value":"7","type":"string"},"sentry.release":"[Filtered]"}},{"body":"c"}]}"#;
+    assert_eq!(
+        run(&item("log", payload), PLAIN),
+        [
+            vec![
+                "1795232076000",
+                "event_type=custom",
+                "sentry.item_type=log",
+                "sentry.message=b",
+                "sentry.level=info",
+                r#"sentry.attributes={"user.id":{"value":"7","type":"string"},"sentry.release":"[Filtered]"}"#,
+                "user.id=7",
+            ],
+            vec![
+                "1795240000000",
+                "event_type=custom",
+                "sentry.item_type=log",
+                "sentry.message=c"
+            ],
+        ]
+    );
+    let single = run(
+        &item(
+            "span",
+            r#"{"op":"x","start_timestamp":1,"timestamp":1795232076}"#,
+        ),
+        PLAIN,
+    );
+    assert!(single[0].contains(&"sentry.op=x".to_owned()));
+    for empty in [r#"{"items":[]}"#, r#"{"items":{}}"#, "[]", "7"] {
+        let records = run(&item("trace_metric", empty), PLAIN);
+        assert!(
+            records[0]
+                .iter()
+                .any(|field| field.starts_with("sentry.error=")),
+            "{empty}"
+        );
+    }
+}
+
+#[test]
+fn sessions_and_client_reports() {
+    let sessions = r#"{"aggregates":[{"started":"2026-11-21T03:34:36Z","exited":3},{"started":"2026-11-21T03:35:36Z","did":"u"}],"attrs":{"release":"r"}}"#;
+    let records = run(&item("sessions", sessions), PLAIN);
+    assert_eq!(
+        records[0],
+        [
+            "1795232076000",
+            "event_type=session",
+            "sentry.item_type=sessions",
+            "app.version=r",
+            "sentry.session.exited=3",
+        ]
+    );
+    assert_eq!(records[1][0], "1795232136000");
+    let report = r#"{"timestamp":1795232076,"discarded_events":[{"reason":"r","category":"c","quantity":2}],"rate_limited_events":[{}]}"#;
+    let records = run(&item("client_report", report), PLAIN);
+    assert_eq!(
+        records[0],
+        [
+            "1795232076000",
+            "event_type=custom",
+            "sentry.item_type=client_report",
+            "sentry.discard.list=discarded_events",
+            "sentry.discard.reason=r",
+            "sentry.discard.category=c",
+            "sentry.discard.quantity=2",
+        ]
+    );
+    assert!(records[1].contains(&"sentry.discard.list=rate_limited_events".to_owned()));
+}
+
+#[test]
+fn blobs_give_their_metadata() {
+    let envelope = "{}\n{\"type\":\"attachment\",\"length\":3,\"filename\":\"a?token=x\",\"content_type\":\"t\"}\n\u{1}\n\u{2}\n\
+        {\"type\":\"replay_recording\"}\n{\"segment_id\":4}\n";
+    let scrubber = Scrubber::default();
+    let records = run(
+        envelope,
+        Options {
+            payload: true,
+            scrub: Some(&scrubber),
+            ..PLAIN
+        },
+    );
+    assert_eq!(
+        records[0],
+        [
+            "1795240000000",
+            "event_type=custom",
+            "sentry.item_type=attachment",
+            "sentry.content_type=t",
+            "sentry.filename=a?token=[Filtered]",
+        ]
+    );
+    assert!(records[1].contains(&"sentry.segment_id=4".to_owned()));
+    assert_eq!(run(&item("vendor", "{\"a\":1}"), PLAIN)[0].len(), 3);
+}
