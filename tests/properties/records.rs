@@ -43,6 +43,15 @@ pub(crate) fn envelopes() -> Vec<Vec<u8>> {
             envelopes.push(format!("{{}}\n{{\"type\":\"{ty}\"}}\n{payload}\n").into_bytes());
         }
     }
+    // The kind is known by the content type.
+    let payload =
+        json!({"location": "/api/42/upload/1/?signature=x", "content_type": "x/y"}).to_string();
+    let reference = format!(
+        "{{\"type\":\"attachment\",\"content_type\":\"application/vnd.sentry.attachment-ref+json\",\"length\":{}}}\n{payload}\n",
+        payload.len()
+    );
+    all.extend_from_slice(reference.as_bytes());
+    envelopes.push(format!("{{}}\n{reference}").into_bytes());
     envelopes.push(all);
     envelopes
 }

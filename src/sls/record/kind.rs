@@ -3,6 +3,7 @@
 //! A kind of its own is added in four places: its file here in `kind/`, its row below, its test in `tests/`, and the
 //! document, which `UPDATE=1 cargo test --lib sls::record` writes. What is said of a kind stands in its file.
 
+mod attachment_ref;
 mod blob;
 mod check_in;
 mod client_report;
@@ -61,6 +62,11 @@ pub(super) static REGISTER: &[Row] = &[
     row("profile_chunk", &profile::PROFILE),
     row("profile_chunk_ui", &profile::PROFILE),
     row("replay_recording", &replay::RECORDING),
+    Row {
+        ty: "attachment",
+        content_types: attachment_ref::CONTENT_TYPES,
+        kind: &attachment_ref::REFERENCE,
+    },
     row("attachment", &blob::BLOB),
     row("replay_video", &blob::BLOB),
     row("statsd", &blob::BLOB),

@@ -41,6 +41,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "trace_metric": {"sentry.metric.name": "name", "sentry.metric.value": "value", "trace_id": "trace_id"},
     "span": {"sentry.description": "", "trace_id": "trace_id", "span_id": "span_id"},
     "user_report": {"sentry.message": "comments", "user.name": "name"},
+    "attachment by reference": {"sentry.attachment.location": "location"},
 }  # fmt: skip
 # Where an item's own time stands: the first member that has one.
 TIMES: dict[str, tuple[str, ...]] = {
@@ -60,6 +61,9 @@ TIMES: dict[str, tuple[str, ...]] = {
 }
 JSON_TYPES = {*FIELDS, "security", "raw_security", "nel", "metric_buckets", "metric_meta", "form_data"}
 LISTS = {"security", "raw_security", "nel", "metric_buckets", "form_data"}
+# An item with this type and one of these content types is of a kind of its own.
+REFERENCE = "attachment by reference"
+REFERENCES = ("application/vnd.sentry.attachment-ref+json", "application/vnd.sentry.attachment-ref")
 REPORTS = ("discarded_events", "rate_limited_events", "filtered_events", "filtered_sampling_events")
 
 
@@ -194,8 +198,13 @@ def _entries(kind: str, value: Any) -> list[Any] | None:
     return None
 
 
+def _kind(item_type: str, content_type: Any) -> str:
+    by_reference = isinstance(content_type, str) and content_type.lower() in REFERENCES
+    return REFERENCE if item_type == "attachment" and by_reference else item_type
+
+
 def _item(project: int, envelope: Envelope, item: Item) -> Iterator[Expected]:
-    kind = item.type
+    kind = _kind(item.type, item.header.get("content_type"))
     try:
         value = loads(item.payload.decode())
         bad = kind in JSON_TYPES and not isinstance(value, dict) and not (kind in LISTS and isinstance(value, list))
@@ -214,7 +223,7 @@ def _item(project: int, envelope: Envelope, item: Item) -> Iterator[Expected]:
         identity = envelope.event_id
         if identity is None and kind in ("profile", "profile_chunk"):
             identity = relay_envelope.event_id(_member(value, "transaction.id"))
-        elif identity is None and kind in JSON_TYPES and entries is None:
+        elif identity is None and kind in JSON_TYPES - {REFERENCE} and entries is None:
             identity = relay_envelope.event_id(_member(entry, "event_id"))
         payload = None if wrong or kind not in JSON_TYPES else json.dumps(entry, sort_keys=True)
         says = _says(kind, entry, envelope) if not wrong else ()
@@ -248,6 +257,7 @@ def _read(log: Log, words: bool) -> Expected:
     """A log that arrived, in the same form."""
     # An item may have an empty type, and an empty value is no field.
     kind = log.get("sentry.item_type") or log.get("sentry.error_kind") or ""
+    kind = _kind(kind, log.get("sentry.content_type"))
     bad = log.get("sentry.error") is not None
     says = tuple((name, log.get(name)) for name in FIELDS.get(kind, {})) if not bad else ()
     payload = log.get("payload") if words else None

@@ -221,3 +221,48 @@ fn blobs_give_their_metadata() {
     assert!(records[1].contains(&"sentry.segment_id=4".to_owned()));
     assert_eq!(run(&item("vendor", "{\"a\":1}"), PLAIN)[0].len(), 3);
 }
+
+#[test]
+fn an_attachment_by_reference_says_where_it_is() {
+    let reference = |content_type: &str, payload: &str| {
+        let header = format!(
+            r#"{{"type":"attachment","content_type":"{content_type}","filename":"big.dmp"}}"#
+        );
+        let scrubber = Scrubber::default();
+        let options = Options {
+            payload: true,
+            scrub: Some(&scrubber),
+            ..PLAIN
+        };
+        run(&format!("{{}}\n{header}\n{payload}\n"), options).remove(0)
+    };
+    let known = "application/vnd.sentry.attachment-ref+json";
+    let payload =
+        r#"{"location":"/api/42/upload/1/?length=10&signature=s3cret","content_type":"x/y"}"#;
+    let scrubbed = payload.replace("s3cret", "[Filtered]");
+    assert_eq!(
+        reference(known, payload),
+        [
+            "1795240000000",
+            "event_type=custom",
+            "sentry.item_type=attachment",
+            &format!("sentry.content_type={known}"),
+            "sentry.filename=big.dmp",
+            "sentry.attachment.location=/api/42/upload/1/?length=10&signature=[Filtered]",
+            "sentry.attachment.content_type=x/y",
+            &format!("payload={scrubbed}"),
+        ]
+    );
+    // Relay takes the older name, and any case, too.
+    for name in [
+        "application/vnd.sentry.attachment-ref",
+        "Application/VND.sentry.attachment-ref+JSON",
+    ] {
+        assert_eq!(reference(name, payload).len(), 8, "{name}");
+    }
+    assert!(reference(known, "").contains(&"sentry.error=empty".to_owned()));
+    // Any other attachment stays what it was, whatever its bytes look like.
+    for name in ["application/json", "application/vnd.sentry.attachment-ref2"] {
+        assert_eq!(reference(name, payload).len(), 5, "{name}");
+    }
+}
