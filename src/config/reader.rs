@@ -185,9 +185,10 @@ impl<'e> Reader<'e> {
     pub(crate) fn finish(&mut self, object: Object<'_>) {
         for (key, node) in &object.left {
             let known = object.known.join(", ");
-            let got = match object.secret || is_secret(key) {
-                true => node.kind().to_owned(),
-                false => node.to_string(),
+            let got = if object.secret || is_secret(key) {
+                node.kind().to_owned()
+            } else {
+                node.to_string()
             };
             self.problem(
                 &join(&object.path, key),

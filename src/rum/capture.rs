@@ -72,9 +72,10 @@ impl Capture {
     #[must_use]
     pub fn needs(&self, size: usize) -> usize {
         let length = self.body.len().saturating_add(size);
-        match length > self.max {
-            true => 0,
-            false => length.saturating_sub(self.body.capacity()),
+        if length > self.max {
+            0
+        } else {
+            length.saturating_sub(self.body.capacity())
         }
     }
 

@@ -122,9 +122,12 @@ impl Scrubber {
         loop {
             let mut meter = Meter::unlimited();
             if let Poll::Ready(passed) = pass.step(Some(self), &mut Nobody, &mut meter) {
-                return passed.map(|passed| match passed.changed {
-                    true => Cow::Owned(passed.json),
-                    false => Cow::Borrowed(text),
+                return passed.map(|passed| {
+                    if passed.changed {
+                        Cow::Owned(passed.json)
+                    } else {
+                        Cow::Borrowed(text)
+                    }
                 });
             }
         }

@@ -288,9 +288,10 @@ fn price(bytes: &[u8], offset: usize) -> Result<u64, (Reason, u64)> {
             return Ok(price);
         }
     }
-    match bytes.len() < rest.len() {
-        true => Err((Reason::TooLong, price)),
-        false => Ok(price),
+    if bytes.len() < rest.len() {
+        Err((Reason::TooLong, price))
+    } else {
+        Ok(price)
     }
 }
 

@@ -175,9 +175,10 @@ impl Pass {
 impl Frame {
     /// A text that may hold something sensitive, at a level above 0.
     fn of(text: String, level: u8) -> Self {
-        match may_be_json(&text) && level <= MAX_LEVELS {
-            true => Self::Json(Box::new(Machine::new(level, false)), text),
-            false => Self::Text(TextScan::new(), text),
+        if may_be_json(&text) && level <= MAX_LEVELS {
+            Self::Json(Box::new(Machine::new(level, false)), text)
+        } else {
+            Self::Text(TextScan::new(), text)
         }
     }
 }

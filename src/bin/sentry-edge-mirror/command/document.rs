@@ -119,12 +119,10 @@ impl Node {
             let item = self.items().get(index)?;
             Some(item.deepest(rest))
         });
-        members
-            .chain(items)
-            .fold(here, |best, found| match found.0 <= best.0 {
-                true => found,
-                false => best,
-            })
+        members.chain(items).fold(
+            here,
+            |best, found| if found.0 <= best.0 { found } else { best },
+        )
     }
 }
 

@@ -28,9 +28,10 @@ pub(super) fn run(args: &Explain, out: &mut String) -> Result<Status, Failure> {
         }
     };
     let environment = Environment::new(&args.env.set);
-    let mut status = match found.problems.is_empty() && !found.plugins.is_empty() {
-        true => Status::Good,
-        false => Status::Problems,
+    let mut status = if found.problems.is_empty() && !found.plugins.is_empty() {
+        Status::Good
+    } else {
+        Status::Problems
     };
     for problem in &found.problems {
         let _ = writeln!(out, "{problem}");
@@ -175,9 +176,10 @@ fn write_call(call: &Sent, request: &Request, out: &mut String) {
     };
     for (name, value) in &call.headers {
         let own = request.headers.iter().any(|(_, given)| given == value);
-        let value = match SECRETS.contains(&name.as_str()) && !own {
-            true => "(hidden)",
-            false => value,
+        let value = if SECRETS.contains(&name.as_str()) && !own {
+            "(hidden)"
+        } else {
+            value
         };
         let _ = writeln!(out, "    {name}: {}", value.escape_debug());
     }

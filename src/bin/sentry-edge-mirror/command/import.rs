@@ -103,9 +103,10 @@ pub(super) fn import(
     let mut text = serde_json::to_string_pretty(&configuration).unwrap_or_default();
     text.push('\n');
     let problems = problems(source, &text);
-    match problems.is_empty() {
-        true => Ok(text),
-        false => Err(problems),
+    if problems.is_empty() {
+        Ok(text)
+    } else {
+        Err(problems)
     }
 }
 

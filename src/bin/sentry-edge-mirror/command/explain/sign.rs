@@ -38,9 +38,10 @@ pub(super) fn explain(sign: &Sign, request: &Request, now_ms: u64, out: &mut Str
         Ok(headers) => {
             let _ = writeln!(out, "  goes on to the proxy's route, signed:");
             for (name, value) in headers.iter().map(lossy) {
-                let value = match SECRETS.contains(&name.as_str()) {
-                    true => "(hidden)",
-                    false => &value,
+                let value = if SECRETS.contains(&name.as_str()) {
+                    "(hidden)"
+                } else {
+                    &value
                 };
                 let _ = writeln!(out, "    {name}: {}", value.escape_debug());
             }

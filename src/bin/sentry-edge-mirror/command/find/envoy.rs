@@ -88,9 +88,10 @@ impl Search {
     fn follow(&mut self, file: &str, path: &Node) {
         let Some(name) = path.text() else { return };
         let beside = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
-        let place = match Path::new(name).exists() {
-            true => PathBuf::from(name),
-            false => beside,
+        let place = if Path::new(name).exists() {
+            PathBuf::from(name)
+        } else {
+            beside
         };
         if !self.seen.insert(place.clone()) {
             return;

@@ -147,9 +147,10 @@ fn with_port(host: &str, port: u16) -> String {
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| {
         !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
     });
-    match has_port {
-        true => host.to_owned(),
-        false => format!("{host}:{port}"),
+    if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:{port}")
     }
 }
 
