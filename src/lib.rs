@@ -6,7 +6,7 @@
 //!                        │ headers, chunks (copied once)
 //!                   proxy ─▶ worker ─▶ sentry::route ─▶ rum::{decide, headers, capture}
 //!                              │ finished copy
-//!                   proxy ◀─ worker::effect ◀─ delivery::outbox ◀┘
+//!                   proxy ◀─ effect ◀────── delivery::outbox ◀┘
 //!                        │ dispatch: in Envoy at once, retries and on nginx all on ticks
 //!                        ▼
 //!                  /rum/sentry/<workspace>/<service_id> + the original target at RUM
@@ -67,6 +67,7 @@
 
 pub mod config;
 pub mod delivery;
+pub mod effect;
 pub mod header_list;
 pub mod host;
 pub mod log;

@@ -21,6 +21,21 @@ impl Millis {
     }
 }
 
+/// The first of these moments, if there is one. A loop over an array that the compiler unrolls: it is asked in every
+/// callback.
+#[must_use]
+pub(crate) fn earliest<const N: usize>(moments: [Option<Millis>; N]) -> Option<Millis> {
+    let mut first = None;
+    for moment in moments {
+        first = match (first, moment) {
+            (Some(first), Some(moment)) if moment > first => Some(first),
+            (first, None) => first,
+            (_, moment) => moment,
+        };
+    }
+    first
+}
+
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {

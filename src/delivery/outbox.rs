@@ -15,7 +15,7 @@
 use super::backoff::{Backoff, Jitter};
 use super::quota::Quota;
 use super::verdict::Verdict;
-use crate::time::Millis;
+use crate::time::{Millis, earliest};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Bounds and retry rules.
@@ -411,7 +411,7 @@ impl<T> Outbox<T> {
         let ready = self.has_ready().then_some(now);
         let waiting = self.waiting.first().map(|(due, _)| *due);
         let deadline = self.deadlines.first().map(|(due, _)| *due);
-        [ready, waiting, deadline].into_iter().flatten().min()
+        earliest([ready, waiting, deadline])
     }
 
     /// Whether an entry could leave at once, as far as its turn and the slots go.
@@ -441,10 +441,7 @@ impl<T> Outbox<T> {
     pub fn due_closed(&self) -> Option<Millis> {
         let waiting = self.waiting.first().map(|(due, _)| *due);
         let deadline = self.deadlines.first().map(|(due, _)| *due);
-        [self.expires(), waiting, deadline]
-            .into_iter()
-            .flatten()
-            .min()
+        earliest([self.expires(), waiting, deadline])
     }
 
     /// Everything that is pending.

@@ -68,7 +68,7 @@ impl Instance {
                 let waiting = roots.filter_map(|(id, root)| Some((*id, root.waiting()?)));
                 let owner = self.lanes.next(waiting);
                 let root = owner.and_then(|owner| self.roots.get_mut(&owner));
-                (owner, root.and_then(Root::lend))
+                (owner, root.and_then(Root::tick_for_lane))
             }
         };
         if let (Some(owner), Some(token)) = (owner, token) {

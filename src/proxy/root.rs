@@ -2,15 +2,14 @@
 
 use super::host::{self, Buffer, Map};
 use crate::config::{Mode, Role};
+use crate::delivery::answer::Answer;
+use crate::effect::Effect;
 use crate::host::HostKind;
 use crate::log::Level;
 use crate::metric::{Leg, Metric, Series};
-use crate::rum::reply::{BODY_BYTES, Reply};
-use crate::sls::keys::Answer;
 use crate::time::Millis;
 use crate::worker::Worker;
 use crate::worker::account::{Read, Store};
-use crate::worker::effect::Effect;
 use crate::worker::lanes::mismatch;
 use proxy_wasm::types::Action;
 use std::hash::{BuildHasher, RandomState};
@@ -157,8 +156,8 @@ impl Root {
     }
 
     /// The tick of a lane that makes a call for this context. Gives the call, if one left.
-    pub(super) fn lend(&mut self) -> Option<u32> {
-        self.worker.as_mut()?.lend();
+    pub(super) fn tick_for_lane(&mut self) -> Option<u32> {
+        self.worker.as_mut()?.tick_for_lane();
         self.carry_out(host::now());
         self.left.take()
     }
@@ -174,43 +173,21 @@ impl Root {
             .then(|| text(":status"))
             .flatten()
             .and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
-        if let Some(bytes) = worker.answer_bytes(token, status) {
-            let body = match body_size.min(bytes) {
+        let body = match body_size {
+            0 => None,
+            size => match size.min(worker.answer_bytes(token, status)) {
                 0 => None,
                 bytes => host::buffer(Buffer::CallReplyBody, bytes),
-            };
-            let header = |name: &str| String::from_utf8(text(name)?).ok();
-            let answer = Answer {
-                status,
-                header: &header,
-                body: body.as_deref().unwrap_or_default(),
-            };
-            let now = host::now();
-            worker.answered(token, &answer, now);
-            return self.carry_out(now);
-        }
-        // What is not needed for the verdict is not asked for: most answers are 200.
-        let unavailable = matches!(status, Some(502 | 503));
-        let retry_after = matches!(status, Some(429 | 502 | 503))
-            .then(|| text("retry-after"))
-            .flatten();
-        let from_target = unavailable && text("x-envoy-upstream-service-time").is_some();
-        let body = match unavailable && body_size > 0 {
-            true => host::buffer(Buffer::CallReplyBody, body_size.min(BODY_BYTES)),
-            false => None,
+            },
         };
-        let dispatch_status = (traits.tells_every_end && status.is_none())
-            .then(|| text(":dispatch_status"))
-            .flatten();
-        let reply = Reply {
+        let header = |name: &str| String::from_utf8(text(name)?).ok();
+        let answer = Answer {
             status,
-            retry_after: retry_after.as_deref(),
-            from_target,
+            header: &header,
             body: body.as_deref().unwrap_or_default(),
-            dispatch_status: dispatch_status.as_deref(),
         };
         let now = host::now();
-        worker.call_done(token, &reply, now);
+        worker.answered(token, &answer, now);
         self.carry_out(now);
     }
 

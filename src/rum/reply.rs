@@ -11,6 +11,7 @@
 //! `:dispatch_status`: `broken connection` for a connect that was refused and for a reset after sending alike, so there
 //! neither is tried again; `ok` also when the connection just ends.
 
+use crate::delivery::answer::Answer;
 use crate::delivery::verdict::Verdict;
 use crate::time::Millis;
 
@@ -40,7 +41,27 @@ const NOT_SENT: [&[u8]; 6] = [
 ];
 
 /// Bytes of the body that are worth reading: Envoy's sentence is shorter.
-pub const BODY_BYTES: usize = 256;
+pub(super) const BODY_BYTES: usize = 256;
+
+/// What an answer means. Of its headers only those are asked for that matter: most answers are 200.
+pub(super) fn verdict(answer: &Answer<'_>, now: Millis) -> Verdict {
+    let header = |name: &str| (answer.header)(name);
+    let status = answer.status;
+    let unavailable = matches!(status, Some(502 | 503));
+    let throttled = status == Some(429);
+    let retry_after = (unavailable || throttled).then(|| header("retry-after"));
+    let retry_after = retry_after.flatten();
+    let dispatch_status = status.is_none().then(|| header(":dispatch_status"));
+    let dispatch_status = dispatch_status.flatten();
+    let reply = Reply {
+        status,
+        retry_after: retry_after.as_deref().map(str::as_bytes),
+        from_target: unavailable && header("x-envoy-upstream-service-time").is_some(),
+        body: answer.body,
+        dispatch_status: dispatch_status.as_deref().map(str::as_bytes),
+    };
+    reply.verdict(now)
+}
 
 impl Reply<'_> {
     /// What the answer means.

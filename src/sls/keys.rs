@@ -4,6 +4,7 @@
 use super::credential::Credential;
 use super::credentials::Credentials;
 use super::metadata::{self, RamRole};
+use crate::delivery::answer::Answer;
 use crate::delivery::call::Call;
 use crate::header_list::HeaderList;
 use crate::sls::settings::CredentialSource;
@@ -11,16 +12,6 @@ use crate::time::{Millis, Moment};
 
 /// After a call's timeout, how long the host may take to say so.
 pub const GRACE_MS: u64 = 2_000;
-
-/// What an answer says: to a call of the SLS leg, or to one for a key.
-pub struct Answer<'a> {
-    /// `:status`; without it there was no answer.
-    pub status: Option<u16>,
-    /// Looks a header up by its lower-case name.
-    pub header: &'a dyn Fn(&str) -> Option<String>,
-    /// The body, or its beginning.
-    pub body: &'a [u8],
-}
 
 /// A call that is out.
 #[derive(Clone, Copy, Debug)]
@@ -133,10 +124,10 @@ impl Keys {
         self.lookup.is_some_and(|lookup| lookup.token == token)
     }
 
-    /// An answer came that is [waited for](Self::waits_for).
-    pub fn answered(&mut self, token: u32, answer: &Answer<'_>, now: Moment) {
+    /// An answer came. `false` if it is not [waited for](Self::waits_for).
+    pub fn answered(&mut self, token: u32, answer: &Answer<'_>, now: Moment) -> bool {
         let Some(lookup) = self.lookup.take_if(|lookup| lookup.token == token) else {
-            return;
+            return false;
         };
         match answer.status {
             Some(status) => {
@@ -151,5 +142,6 @@ impl Keys {
             }
             None => self.credentials.on_failure(now.steady.0, lookup.id),
         }
+        true
     }
 }

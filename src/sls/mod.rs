@@ -22,7 +22,7 @@ pub mod headers;
 pub mod intake;
 mod json;
 pub mod keys;
-pub mod leg;
+pub(crate) mod leg;
 pub mod log_group;
 pub mod metadata;
 pub mod names;

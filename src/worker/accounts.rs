@@ -8,49 +8,42 @@
 //! but a counter does not go down. So it adds to its gauges again what was taken from them, and counts it as captured once
 //! more: what is then delivered, failed or dropped has a partner, and nothing is thrown away for the sake of a number.
 
-use super::books::Book;
-use super::{Life, Worker};
+use super::Worker;
+use super::drain::Life;
+use super::legs::Legs;
+use crate::effect::Effect;
 use crate::log::Level;
 use crate::metric::{Leg, Metric, Series};
+use crate::time::earliest;
 use crate::worker::account::{BEAT_MS, Held, ORPHAN_MS, Store};
-use crate::worker::effect::Effect;
 
 impl Worker {
     /// After the effects of each root callback: keeps the account and looks after the others. `true` if there are more
     /// effects now.
     pub fn keep_account(&mut self, store: &mut impl Store) -> bool {
         // The effects are carried out: it is known.
-        let now = self.steady;
-        if !self.account.wants(now) {
+        let now = self.clock.last().steady;
+        if !self.publisher.account.wants(now) {
             return false;
         }
-        if let Some(taken) = self.account.keep(now, store) {
+        if let Some(taken) = self.publisher.account.keep(now, store) {
             self.reclaim(&taken);
         }
-        if self.life == Life::Serving {
-            let orphans = self.account.look(now, store);
+        if self.drain.life == Life::Serving {
+            let orphans = self.publisher.account.look(now, store);
             self.bury(&orphans, store);
         }
-        let dues = [self.account.due(now), self.account.again(now)];
-        if self.life != Life::Over
-            && let Some(due) = dues.into_iter().flatten().min()
+        let dues = [
+            self.publisher.account.due(now),
+            self.publisher.account.again(now),
+        ];
+        if self.drain.life != Life::Over
+            && let Some(due) = earliest(dues)
         {
-            let period = self.ticker.hurry(now, due);
-            self.effects.extend(period.map(Effect::SetTick));
+            let period = self.publisher.ticker.hurry(now, due);
+            self.publisher.effects.extend(period.map(Effect::SetTick));
         }
-        !self.effects.is_empty()
-    }
-
-    /// What the gauges have added at the host.
-    pub(super) fn held(&self) -> Held {
-        let mut held = Held::default();
-        let sls = self.sls.as_deref().map(|side| (Leg::Sls, &side.book));
-        let sign = self.sign.as_deref().map(|side| (Leg::Sign, &side.book));
-        let books = [Some((Leg::Rum, &self.book)), sls, sign];
-        for (leg, book) in books.into_iter().flatten() {
-            held.set(leg, Book::known(book));
-        }
-        held
+        !self.publisher.effects.is_empty()
     }
 
     /// Books what others held when they ended.
@@ -79,7 +72,9 @@ impl Worker {
         let line = format!(
             "{instances} instances of this module ended with work to do (a new .wasm file, other environment variables, a trap), {seconds} s ago: {copies} copies, {logs} logs, {unread} unread envelopes and {writes} signed writes that they held are lost, and now counted"
         );
-        self.effects.push_back(Effect::Log(Level::Error, line));
+        self.publisher
+            .effects
+            .push_back(Effect::Log(Level::Error, line));
     }
 
     /// Another instance has booked this as lost.
@@ -97,15 +92,30 @@ impl Worker {
         let line = format!(
             "this worker stood still for more than {seconds} s, and another has counted what it holds as lost: {copies} copies and {logs} logs are not lost, and are counted as captured once more"
         );
-        self.effects.push_back(Effect::Log(Level::Warn, line));
+        self.publisher
+            .effects
+            .push_back(Effect::Log(Level::Warn, line));
     }
 
     fn count(&mut self, leg: Leg, metric: Metric, amount: i64) {
         if amount != 0 {
             let series = Series { leg, metric };
-            self.effects.push_back(Effect::Add(series, amount));
+            self.publisher
+                .effects
+                .push_back(Effect::Add(series, amount));
         }
     }
+}
+
+/// What the gauges have added at the host.
+pub(super) fn held(legs: &Legs) -> Held {
+    let mut held = Held::default();
+    for leg in Leg::ALL {
+        if let Some((_, metrics)) = legs.get(leg) {
+            held.set(leg, metrics.known());
+        }
+    }
+    held
 }
 
 /// The counters of what leaves a gauge because it is lost.

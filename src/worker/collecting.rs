@@ -49,8 +49,8 @@ impl Worker {
         let opened = self.collecting.insert(exchange);
         let ticket = opened.map_err(|exchange| (exchange.restart(), Refusal::NoRoom))?;
         // Nothing else may wake the worker.
-        let pulse = self.steady.after(PULSE_MS);
-        if !self.ticker.comes_by(self.steady, pulse) {
+        let now = self.clock.last().steady;
+        if !self.publisher.ticker.comes_by(now, now.after(PULSE_MS)) {
             self.wake();
         }
         Ok(ticket)
@@ -97,21 +97,22 @@ impl Worker {
 
     /// While one leg has room, a body is collected.
     pub(super) fn room(&self, rum: Option<usize>, sls: bool) -> usize {
-        let rum = rum.map(|share| self.outbox.room(share));
-        let side = self.sls.as_deref().filter(|_| sls);
-        let sls = side.map(|side| side.leg.room());
+        let legs = &self.legs;
+        let rum = rum.and_then(|share| Some(legs.rum.as_ref()?.leg.room(share)));
+        let sls = legs.sls.as_ref().filter(|_| sls);
+        let sls = sls.map(|sls| sls.leg.room());
         rum.max(sls).unwrap_or_default()
     }
 
     /// What all bodies that are being received may hold.
     fn half(&self) -> usize {
-        self.max_collecting_bytes
+        self.config.collecting_bytes()
     }
 
     fn give_way(&mut self, ticket: Ticket) {
         let (held, half) = (self.collecting.bytes(), self.half());
         if let Some(exchange) = self.collecting.remove(ticket) {
-            report::gave_way(&mut self.log, held, half);
+            report::gave_way(&mut self.legs.log, held, half);
             self.drop_unfinished(legs_of(&exchange));
         }
     }

@@ -7,6 +7,7 @@
 
 use crate::header_list::HeaderList;
 use crate::rum::capture::Capture;
+use crate::rum::copy::Copy;
 use crate::rum::decide::Target;
 use crate::rum::headers::CopyHeaders;
 use crate::sentry::first_line::{self, Line};
@@ -190,30 +191,5 @@ impl Exchange {
             }
         });
         (copy, envelope)
-    }
-}
-
-/// A finished copy.
-#[derive(Debug)]
-pub struct Copy {
-    /// Where it goes.
-    pub target: Target,
-    /// What goes with it.
-    pub headers: HeaderList,
-    /// The body as received.
-    pub body: Rc<Vec<u8>>,
-}
-
-impl Copy {
-    /// What an entry costs beside its buffers: so that copies without a body are bounded too.
-    const OVERHEAD: usize = 512;
-
-    /// What the copy is charged with.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        self.body
-            .capacity()
-            .saturating_add(self.headers.allocated())
-            .saturating_add(Self::OVERHEAD)
     }
 }

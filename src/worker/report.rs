@@ -3,15 +3,18 @@
 //! WARN is odd but nothing is lost, ERROR is data lost or an operator needed. Of the client's bytes only the project
 //! id is ever written.
 
-use crate::delivery::outbox::Entry;
-use crate::delivery::verdict::Verdict;
-use crate::log::Level;
-use crate::log::{RateLimitedLog, Topic};
+use crate::log::{Level, RateLimitedLog, Topic};
 use crate::metric::Leg;
 use crate::outcome::{DenyReason, SkipReason};
 use crate::rum::capture::Refusal;
 use crate::sls::write_request::Denial;
-use crate::worker::exchange::Copy;
+
+/// An answer that nobody waits for.
+pub(super) fn unexpected(log: &mut RateLimitedLog) {
+    log.note(Topic::new("unexpected reply"), Level::Warn, || {
+        "an answer came for a call that was given up, or never made".to_owned()
+    });
+}
 
 pub(super) fn skipped(log: &mut RateLimitedLog, reason: SkipReason, project: Option<u64>) {
     let (topic, text) = match reason {
@@ -103,45 +106,6 @@ pub(super) fn unguarded(log: &mut RateLimitedLog) {
     });
 }
 
-pub(super) fn forwarded_failed(log: &mut RateLimitedLog, project: u64, verdict: Verdict) {
-    let (topic, text) = describe(verdict);
-    log.note(topic, Level::Error, || match status(verdict) {
-        0 => format!("project {project}, forwarded in place: {text}"),
-        status => format!("project {project}, forwarded in place: {text}, status {status}"),
-    });
-}
-
-pub(super) fn failed(log: &mut RateLimitedLog, entry: &Entry<Copy>, verdict: Verdict) {
-    let (topic, _) = describe(verdict);
-    log.note(topic, Level::Error, || {
-        let attempts = entry.attempts;
-        format!(
-            "{}, given up after attempt {attempts}",
-            subject(entry, verdict)
-        )
-    });
-}
-
-pub(super) fn retrying(log: &mut RateLimitedLog, entry: &Entry<Copy>, verdict: Verdict) {
-    let (topic, _) = describe(verdict);
-    // A line of its own kind, so that a retry never hides a loss.
-    let topic = if topic == Topic::new("throttled") {
-        topic
-    } else {
-        Topic::new("not taken")
-    };
-    log.note(topic, Level::Warn, || {
-        format!("{}, it will be tried again", subject(entry, verdict))
-    });
-}
-
-pub(super) fn expired(log: &mut RateLimitedLog, entry: &Entry<Copy>, max_age_ms: u64) {
-    log.note(Topic::new("expired"), Level::Error, || {
-        let (project, attempts) = (entry.charge.group, entry.attempts);
-        format!("a copy of project {project} is older than retry.max_age_ms ({max_age_ms}), given up after {attempts} attempts")
-    });
-}
-
 /// Mode `sign`: answered by us. The denial's text holds nothing of the client's.
 pub(super) fn denied(log: &mut RateLimitedLog, denial: &Denial) {
     let level = match denial.reason {
@@ -188,40 +152,4 @@ pub(super) fn key_refused(log: &mut RateLimitedLog) {
     log.note(Topic::new("sign key"), Level::Error, || {
         "sign: SLS does not accept the credential or the signature (status 401): sls.credential, sls.region, or a proxy that rewrites headers".to_owned()
     });
-}
-
-fn subject(entry: &Entry<Copy>, verdict: Verdict) -> String {
-    let (project, upstream) = (
-        entry.charge.group,
-        &entry.payload.target.destination.upstream,
-    );
-    let (_, text) = describe(verdict);
-    match status(verdict) {
-        0 => format!("upstream {upstream}, project {project}: {text}"),
-        status => format!("upstream {upstream}, project {project}: {text}, status {status}"),
-    }
-}
-
-fn describe(verdict: Verdict) -> (Topic, &'static str) {
-    match verdict {
-        Verdict::Delivered => (Topic::new("expired"), "delivered"),
-        Verdict::NotTaken { .. } | Verdict::Again => (Topic::new("given up"), "not taken"),
-        Verdict::Throttled { .. } => (Topic::new("throttled"), "throttled"),
-        Verdict::Ambiguous(_) => (
-            Topic::new("ambiguous"),
-            "no certain answer (it may have been taken)",
-        ),
-        Verdict::Refused(_) => (Topic::new("refused"), "refused for good"),
-    }
-}
-
-fn status(verdict: Verdict) -> u16 {
-    match verdict {
-        Verdict::Delivered => 200,
-        Verdict::Again => 0,
-        Verdict::Throttled { .. } => 429,
-        Verdict::NotTaken { status, .. }
-        | Verdict::Ambiguous(status)
-        | Verdict::Refused(status) => status,
-    }
 }

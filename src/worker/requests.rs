@@ -1,7 +1,7 @@
 //! The request callbacks: what becomes of a request, its body, and its end or abort.
 
-use super::{Stage, Worker, report};
-use crate::delivery::outbox::Charge;
+use super::schedule::Stage;
+use super::{Worker, report};
 use crate::metric::{Leg, Metric};
 use crate::outcome::SkipReason;
 use crate::rum::capture::Refusal;
@@ -28,7 +28,12 @@ impl Worker {
             }
             Decision::Mirror(target) => Some(target),
         };
-        let sls = match self.sls.is_some().then(|| intake::decide(method, target)) {
+        let sls = match self
+            .legs
+            .sls
+            .is_some()
+            .then(|| intake::decide(method, target))
+        {
             Some(Some(Ok(project))) => Some(project),
             Some(Some(Err((reason, project)))) => {
                 self.skip(Leg::Sls, reason, project.map(ProjectId::get));
@@ -81,7 +86,9 @@ impl Worker {
             return None;
         }
         let omitted = rum.as_ref().map_or(0, |(_, copy)| copy.omitted);
-        self.book.ledger.grow(Metric::HeadersOmitted, omitted);
+        if omitted > 0 {
+            self.legs.count(Leg::Rum, Metric::HeadersOmitted, omitted);
+        }
         let sls = plan.sls.map(|project| {
             let encoding = intake::first(head.headers.clone(), b"content-encoding");
             let encoding = encoding.unwrap_or_default().to_vec();
@@ -133,26 +140,24 @@ impl Worker {
         };
         let collecting = self.collecting.bytes();
         let (copy, envelope) = exchange.into_parts(now.wall);
-        if let Some(copy) = copy {
-            self.book.ledger.one(Metric::Captured);
+        if let Some(copy) = copy
+            && let Some((rum, context)) = self.legs.rum()
+        {
+            context.ledger.one(Metric::Captured);
             let project = copy.target.project;
-            let charge = Charge {
-                size: copy.size(),
-                group: project,
-                share: copy.target.destination.share,
-            };
-            let pushed = self.outbox.push(copy, charge, collecting, now.steady);
-            let full = pushed.is_err();
-            if full {
-                self.drop_for_room(project);
+            if !rum.take(copy, collecting, now.steady) {
+                context.ledger.one(Metric::Dropped);
+                self.tell_no_room(Leg::Rum, project);
+                self.publish_soon();
             }
         }
-        if let (Some(side), Some(envelope)) = (&mut self.sls, envelope) {
-            let (leg, mut books) = side.with(&mut self.log);
-            leg.take(envelope, collecting, &mut books);
+        if let Some(envelope) = envelope
+            && let Some((sls, mut context)) = self.legs.sls()
+        {
+            sls.take(envelope, collecting, &mut context);
         }
         if !self.host().calls_in_ticks {
-            self.stage = Stage::Sending;
+            self.schedule.stage = Stage::Sending;
         }
     }
 
@@ -181,17 +186,15 @@ impl Worker {
     }
 
     fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
-        let ledger = match (leg, &mut self.sls) {
-            (Leg::Sls, Some(side)) => &mut side.book.ledger,
-            _ => &mut self.book.ledger,
-        };
-        // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
-        // the next publication, and causes one only now and then.
-        match reason {
-            SkipReason::Route => ledger.one_quietly(Metric::Skipped(reason)),
-            _ => ledger.one(Metric::Skipped(reason)),
+        if let Some((_, metrics, log)) = self.legs.get_mut(leg) {
+            // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
+            // the next publication, and causes one only now and then.
+            match reason {
+                SkipReason::Route => metrics.ledger.one_quietly(Metric::Skipped(reason)),
+                _ => metrics.ledger.one(Metric::Skipped(reason)),
+            }
+            report::skipped(log, reason, project);
         }
-        report::skipped(&mut self.log, reason, project);
         self.publish_soon();
     }
 
@@ -204,53 +207,32 @@ impl Worker {
         }
     }
 
-    /// A copy finds no room.
-    fn drop_for_room(&mut self, project: u64) {
-        self.book.ledger.one(Metric::Dropped);
-        self.tell_no_room(Leg::Rum, project);
-        self.publish_soon();
-    }
-
     fn tell_no_room(&mut self, leg: Leg, project: u64) {
-        let pending = match (leg, self.sls.as_deref()) {
-            (Leg::Sls, Some(side)) => side.leg.bytes(),
-            _ => self.outbox.bytes(),
+        let pending = match leg {
+            Leg::Sls => self.legs.sls.as_ref().map(|sls| sls.leg.bytes()),
+            Leg::Rum | Leg::Sign => self.legs.rum.as_ref().map(|rum| rum.leg.bytes()),
         };
         let full = report::Full {
-            max_bytes: self.max_pending_bytes,
-            pending,
+            max_bytes: self.config.leg_bytes(),
+            pending: pending.unwrap_or_default(),
             collecting: self.collecting.bytes(),
         };
-        report::no_room(&mut self.log, leg, project, full);
+        report::no_room(&mut self.legs.log, leg, project, full);
     }
 
     /// Counts an exchange that is not collected to its end because there is no room.
     pub(super) fn drop_unfinished(&mut self, [rum, sls]: [Option<u64>; 2]) {
         if rum.is_some() {
-            self.book.ledger.one(Metric::Captured);
-            self.book.ledger.one(Metric::Dropped);
+            for metric in [Metric::Captured, Metric::Dropped] {
+                self.legs.count(Leg::Rum, metric, 1);
+            }
         }
-        if let (Some(side), Some(_)) = (&mut self.sls, sls) {
+        if sls.is_some() {
             for metric in [Metric::Unread, Metric::Captured, Metric::Dropped] {
-                side.book.ledger.one(metric);
+                self.legs.count(Leg::Sls, metric, 1);
             }
         }
         self.publish_soon();
-    }
-
-    /// Something was counted in a request callback: a tick must come, unless one is on its way.
-    pub(super) fn publish_soon(&mut self) {
-        let missing = self.is_pressing() && !self.publishing_soon;
-        if missing {
-            self.wake();
-        }
-    }
-
-    /// The timer is to be looked at before the callback ends, which a callback that sends does anyhow.
-    pub(super) fn wake(&mut self) {
-        if !self.host().calls_in_ticks && self.stage == Stage::Settled {
-            self.stage = Stage::Settling;
-        }
     }
 }
 

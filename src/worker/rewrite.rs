@@ -21,7 +21,7 @@ use super::{Worker, report};
 use crate::config::Mode;
 use crate::delivery::verdict::Verdict;
 use crate::header_list::HeaderList;
-use crate::metric::Metric;
+use crate::metric::{Leg, Metric};
 use crate::outcome::SkipReason;
 use crate::rum::capture::Refusal;
 use crate::rum::headers::{Head, Pair};
@@ -205,7 +205,7 @@ impl Worker {
 
     /// nginx's location does not answer what is no copy.
     pub fn unguarded(&mut self) {
-        report::unguarded(&mut self.log);
+        report::unguarded(&mut self.legs.log);
     }
 
     /// The host has answered the request, or could not.
@@ -323,7 +323,7 @@ impl Worker {
         let Some(rum) = &passage.forward else {
             return answer(passage);
         };
-        report::let_go(&mut self.log, rum.target.project, refusal);
+        report::let_go(&mut self.legs.log, rum.target.project, refusal);
         place(passage)
     }
 
@@ -341,10 +341,9 @@ impl Worker {
     /// The copy leaves with the request.
     fn depart(&mut self, passage: &mut Passage) {
         passage.stage = Stage::Forwarded;
-        for metric in [Metric::Captured, Metric::Attempts, Metric::InPlace] {
-            self.book.ledger.one(metric);
+        if let Some((rum, mut context)) = self.legs.rum() {
+            rum.forward(&mut context);
         }
-        self.forwarded = self.forwarded.saturating_add(1);
         self.publish_soon();
         if passage.ended.is_some() {
             self.end_logs(passage);
@@ -355,9 +354,10 @@ impl Worker {
     fn cannot_leave(&mut self, mut passage: Passage) -> (Passage, Step) {
         let forward = passage.forward.take();
         if let Some(project) = forward.map(|rum| rum.target.project) {
-            self.book.ledger.one(Metric::Captured);
-            self.book.ledger.one(Metric::Failed);
-            report::not_in_place(&mut self.log, project);
+            for metric in [Metric::Captured, Metric::Failed] {
+                self.legs.count(Leg::Rum, metric, 1);
+            }
+            report::not_in_place(&mut self.legs.log, project);
         }
         if let Some(exchange) = self.take_exchange(&mut passage) {
             let [_, sls] = legs_of(&exchange);
@@ -371,22 +371,13 @@ impl Worker {
     /// The end of a forwarded request's only attempt.
     fn arrived(&mut self, passage: &mut Passage, verdict: Verdict, now: Millis) {
         passage.stage = Stage::Over;
-        let Some(rum) = passage.forward.take() else {
+        let Some(copy) = passage.forward.take() else {
             return;
         };
-        // A drain that is over has counted it already.
-        let Some(left) = self.forwarded.checked_sub(1) else {
-            return;
-        };
-        self.forwarded = left;
-        self.book.ledger.grow(Metric::Bytes, passage.bytes);
-        if verdict == Verdict::Delivered {
-            self.book.ledger.one(Metric::Delivered);
-            let ended = passage.ended.unwrap_or(now);
-            self.book.ledger.latency(now.since(ended));
-        } else {
-            self.book.ledger.one(Metric::Failed);
-            report::forwarded_failed(&mut self.log, rum.target.project, verdict);
+        if let Some((rum, mut context)) = self.legs.rum() {
+            let waited_ms = now.since(passage.ended.unwrap_or(now));
+            let project = copy.target.project;
+            rum.forwarded_ended(project, passage.bytes, verdict, waited_ms, &mut context);
         }
         self.publish_soon();
     }
@@ -423,7 +414,7 @@ impl Worker {
 
     fn end_logs(&mut self, passage: &mut Passage) {
         if let Some(exchange) = passage.exchange.take() {
-            self.end(exchange, self.wall);
+            self.end(exchange, self.clock.last().wall);
         }
     }
 }

@@ -15,9 +15,11 @@
 //! `received = signed + denied + aborted + pending`, `signed = answered + unanswered + in_flight`.
 
 mod backlog;
-mod side;
+mod lookups;
+mod open;
+mod signer;
 
-pub(super) use side::Side;
+pub(super) use signer::Signer;
 
 use super::{Worker, report};
 use crate::header_list::HeaderList;
@@ -105,12 +107,12 @@ impl Worker {
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
-        let now = self.steady;
-        let Some(side) = &mut self.sign else {
+        let now = self.clock.last().steady;
+        let Some((signer, context)) = self.legs.signer() else {
             return Err(LocalAnswer::nowhere());
         };
-        side.book.ledger.one(Metric::Received);
-        let begun = side.begin(stream, &headers, head_bytes, now);
+        context.ledger.one(Metric::Received);
+        let begun = signer.begin(stream, &headers, head_bytes, now);
         // The gauges show who waits.
         self.publish_soon();
         begun.map(Box::new).map_err(|denial| self.deny(&denial))
@@ -128,10 +130,10 @@ impl Worker {
         read: impl FnMut(usize, usize) -> Option<Vec<u8>>,
         meter: &mut Meter,
     ) -> Result<(), LocalAnswer> {
-        let Some(side) = &mut self.sign else {
+        let Some((signer, _)) = self.legs.signer() else {
             return Err(LocalAnswer::nowhere());
         };
-        let grown = side.grow(write, size, read, meter);
+        let grown = signer.grow(write, size, read, meter);
         if grown.is_ok() && write.waits {
             self.wake();
         }
@@ -155,10 +157,10 @@ impl Worker {
     {
         let now = self.moment(now);
         write.fed = true;
-        let Some(side) = &mut self.sign else {
+        let Some((signer, _)) = self.legs.signer() else {
             return Poll::Ready(Err(LocalAnswer::nowhere()));
         };
-        let signed = side.sign(write, headers, now, meter);
+        let signed = signer.sign(write, headers, now, meter);
         if signed.is_pending() {
             self.wake();
         }
@@ -168,15 +170,15 @@ impl Worker {
     /// Root callback, in a tick: whether writes may take their turns now.
     pub fn turns_begin(&mut self, now: Millis) -> bool {
         let now = self.moment(now).steady;
-        let side = self.sign.as_deref();
-        side.is_some_and(|side| side.backlog.is_due(now))
+        let sign = self.legs.sign.as_ref();
+        sign.is_some_and(|sign| sign.leg.backlog.is_due(now))
     }
 
     /// Whether a write waits for its turn.
     #[must_use]
     pub fn has_turns(&self) -> bool {
-        let side = self.sign.as_deref();
-        side.is_some_and(|side| !side.backlog.is_empty())
+        let sign = self.legs.sign.as_ref();
+        sign.is_some_and(|sign| !sign.leg.backlog.is_empty())
     }
 
     /// Root callback, in a tick: the stream whose turn it is, which may have ended meanwhile. It gets
@@ -186,7 +188,7 @@ impl Worker {
             return None;
         }
         meter.spend(TURN);
-        self.sign.as_mut()?.backlog.pop()
+        self.legs.sign.as_mut()?.leg.backlog.pop()
     }
 
     /// Root callback, in a tick: the turn of a write. `true`: [`write_ends`](Worker::write_ends) is next.
@@ -199,10 +201,10 @@ impl Worker {
         read: impl FnMut(usize, usize) -> Option<Vec<u8>>,
         meter: &mut Meter,
     ) -> Result<bool, LocalAnswer> {
-        let Some(side) = &mut self.sign else {
+        let Some((signer, _)) = self.legs.signer() else {
             return Err(LocalAnswer::nowhere());
         };
-        let turn = side.turn(write, read, meter);
+        let turn = signer.turn(write, read, meter);
         turn.map_err(|denial| self.deny_write(write, &denial))
     }
 
@@ -211,19 +213,19 @@ impl Worker {
         let ended = self.moment(now).steady;
         // On a clock that went back meanwhile they took no time.
         let begun = Millis(ended.0.saturating_sub(now.since(begun)));
-        if let Some(side) = &mut self.sign {
-            side.backlog.took(begun, ended);
+        if let Some((signer, _)) = self.legs.signer() {
+            signer.backlog.took(begun, ended);
         }
     }
 
     /// Request callback: the host took the headers, the request goes on.
     pub fn write_left(&mut self, write: &mut Write) {
-        let Some(side) = &mut self.sign else { return };
-        write.stage = Stage::InFlight;
-        side.held = side.held.saturating_sub(1);
-        side.in_flight = side.in_flight.saturating_add(1);
-        side.book.ledger.one(Metric::Signed);
-        side.book.ledger.grow(Metric::Bytes, write.hashed());
+        let Some((signer, context)) = self.legs.signer() else {
+            return;
+        };
+        signer.open.let_go(write);
+        context.ledger.one(Metric::Signed);
+        context.ledger.grow(Metric::Bytes, write.hashed());
         self.publish_soon();
     }
 
@@ -241,29 +243,31 @@ impl Worker {
         header: &dyn Fn(&str) -> Option<String>,
         now: impl FnOnce() -> Millis,
     ) {
-        let Some(side) = &mut self.sign else { return };
+        let Some((signer, context)) = self.legs.signer() else {
+            return;
+        };
         let status = status.unwrap_or_default();
         match write.stage {
             Stage::InFlight => {}
             Stage::Held => {
-                report::answered_unasked(&mut self.log, status);
+                report::answered_unasked(context.log, status);
                 return;
             }
             Stage::Over => return,
         }
-        side.release(write);
+        signer.release(write);
         let class = AnswerClass::of(status);
-        side.book.ledger.one(Metric::Answered(class));
+        context.ledger.one(Metric::Answered(class));
         // Only SLS itself knows what time it is, and whose key it knows.
         if matches!(status, 400 | 401) && header("x-log-requestid").is_some() {
             let now = now();
             if let Some(server) = clock::server_time(header)
-                && side.clock.learn(now.0, server) == Learned::Corrected
+                && signer.clock.learn(now.0, server) == Learned::Corrected
             {
-                report::clock_corrected(&mut self.log, side.clock.offset_ms());
+                report::clock_corrected(context.log, signer.clock.offset_ms());
             } else if status == 401 {
-                side.keys.ask_refresh();
-                report::key_refused(&mut self.log);
+                signer.keys.ask_refresh();
+                report::key_refused(context.log);
             }
         }
         self.publish_soon();
@@ -271,35 +275,37 @@ impl Worker {
 
     /// The stream is over.
     pub fn write_gone(&mut self, write: &mut Write) {
-        let Some(side) = &mut self.sign else { return };
+        let Some((signer, context)) = self.legs.signer() else {
+            return;
+        };
         match write.stage {
             Stage::Held => {
-                side.book.ledger.one(Metric::Aborted);
+                context.ledger.one(Metric::Aborted);
                 if !write.fed {
-                    report::never_fed(&mut self.log);
+                    report::never_fed(context.log);
                 }
             }
-            Stage::InFlight => side.book.ledger.one(Metric::Unanswered),
+            Stage::InFlight => context.ledger.one(Metric::Unanswered),
             Stage::Over => return,
         }
-        side.release(write);
+        signer.release(write);
         self.publish_soon();
     }
 
     fn deny_write(&mut self, write: &mut Write, denial: &Denial) -> LocalAnswer {
-        if let Some(side) = &mut self.sign {
-            side.release(write);
+        if let Some((signer, _)) = self.legs.signer() {
+            signer.release(write);
         }
         self.deny(denial)
     }
 
     fn deny(&mut self, denial: &Denial) -> LocalAnswer {
-        let Some(side) = &mut self.sign else {
+        let Some((signer, context)) = self.legs.signer() else {
             return LocalAnswer::nowhere();
         };
-        side.book.ledger.one(Metric::Denied(denial.reason));
-        report::denied(&mut self.log, denial);
-        let answer = side.local_answer(denial);
+        context.ledger.one(Metric::Denied(denial.reason));
+        report::denied(context.log, denial);
+        let answer = signer.local_answer(denial);
         self.publish_soon();
         answer
     }

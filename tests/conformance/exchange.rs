@@ -1,14 +1,14 @@
 //! Whole exchanges through the plugin: requests of real SDKs in, delivered copies with the same bytes out.
 
 use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::delivery::answer::Answer;
+use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::metric::{Leg, Metric, Series};
 use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::rum::headers::Head;
-use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
-use sentry_edge_mirror::worker::effect::Effect;
 use serde_json::Value;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -149,13 +149,14 @@ impl Edge {
     }
 
     fn answer(&mut self, token: usize, status: u16) {
-        let reply = Reply {
+        let header = |name: &str| (name == "x-envoy-upstream-service-time").then(|| "1".to_owned());
+        let answer = Answer {
             status: Some(status),
-            from_target: true,
-            ..Reply::default()
+            header: &header,
+            body: b"",
         };
         self.plugin
-            .call_done(u32::try_from(token).unwrap(), &reply, Millis(self.now));
+            .answered(u32::try_from(token).unwrap(), &answer, Millis(self.now));
         self.carry_out();
     }
 

@@ -3,11 +3,11 @@
 #![allow(unsafe_code)]
 
 use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::delivery::answer::Answer;
+use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::rum::headers::Head;
-use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
-use sentry_edge_mirror::worker::effect::Effect;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -77,11 +77,12 @@ pub(crate) fn count(config: &str, request: &Request, warm_up: u64, requests: u64
                 plugin.call_started(token, now);
             }
         }
-        let ok = Reply {
+        let ok = Answer {
             status: Some(200),
-            ..Reply::default()
+            header: &|_| None,
+            body: b"",
         };
-        plugin.call_done(token, &ok, now);
+        plugin.answered(token, &ok, now);
         while plugin.next_effect(now).is_some() {}
     }
     ALLOCATIONS.get() - before

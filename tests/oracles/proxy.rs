@@ -5,14 +5,13 @@ use super::logs::PASSWORD;
 use super::metadata::{KEY, TOKEN};
 use super::story::Story;
 use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::delivery::answer::Answer;
+use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::header_list::HeaderList;
 use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
-use sentry_edge_mirror::rum::reply::Reply;
-use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
-use sentry_edge_mirror::worker::effect::Effect;
 
 /// Stands in headers and bodies; in no log line.
 pub const SECRET: &str = "s3cr3t-of-a-client";
@@ -193,24 +192,13 @@ impl Proxy {
             found.map(|(_, value)| (*value).to_owned())
         };
         let wall = self.wall();
-        match self.plugin.answer_bytes(call.token, status) {
-            Some(bytes) => {
-                let answer = Answer {
-                    status,
-                    header: &header,
-                    body: &body[..bytes.min(body.len())],
-                };
-                self.plugin.answered(call.token, &answer, wall);
-            }
-            None => {
-                let reply = Reply {
-                    status,
-                    from_target: true,
-                    ..Reply::default()
-                };
-                self.plugin.call_done(call.token, &reply, wall);
-            }
-        }
+        let bytes = self.plugin.answer_bytes(call.token, status);
+        let answer = Answer {
+            status,
+            header: &header,
+            body: &body[..bytes.min(body.len())],
+        };
+        self.plugin.answered(call.token, &answer, wall);
         let waited = self.plugin.in_flight() < before;
         self.carry_out();
         waited.then_some(call)

@@ -9,15 +9,15 @@ use super::metadata::{self, Answer as Metadata, KEY, TOKEN};
 use super::model::{Meaning, Model, Rules, State};
 use super::received::{Body, Clock};
 use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::delivery::answer::Answer;
+use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
 use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::rum::headers::Head;
 use sentry_edge_mirror::rum::reply::Reply;
-use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
 use sentry_edge_mirror::worker::collect::Ticket;
-use sentry_edge_mirror::worker::effect::Effect;
 use std::collections::VecDeque;
 
 /// Stands in every body and in every header that must not pass; in no log line.
@@ -484,13 +484,18 @@ impl JudgedWorker {
     fn all_tokens(&self) -> Vec<u32> {
         let mut tokens = self.tokens();
         let logs = self.log_tokens().into_iter();
-        tokens.extend(logs.filter(|token| self.worker.answer_bytes(*token, Some(200)).is_some()));
+        tokens.extend(logs.filter(|token| self.waits_for_log(*token)));
         tokens
+    }
+
+    /// Whether the other leg waits for this answer.
+    fn waits_for_log(&self, token: u32) -> bool {
+        self.worker.waits_for(token) == Some(Leg::Sls)
     }
 
     /// An answer for whichever leg waits for it, as one to a copy.
     pub fn answer(&mut self, token: u32, reply: &Reply<'_>, meaning: Meaning) {
-        if self.worker.answer_bytes(token, reply.status).is_some() {
+        if self.waits_for_log(token) {
             return self.answer_log(token, reply.status, &[], reply.body);
         }
         let now = self.look();
@@ -499,7 +504,22 @@ impl JudgedWorker {
             Some(serial) => self.model.settle(serial, meaning, now),
             None => self.expect(Metric::UnexpectedReplies, 1),
         }
-        self.worker.call_done(token, reply, self.wall());
+        let header = |name: &str| {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+            match name {
+                "retry-after" => reply.retry_after.and_then(text),
+                "x-envoy-upstream-service-time" => reply.from_target.then(|| "1".to_owned()),
+                ":dispatch_status" => reply.dispatch_status.and_then(text),
+                _ => None,
+            }
+        };
+        let bytes = self.worker.answer_bytes(token, reply.status);
+        let answer = Answer {
+            status: reply.status,
+            header: &header,
+            body: &reply.body[..bytes.min(reply.body.len())],
+        };
+        self.worker.answered(token, &answer, self.wall());
         self.carry_out(Callback::Answer);
     }
 
@@ -511,7 +531,7 @@ impl JudgedWorker {
         headers: &[(&str, &str)],
         body: &[u8],
     ) {
-        if self.worker.answer_bytes(token, status).is_none() {
+        if !self.waits_for_log(token) {
             let reply = Reply {
                 status,
                 ..Reply::default()
@@ -530,7 +550,7 @@ impl JudgedWorker {
         if let Some(logs) = &mut self.logs {
             logs.answered(token, taken);
         }
-        let bytes = self.worker.answer_bytes(token, status).unwrap();
+        let bytes = self.worker.answer_bytes(token, status);
         let answer = Answer {
             status,
             header: &header,
@@ -582,7 +602,7 @@ impl JudgedWorker {
         // nginx: the lanes tick too.
         for _ in 1..self.model.rules.lanes() {
             if self.has_slot() && self.worker.has_ready() {
-                self.worker.lend();
+                self.worker.tick_for_lane();
                 self.carry_out(Callback::Tick);
             }
         }

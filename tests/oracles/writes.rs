@@ -483,11 +483,7 @@ impl Writes {
         let call = &self.proxy.out[which];
         assert_eq!(call.upstream, metadata::UPSTREAM);
         // What came too late is nobody's key.
-        let waits = self
-            .proxy
-            .plugin
-            .answer_bytes(call.token, Some(200))
-            .is_some();
+        let waits = self.proxy.plugin.waits_for(call.token).is_some();
         let waits = waits && self.proxy.clocks.look() - call.at < LATE;
         let (status, date, body) = match waits {
             true => {

@@ -3,13 +3,12 @@
 use crate::edge::{Edge, for_host_with};
 use crate::host::{Call, Headers, Profile, Reply, Request};
 use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::delivery::answer::Answer;
+use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::rum::headers::Head;
-use sentry_edge_mirror::rum::reply::Reply as Answer;
-use sentry_edge_mirror::sls::keys::Answer as LogAnswer;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
 use sentry_edge_mirror::worker::collect::Ticket;
-use sentry_edge_mirror::worker::effect::Effect;
 use sentry_edge_mirror::worker::lanes::Lanes;
 use std::collections::BTreeMap;
 
@@ -63,7 +62,7 @@ impl<const LANES: u8> NativeWith<LANES> {
             // The lanes tick for themselves, with the same period.
             for lane in ROOT + 1..ROOT + u32::from(LANES) {
                 if self.lanes.is_free(lane) && self.plugin.has_ready() {
-                    self.plugin.lend();
+                    self.plugin.tick_for_lane();
                     self.carry_out_in(lane);
                 }
             }
@@ -249,24 +248,14 @@ impl<const LANES: u8> Edge for NativeWith<LANES> {
             .headers
             .text(":status")
             .and_then(|status| status.parse().ok());
-        if let Some(bytes) = self.plugin.answer_bytes(token, status) {
-            let header = |name: &str| reply.headers.text(name);
-            let answer = LogAnswer {
-                status,
-                header: &header,
-                body: &reply.body[..bytes.min(reply.body.len())],
-            };
-            self.plugin.answered(token, &answer, self.now);
-            return self.carry_out();
-        }
+        let bytes = self.plugin.answer_bytes(token, status);
+        let header = |name: &str| reply.headers.text(name);
         let answer = Answer {
             status,
-            retry_after: reply.headers.get("retry-after"),
-            from_target: reply.headers.get("x-envoy-upstream-service-time").is_some(),
-            body: &reply.body,
-            dispatch_status: None,
+            header: &header,
+            body: &reply.body[..bytes.min(reply.body.len())],
         };
-        self.plugin.call_done(token, &answer, self.now);
+        self.plugin.answered(token, &answer, self.now);
         self.carry_out();
     }
 

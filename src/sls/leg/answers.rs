@@ -1,67 +1,30 @@
 //! What answers mean: every decision of [`response`] ends here in a verdict, and every log in an outcome.
 
-use super::{Books, Leg, OVERHEAD};
-use crate::delivery::backoff::Jitter;
+use super::{Context, OVERHEAD, SlsLeg};
 use crate::delivery::outbox::{Id, Settled};
 use crate::delivery::verdict::Verdict;
 use crate::metric::Metric;
 use crate::sls::clock::Learned;
-use crate::sls::keys::Answer;
-use crate::sls::response::{self, Decision, Pace, Reason};
+use crate::sls::report;
+use crate::sls::response::{Decision, Pace, Reason};
 use crate::sls::write::{Batch, Refusal};
-use crate::sls::{metadata, report};
 use crate::time::{Millis, Moment};
 
-impl Leg {
-    /// Whether the leg waits for this answer.
-    #[must_use]
-    pub fn waits_for(&self, token: u32) -> bool {
-        self.outbox.call(token).is_some() || self.keys.waits_for(token)
-    }
-
-    /// How much of an answer's body is worth reading: nothing of an ordinary success.
-    #[must_use]
-    pub fn body_bytes(&self, token: u32, status: Option<u16>) -> usize {
-        match (self.outbox.call(token), status) {
-            (Some(_), Some(200)) => 0,
-            (Some(_), _) => response::MAX_ERROR_BYTES,
-            (None, _) => metadata::MAX_REPLY_BYTES,
-        }
-    }
-
-    /// An answer came for a call that the leg [waits for](Self::waits_for).
-    pub fn answered(
-        &mut self,
-        token: u32,
-        answer: &Answer<'_>,
-        now: Moment,
-        jitter: &mut Jitter,
-        books: &mut Books<'_>,
-    ) {
-        if let Some(id) = self.outbox.call(token) {
-            let decision = answer.status.map_or(response::NO_ANSWER, |status| {
-                response::classify(status, answer.header, answer.body)
-            });
-            let status = answer.status.unwrap_or_default();
-            return self.settle(id, decision, status, now, jitter, books);
-        }
-        self.keys.answered(token, answer, now);
-    }
-
-    pub(super) fn settle(
+impl SlsLeg {
+    /// An attempt is over: what its answer means decides.
+    pub(super) fn end_attempt(
         &mut self,
         id: Id,
         decision: Decision,
         status: u16,
         now: Moment,
-        jitter: &mut Jitter,
-        books: &mut Books<'_>,
+        context: &mut Context<'_>,
     ) {
         let signed = self.signed.remove(&id);
         let long = self.outbox.longest_wait() / 2;
         let mut hold = |reason| {
             // All workers were refused at the same time: they must not come back at the same time.
-            let wait = long.saturating_add(jitter.up_to(long));
+            let wait = long.saturating_add(context.jitter.up_to(long));
             let retry_after_ms = Some(wait);
             (Verdict::Throttled { retry_after_ms }, reason)
         };
@@ -97,47 +60,48 @@ impl Leg {
                 self.keys.ask_refresh();
                 hold(Reason::Credential)
             }
-            Decision::Split => return self.divide(id, Reason::TooLarge, status, books),
-            Decision::IsolatePoison => return self.divide(id, Reason::Poison, status, books),
+            Decision::Split => return self.divide(id, Reason::TooLarge, status, context),
+            Decision::IsolatePoison => return self.divide(id, Reason::Poison, status, context),
             Decision::Drop(reason) => (Verdict::Refused(status), reason),
         };
         self.probing = matches!(verdict, Verdict::Throttled { .. });
-        let settled = self.outbox.settle(id, verdict, now.steady, jitter);
-        self.settled(id, settled, reason, status, now.steady, books);
+        let settled = self.outbox.settle(id, verdict, now.steady, context.jitter);
+        self.book(id, settled, reason, status, now.steady, context);
     }
 
-    pub(super) fn settled(
+    /// What becomes of its logs.
+    pub(super) fn book(
         &mut self,
         id: Id,
         settled: Settled<Batch>,
         reason: Reason,
         status: u16,
         now: Millis,
-        books: &mut Books<'_>,
+        context: &mut Context<'_>,
     ) {
         match settled {
             Settled::Delivered(entry) => {
                 let logs = entry.payload.logs();
                 self.gone(logs);
-                books.ledger.grow(Metric::Delivered, logs);
-                books.ledger.latency(now.since(entry.created));
+                context.ledger.grow(Metric::Delivered, logs);
+                context.ledger.latency(now.since(entry.created));
             }
             Settled::Failed(entry) => {
                 let logs = entry.payload.logs();
                 self.gone(logs);
-                books.ledger.grow(Metric::Failed, logs);
-                report::failed(books.log, logs, reason, status);
+                context.ledger.grow(Metric::Failed, logs);
+                report::failed(context.log, logs, reason, status);
             }
             Settled::Retrying => {
                 let logs = self.outbox.get(id).map_or(0, |entry| entry.payload.logs());
-                report::retrying(books.log, logs, reason, status);
+                report::retrying(context.log, logs, reason, status);
             }
             Settled::Unknown => {}
         }
     }
 
     /// It is cut in ticks; both halves go on in its place, as old as it is.
-    fn divide(&mut self, id: Id, reason: Reason, status: u16, books: &mut Books<'_>) {
+    fn divide(&mut self, id: Id, reason: Reason, status: u16, context: &mut Context<'_>) {
         let Some(entry) = self.outbox.take(id) else {
             return;
         };
@@ -146,8 +110,8 @@ impl Leg {
         // Both its forms are held while it is unpacked.
         let [wire, raw] = [entry.payload.bytes(), entry.payload.body().raw_size()];
         if wire.saturating_add(raw).saturating_add(OVERHEAD) > self.room() {
-            books.ledger.grow(Metric::Dropped, logs);
-            return report::no_room(books.log, self.max_bytes);
+            context.ledger.grow(Metric::Dropped, logs);
+            return report::no_room(context.log, self.max_bytes);
         }
         match entry.payload.divide() {
             Ok(dividing) => {
@@ -155,8 +119,8 @@ impl Leg {
                 self.queue.divide(dividing, refusal, entry.created);
             }
             Err(_) => {
-                books.ledger.grow(Metric::Failed, logs);
-                report::failed(books.log, logs, reason, status);
+                context.ledger.grow(Metric::Failed, logs);
+                report::failed(context.log, logs, reason, status);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! A group comes out of the open batch, which is charged already: so it is packed first, a fifth of it is left as a rule, and
 //! that is what needs room. Only while others are being packed, a group that is beyond the budget is dropped at once.
 
-use super::{Books, GROUP, Leg, OVERHEAD};
+use super::{Context, GROUP, OVERHEAD, SlsLeg};
 use crate::delivery::outbox::Charge;
 use crate::meter::Meter;
 use crate::metric::Metric;
@@ -25,18 +25,18 @@ pub(super) struct Outlet<'a> {
 
 impl Outlet<'_> {
     /// `open`: bytes of the open batches.
-    pub(super) fn take(&mut self, open: usize, group: Group, books: &mut Books<'_>) {
+    pub(super) fn take(&mut self, open: usize, group: Group, context: &mut Context<'_>) {
         let bytes = self.queue.bytes().saturating_add(group.bytes());
         let bytes = bytes.saturating_add(open).saturating_add(self.others);
         if bytes > self.max_bytes && !self.queue.is_empty() {
-            books.ledger.grow(Metric::Dropped, group.logs());
-            return report::no_room(books.log, self.max_bytes);
+            context.ledger.grow(Metric::Dropped, group.logs());
+            return report::no_room(context.log, self.max_bytes);
         }
         self.queue.pack(group, self.now);
     }
 }
 
-impl Leg {
+impl SlsLeg {
     /// The way of a group that is none of the open ones any more. `reserved` are bytes of the budget that others hold.
     pub(super) fn outlet(&mut self, now: Millis, reserved: usize) -> Outlet<'_> {
         let others = self.outbox.bytes().saturating_add(self.unread_bytes());
@@ -50,26 +50,26 @@ impl Leg {
     }
 
     /// Works on the queue, and puts what is ready into the outbox.
-    pub(super) fn pack(&mut self, reserved: usize, meter: &mut Meter, books: &mut Books<'_>) {
+    pub(super) fn pack(&mut self, reserved: usize, meter: &mut Meter, context: &mut Context<'_>) {
         while let Poll::Ready(Some(done)) = self.queue.step(meter) {
             match done {
                 Done::Packed { batch, created } => {
                     let queued = self.queue.bytes();
-                    self.post(batch, created, reserved.saturating_add(queued), books);
+                    self.post(batch, created, reserved.saturating_add(queued), context);
                 }
                 Done::Divided(logs, refusal) => {
-                    books.ledger.one(Metric::Divided);
-                    report::divided(books.log, logs, refusal.reason);
+                    context.ledger.one(Metric::Divided);
+                    report::divided(context.log, logs, refusal.reason);
                 }
                 Done::Lost(logs, refusal) => {
-                    books.ledger.grow(Metric::Failed, logs);
-                    report::failed(books.log, logs, refusal.reason, refusal.status);
+                    context.ledger.grow(Metric::Failed, logs);
+                    report::failed(context.log, logs, refusal.reason, refusal.status);
                 }
             }
         }
     }
 
-    fn post(&mut self, batch: Batch, created: Millis, reserved: usize, books: &mut Books<'_>) {
+    fn post(&mut self, batch: Batch, created: Millis, reserved: usize, context: &mut Context<'_>) {
         let charge = Charge {
             size: batch.bytes().saturating_add(OVERHEAD),
             group: GROUP,
@@ -82,8 +82,8 @@ impl Leg {
         match self.outbox.push(batch, charge, reserved, created) {
             Ok(_) => self.packed = self.packed.saturating_add(logs),
             Err(_) => {
-                books.ledger.grow(Metric::Dropped, logs);
-                report::no_room(books.log, self.max_bytes);
+                context.ledger.grow(Metric::Dropped, logs);
+                report::no_room(context.log, self.max_bytes);
             }
         }
     }

@@ -2,16 +2,15 @@
 //! 200, nothing leaves.
 
 use sentry_edge_mirror::config::{Config, Mode};
+use sentry_edge_mirror::delivery::answer::Answer;
 use sentry_edge_mirror::delivery::verdict::Verdict;
+use sentry_edge_mirror::effect::Effect;
 use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::log::Level;
 use sentry_edge_mirror::metric::{Kind, PREFIX};
 use sentry_edge_mirror::rum::headers::Head;
-use sentry_edge_mirror::rum::reply::Reply;
-use sentry_edge_mirror::sls::keys::Answer;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
-use sentry_edge_mirror::worker::effect::Effect;
 use sentry_edge_mirror::worker::rewrite::{Passage, Step};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -183,19 +182,12 @@ impl Host {
 
     fn answer(&mut self, token: u32) {
         let status = Some(200);
-        if self.worker.answer_bytes(token, status).is_some() {
-            let answer = Answer {
-                status,
-                header: &|_| None,
-                body: b"",
-            };
-            return self.worker.answered(token, &answer, self.now);
-        }
-        let reply = Reply {
+        let answer = Answer {
             status,
-            ..Reply::default()
+            header: &|_| None,
+            body: b"",
         };
-        self.worker.call_done(token, &reply, self.now);
+        self.worker.answered(token, &answer, self.now);
     }
 
     fn effects(&mut self) -> Vec<u32> {

@@ -1,22 +1,19 @@
-//! The books of a leg: its counters, and its gauges as the host knows them.
+//! The metrics of a leg: its counters, and its gauges as the host knows them.
 
-use crate::metric::{GAUGES, Ledger, Leg, Series};
-use crate::worker::effect::Effect;
+use crate::effect::Effect;
+use crate::metric::{GAUGES, Gauges, Ledger, Leg, Series};
 use std::collections::VecDeque;
-
-/// The values of [`GAUGES`].
-pub(super) type Gauges = [usize; GAUGES.len()];
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct PublishedMetrics {
     leg: Leg,
     pub(super) ledger: Ledger,
     /// Nothing before the first publication: on nginx an instance takes over the gauges of the one before it.
     published: Option<Gauges>,
 }
 
-impl Book {
+impl PublishedMetrics {
     pub(super) fn new(leg: Leg) -> Self {
         Self {
             leg,

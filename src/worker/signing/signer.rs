@@ -1,23 +1,18 @@
-//! The mode's state, and what it does with one write: room for it, its digest, its signature, an answer in its place.
+//! The mode's state, and what it does with one write: its digest, its signature, an answer in its place.
 
 use super::backlog::Backlog;
+use super::open::Open;
 use super::{LocalAnswer, OVERHEAD, Stage, Write, text, unreadable};
-use crate::delivery::call::Call;
 use crate::header_list::HeaderList;
 use crate::meter::{Meter, TICK};
-use crate::metric::Leg;
-use crate::outcome::DenyReason;
 use crate::rum::headers::Pair;
 use crate::sls::clock::Clock;
-use crate::sls::keys::{Answer, Keys};
-use crate::sls::metadata;
+use crate::sls::keys::Keys;
 use crate::sls::settings::Sign;
 use crate::sls::signature::Signature;
 use crate::sls::wire_digest::Hasher;
 use crate::sls::write_request::{self, Denial, Incoming, Rules};
 use crate::time::{Millis, Moment};
-use crate::worker::books::{Book, Gauges};
-use crate::worker::{Leaving, Step};
 use std::task::Poll;
 
 /// What is read of a body at once: more would be a copy of its own, less would be more host calls.
@@ -31,104 +26,32 @@ const BARELY: u64 = 100_000;
 
 /// The mode's state.
 #[derive(Debug)]
-pub(in crate::worker) struct Side {
+pub(in crate::worker) struct Signer {
     pub(super) rules: Rules,
     pub(super) keys: Keys,
     pub(super) clock: Clock,
-    pub(in crate::worker) book: Book,
     pub(super) backlog: Backlog,
-    max_bytes: usize,
-    /// Bytes that the open requests hold.
-    bytes: usize,
-    pub(super) held: usize,
-    pub(super) in_flight: usize,
+    pub(super) open: Open,
     /// Of the answers that we give, so that no two are alike.
     next_id: u128,
 }
 
-impl Side {
+impl Signer {
     pub(in crate::worker) fn new(sign: Sign, max_bytes: usize, random: u64) -> Self {
         Self {
             rules: sign.rules,
             keys: Keys::new(sign.credential, random),
             clock: Clock::default(),
-            book: Book::new(Leg::Sign),
             backlog: Backlog::default(),
-            max_bytes,
-            bytes: 0,
-            held: 0,
-            in_flight: 0,
+            open: Open::new(max_bytes),
             next_id: u128::from(random) << 32,
         }
-    }
-
-    pub(in crate::worker) fn gauges(&self) -> Gauges {
-        [self.held, self.bytes, self.in_flight, 0, 0]
-    }
-
-    /// When a tick is needed: for a key, or for writes that wait for their turn.
-    pub(in crate::worker) fn due(&self) -> Option<Millis> {
-        let dues = [self.keys.wake_at(), self.backlog.due()];
-        dues.into_iter().flatten().min()
-    }
-
-    pub(in crate::worker) fn is_idle(&self) -> bool {
-        self.held == 0 && self.in_flight == 0
-    }
-
-    pub(in crate::worker) fn started(&mut self, id: u32, token: u32, now: Millis) {
-        self.keys.started(id, token, now);
-    }
-
-    pub(in crate::worker) fn refused(&mut self, id: u32, now: Millis) {
-        self.keys.refused(id, now);
-    }
-
-    pub(in crate::worker) fn call(&self) -> Call<'_> {
-        self.keys.call()
-    }
-
-    /// How much of an answer is to be read, if it is waited for.
-    pub(in crate::worker) fn answer_bytes(&self, token: u32) -> Option<usize> {
-        let waits = self.keys.waits_for(token);
-        waits.then_some(metadata::MAX_REPLY_BYTES)
-    }
-
-    pub(in crate::worker) fn answered(&mut self, token: u32, answer: &Answer<'_>, now: Moment) {
-        self.keys.answered(token, answer, now);
-    }
-
-    pub(in crate::worker) fn step(&mut self, now: Millis) -> Step {
-        match self.keys.next_call(now) {
-            Some(id) => Step::Call(Leaving::Keys(id)),
-            None => Step::Idle,
-        }
-    }
-
-    /// Room for `more` bytes of a request.
-    fn charge(&mut self, write: &mut Write, more: usize) -> Result<(), Denial> {
-        let free = self.max_bytes.saturating_sub(self.bytes);
-        let others = self.bytes.saturating_sub(write.bytes);
-        if more > fair(free, write.bytes, others) {
-            return Err(Denial::busy(
-                DenyReason::NoRoom,
-                "too much is being written through this proxy, retry later",
-            ));
-        }
-        self.bytes = self.bytes.saturating_add(more);
-        write.bytes = write.bytes.saturating_add(more);
-        Ok(())
     }
 
     /// The write is over, whatever it came to.
     pub(super) fn release(&mut self, write: &mut Write) {
         write.waits = false;
-        self.bytes = self.bytes.saturating_sub(std::mem::take(&mut write.bytes));
-        match std::mem::replace(&mut write.stage, Stage::Over) {
-            Stage::Held => self.held = self.held.saturating_sub(1),
-            Stage::InFlight => self.in_flight = self.in_flight.saturating_sub(1),
-            Stage::Over => {}
-        }
+        self.open.release(write);
     }
 
     pub(super) fn begin<'a, I>(
@@ -170,8 +93,9 @@ impl Side {
             waits: false,
             ended: false,
         };
-        self.charge(&mut write, head_bytes.saturating_add(OVERHEAD))?;
-        self.held = self.held.saturating_add(1);
+        self.open
+            .charge(&mut write, head_bytes.saturating_add(OVERHEAD))?;
+        self.open.begin();
         Ok(write)
     }
 
@@ -188,7 +112,7 @@ impl Side {
             return Err(write_request::too_large(&self.rules));
         }
         let more = size.checked_sub(write.size).ok_or_else(unreadable)?;
-        self.charge(write, more)?;
+        self.open.charge(write, more)?;
         write.size = size;
         let rest = write.rest();
         if write.waits {
@@ -318,18 +242,4 @@ fn hash(
         left = left.saturating_sub(piece);
     }
     Ok(())
-}
-
-/// Up to here a body may take whatever is free: nearly every write is smaller.
-const LARGE_BYTES: usize = 262_144;
-
-/// What of `free` a body may take that holds so much, when all `others` hold so much. Of several at a time, a large one may
-/// hold no more than it leaves free: a few that are huge, however slowly they come, do not take the room from all the small
-/// ones.
-fn fair(free: usize, held: usize, others: usize) -> usize {
-    if others == 0 {
-        return free;
-    }
-    let fair = (free.saturating_sub(held) / 2).max(LARGE_BYTES.saturating_sub(held));
-    free.min(fair)
 }

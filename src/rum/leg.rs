@@ -1,0 +1,249 @@
+//! The RUM leg: copies that wait for their call, and what becomes of each.
+
+use super::copy::Copy;
+use super::reply::{self, BODY_BYTES};
+use super::report;
+use super::settings::Rum;
+use crate::delivery::answer::Answer;
+use crate::delivery::call::Call;
+use crate::delivery::caller::{CallId, Caller, Context, Next};
+use crate::delivery::outbox::{self, Charge, Id, Outbox, Policy, Settled};
+use crate::delivery::verdict::Verdict;
+use crate::metric::{Gauges, Metric};
+use crate::time::{Millis, Moment};
+
+/// After the call's timeout, how long the host may take to say so. Then the answer counts as lost.
+const ANSWER_GRACE_MS: u64 = 2_000;
+
+/// What a refused dispatch came to.
+const NEVER_SENT: Verdict = Verdict::NotTaken {
+    status: 0,
+    retry_after_ms: None,
+};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct RumLeg {
+    outbox: Outbox<Copy>,
+    scheme: &'static str,
+    timeout_ms: u32,
+    policy: Policy,
+    /// Requests that went on as the copy and have no answer yet: their calls are the proxy's own.
+    forwarded: usize,
+}
+
+impl RumLeg {
+    pub(crate) fn new(rum: &Rum, policy: Policy) -> Self {
+        Self {
+            outbox: Outbox::new(policy),
+            scheme: rum.scheme,
+            timeout_ms: rum.timeout_ms,
+            policy,
+            forwarded: 0,
+        }
+    }
+
+    /// What a share has room for.
+    pub(crate) fn room(&self, share: usize) -> usize {
+        self.outbox.room(share)
+    }
+
+    /// Bytes of what is pending.
+    pub(crate) fn bytes(&self) -> usize {
+        self.outbox.bytes()
+    }
+
+    /// Of the leg's budget, what is not used.
+    pub(crate) fn free(&self) -> usize {
+        self.policy.max_bytes.saturating_sub(self.outbox.bytes())
+    }
+
+    /// Takes a complete copy. `false` if there is no room for it beside the `reserved` bytes.
+    pub(crate) fn take(&mut self, copy: Copy, reserved: usize, now: Millis) -> bool {
+        let charge = Charge {
+            size: copy.size(),
+            group: copy.target.project,
+            share: copy.target.destination.share,
+        };
+        self.outbox.push(copy, charge, reserved, now).is_ok()
+    }
+
+    /// A request goes on as the copy.
+    pub(crate) fn forward(&mut self, context: &mut Context<'_>) {
+        for metric in [Metric::Captured, Metric::Attempts, Metric::InPlace] {
+            context.ledger.one(metric);
+        }
+        self.forwarded = self.forwarded.saturating_add(1);
+    }
+
+    /// A request that went on as the copy is over; it had one attempt. `ended` is when it was complete.
+    pub(crate) fn forwarded_ended(
+        &mut self,
+        project: u64,
+        bytes: usize,
+        verdict: Verdict,
+        waited_ms: u64,
+        context: &mut Context<'_>,
+    ) {
+        // A drain that is over has counted it already.
+        let Some(left) = self.forwarded.checked_sub(1) else {
+            return;
+        };
+        self.forwarded = left;
+        context.ledger.grow(Metric::Bytes, bytes);
+        if verdict == Verdict::Delivered {
+            context.ledger.one(Metric::Delivered);
+            context.ledger.latency(waited_ms);
+        } else {
+            context.ledger.one(Metric::Failed);
+            report::forwarded_failed(context.log, project, verdict);
+        }
+    }
+
+    fn end_attempt(&mut self, id: Id, verdict: Verdict, now: Millis, context: &mut Context<'_>) {
+        let settled = self.outbox.settle(id, verdict, now, context.jitter);
+        if let Settled::Delivered(entry) = &settled {
+            context.ledger.latency(now.since(entry.created));
+        }
+        self.book(id, settled, verdict, context);
+    }
+
+    fn book(&self, id: Id, settled: Settled<Copy>, verdict: Verdict, context: &mut Context<'_>) {
+        match settled {
+            Settled::Delivered(_) => context.ledger.one(Metric::Delivered),
+            Settled::Failed(entry) => {
+                context.ledger.one(Metric::Failed);
+                report::failed(context.log, &entry, verdict);
+            }
+            Settled::Retrying => {
+                if let Some(entry) = self.outbox.get(id) {
+                    report::retrying(context.log, entry, verdict);
+                }
+            }
+            Settled::Unknown => {}
+        }
+    }
+}
+
+impl Caller for RumLeg {
+    fn calls_in_ticks(&self) -> bool {
+        false
+    }
+
+    fn next(&mut self, now: Moment, open: bool, context: &mut Context<'_>) -> Next {
+        match self.outbox.next_if(now.steady, open) {
+            outbox::Next::Dispatch(id) => return Next::Call(CallId::Entry(id)),
+            outbox::Next::Expired(entry) => {
+                context.ledger.one(Metric::Failed);
+                report::expired(context.log, &entry, self.policy.max_age_ms);
+            }
+            outbox::Next::Lost(id) => {
+                self.end_attempt(id, Verdict::Ambiguous(0), now.steady, context);
+            }
+            outbox::Next::Idle => return Next::Idle,
+        }
+        Next::Progress
+    }
+
+    fn call(&self, id: CallId, context: &mut Context<'_>) -> Option<Call<'_>> {
+        let CallId::Entry(id) = id else { return None };
+        let entry = self.outbox.get(id)?;
+        context.ledger.one(Metric::Attempts);
+        if entry.attempts > 1 || entry.refusals > 0 {
+            context.ledger.one(Metric::Retries);
+        }
+        let copy = &entry.payload;
+        context.ledger.grow(Metric::Bytes, copy.body.len());
+        Some(Call {
+            upstream: &copy.target.destination.upstream,
+            scheme: self.scheme,
+            headers: &copy.headers,
+            body: &copy.body,
+            timeout_ms: self.timeout_ms,
+        })
+    }
+
+    fn started(&mut self, id: CallId, token: u32, now: Millis, tells: bool) {
+        let CallId::Entry(id) = id else { return };
+        let wait = u64::from(self.timeout_ms).saturating_add(ANSWER_GRACE_MS);
+        let wait = if tells { u64::MAX } else { wait };
+        self.outbox.started(id, token, now.after(wait));
+    }
+
+    fn refused(&mut self, id: CallId, now: Millis, context: &mut Context<'_>) {
+        let CallId::Entry(id) = id else { return };
+        if let Some(entry) = self.outbox.get(id) {
+            report::dispatch_refused(context.log, &entry.payload.target.destination.upstream);
+        }
+        let settled = self.outbox.refused(id, now, context.jitter);
+        self.book(id, settled, NEVER_SENT, context);
+    }
+
+    fn answer_bytes(&self, token: u32, status: Option<u16>) -> Option<usize> {
+        self.outbox.call(token)?;
+        Some(match status {
+            Some(502 | 503) => BODY_BYTES,
+            _ => 0,
+        })
+    }
+
+    fn answered(
+        &mut self,
+        token: u32,
+        answer: &Answer<'_>,
+        now: Moment,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let Some(id) = self.outbox.call(token) else {
+            return false;
+        };
+        // A date in Retry-After is wall clock time.
+        let verdict = reply::verdict(answer, now.wall);
+        self.end_attempt(id, verdict, now.steady, context);
+        true
+    }
+
+    fn due(&self, now: Moment) -> Option<Millis> {
+        self.outbox.due(now.steady)
+    }
+
+    fn calls(&self, _now: Millis) -> usize {
+        self.outbox.in_flight()
+    }
+
+    fn max_calls(&self) -> usize {
+        self.policy.max_in_flight
+    }
+
+    fn has_ready(&self) -> bool {
+        self.outbox.has_ready()
+    }
+
+    fn gauges(&self, collecting: usize) -> Gauges {
+        let outbox = &self.outbox;
+        let [pending, in_flight] =
+            [outbox.len(), outbox.in_flight()].map(|n| n.saturating_add(self.forwarded));
+        [pending, outbox.bytes(), in_flight, 0, collecting]
+    }
+
+    fn is_idle(&self) -> bool {
+        self.outbox.is_empty() && self.forwarded == 0
+    }
+
+    fn give_up(&mut self, most: usize, context: &mut Context<'_>) -> usize {
+        let lost = std::iter::from_fn(|| self.outbox.give_up());
+        let lost = lost.take(most).count();
+        context.ledger.grow(Metric::Dropped, lost);
+        lost
+    }
+
+    fn has_backlog(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    fn end(&mut self, context: &mut Context<'_>) -> usize {
+        let lost = std::mem::take(&mut self.forwarded);
+        context.ledger.grow(Metric::Dropped, lost);
+        lost
+    }
+}

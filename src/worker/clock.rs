@@ -1,0 +1,39 @@
+//! The host's clock, and time that never goes back.
+
+use crate::time::{Millis, Moment};
+
+/// Both clocks, as they were last known.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    /// The host's clock when it last had a time (the epoch: never yet).
+    wall: Millis,
+    /// The time that has passed by it.
+    steady: Millis,
+}
+
+impl Clock {
+    /// The last known moment.
+    pub(super) fn last(&self) -> Moment {
+        Moment {
+            steady: self.steady,
+            wall: self.wall,
+        }
+    }
+
+    /// Time that never goes back, from the host's clock, which may: a wait must not become an hour because NTP corrected
+    /// the clock. The epoch is the answer of a clock that failed: then no time has passed, or the next answer would make
+    /// everything that is pending half a century old. Gives how much has passed, if that is known.
+    pub(super) fn advance(&mut self, wall: Millis) -> Option<u64> {
+        let unknown = Millis::default();
+        if wall == unknown {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.wall, wall);
+        if before == unknown {
+            return None;
+        }
+        let passed = wall.since(before);
+        self.steady = self.steady.after(passed);
+        Some(passed)
+    }
+}

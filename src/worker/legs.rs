@@ -1,0 +1,242 @@
+//! The legs that there are, each with its metrics, and what they share: the log and random waits.
+
+use super::published::PublishedMetrics;
+use super::signing::Signer;
+use crate::config::Config;
+use crate::delivery::backoff::Jitter;
+use crate::delivery::caller::{Caller, Context};
+use crate::delivery::outbox::Policy;
+use crate::log::RateLimitedLog;
+use crate::metric::{Leg, Metric};
+use crate::rum::leg::RumLeg;
+use crate::sls::leg::SlsLeg;
+use crate::time::{Millis, Moment, earliest};
+
+/// A leg, and what is counted of it.
+#[derive(Debug)]
+pub(super) struct Counted<L> {
+    pub(super) leg: L,
+    pub(super) metrics: PublishedMetrics,
+}
+
+impl<L> Counted<L> {
+    fn new(leg: L, name: Leg) -> Self {
+        Self {
+            leg,
+            metrics: PublishedMetrics::new(name),
+        }
+    }
+}
+
+// What is not inlined has many callers, and would stand in the module as often.
+/// See the module's documentation. The larger ones stand behind a pointer: in most configurations they are not there.
+#[derive(Debug)]
+pub(super) struct Legs {
+    pub(super) rum: Option<Counted<RumLeg>>,
+    pub(super) sls: Option<Box<Counted<SlsLeg>>>,
+    /// Mode `sign`.
+    pub(super) sign: Option<Box<Counted<Signer>>>,
+    pub(super) log: RateLimitedLog,
+    jitter: Jitter,
+}
+
+/// How many calls there may be without an answer: in all, and of a leg. With two legs each has half of them.
+pub(super) fn max_calls(config: &Config) -> (usize, usize) {
+    let both = config.rum.is_some() && config.sls.is_some();
+    let limit = config.limits.max_in_flight;
+    if config.host.traits().calls_in_ticks {
+        let all = limit.min(config.lanes.into());
+        // A few, and never all but one of two legs' worth: what hangs leaves the other leg one.
+        return (all, if both { all.div_ceil(2) } else { all });
+    }
+    (limit, if both { (limit / 2).max(1) } else { limit })
+}
+
+impl Legs {
+    pub(super) fn new(config: &Config, seed: u64) -> Self {
+        let (max_bytes, (_, max_in_flight)) = (config.leg_bytes(), max_calls(config));
+        let rum = config.rum.as_ref().map(|rum| {
+            let policy = Policy {
+                max_bytes,
+                max_held_bytes: max_bytes.saturating_sub(max_bytes / 4),
+                shares: rum.targets,
+                max_in_flight,
+                max_attempts: config.retry.max_attempts,
+                backoff: config.retry.backoff,
+                max_age_ms: config.retry.max_age_ms,
+                retry_ambiguous: config.retry.ambiguous,
+            };
+            Counted::new(RumLeg::new(rum, policy), Leg::Rum)
+        });
+        let sls = config.sls.clone().map(|sls| {
+            let decoded = config.limits.max_decoded_bytes;
+            let leg = SlsLeg::new(sls, max_bytes, max_in_flight, decoded, seed);
+            Box::new(Counted::new(leg, Leg::Sls))
+        });
+        let sign = config.sign.clone().map(|sign| {
+            let signer = Signer::new(sign, config.limits.max_pending_bytes, seed);
+            Box::new(Counted::new(signer, Leg::Sign))
+        });
+        Self {
+            rum,
+            sls,
+            sign,
+            log: RateLimitedLog::default(),
+            jitter: Jitter::new(seed),
+        }
+    }
+
+    /// A leg and its metrics.
+    #[inline(never)]
+    pub(super) fn get(&self, leg: Leg) -> Option<(&dyn Caller, &PublishedMetrics)> {
+        match leg {
+            Leg::Rum => self.rum.as_ref().map(|rum| (&rum.leg as _, &rum.metrics)),
+            Leg::Sls => self.sls.as_ref().map(|sls| (&sls.leg as _, &sls.metrics)),
+            Leg::Sign => self
+                .sign
+                .as_ref()
+                .map(|sign| (&sign.leg as _, &sign.metrics)),
+        }
+    }
+
+    /// A leg, its metrics and the log.
+    #[inline(never)]
+    pub(super) fn get_mut(
+        &mut self,
+        leg: Leg,
+    ) -> Option<(&mut dyn Caller, &mut PublishedMetrics, &mut RateLimitedLog)> {
+        let (caller, metrics): (&mut dyn Caller, _) = match leg {
+            Leg::Rum => self
+                .rum
+                .as_mut()
+                .map(|rum| (&mut rum.leg as _, &mut rum.metrics))?,
+            Leg::Sls => self
+                .sls
+                .as_mut()
+                .map(|sls| (&mut sls.leg as _, &mut sls.metrics))?,
+            Leg::Sign => self
+                .sign
+                .as_mut()
+                .map(|sign| (&mut sign.leg as _, &mut sign.metrics))?,
+        };
+        Some((caller, metrics, &mut self.log))
+    }
+
+    /// A leg, and what it uses of the worker.
+    #[inline(never)]
+    pub(super) fn caller(&mut self, leg: Leg) -> Option<(&mut dyn Caller, Context<'_>)> {
+        let Self {
+            rum,
+            sls,
+            sign,
+            log,
+            jitter,
+        } = self;
+        match leg {
+            Leg::Rum => {
+                let (leg, context) = with(rum.as_mut()?, log, jitter);
+                Some((leg, context))
+            }
+            Leg::Sls => {
+                let (leg, context) = with(sls.as_mut()?, log, jitter);
+                Some((leg, context))
+            }
+            Leg::Sign => {
+                let (leg, context) = with(sign.as_mut()?, log, jitter);
+                Some((leg, context))
+            }
+        }
+    }
+
+    /// The RUM leg, and what it uses of the worker.
+    pub(super) fn rum(&mut self) -> Option<(&mut RumLeg, Context<'_>)> {
+        Some(with(self.rum.as_mut()?, &mut self.log, &mut self.jitter))
+    }
+
+    /// The SLS leg, and what it uses of the worker.
+    pub(super) fn sls(&mut self) -> Option<(&mut SlsLeg, Context<'_>)> {
+        Some(with(self.sls.as_mut()?, &mut self.log, &mut self.jitter))
+    }
+
+    /// Mode `sign`, and what it uses of the worker.
+    pub(super) fn signer(&mut self) -> Option<(&mut Signer, Context<'_>)> {
+        Some(with(self.sign.as_mut()?, &mut self.log, &mut self.jitter))
+    }
+
+    /// All that there are.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&dyn Caller, &PublishedMetrics)> {
+        Leg::ALL.into_iter().filter_map(|leg| self.get(leg))
+    }
+
+    /// Adds to a counter of a leg.
+    #[inline(never)]
+    pub(super) fn count(&mut self, leg: Leg, metric: Metric, amount: usize) {
+        if let Some((_, metrics, _)) = self.get_mut(leg) {
+            metrics.ledger.grow(metric, amount);
+        }
+    }
+
+    /// Whether something was counted that must not wait for other business to be published.
+    pub(super) fn is_pressing(&self) -> bool {
+        // In every request: without detours.
+        let rum = self.rum.as_ref();
+        let (sls, sign) = (self.sls.as_ref(), self.sign.as_ref());
+        rum.is_some_and(|rum| rum.metrics.ledger.is_pressing())
+            || sls.is_some_and(|sls| sls.metrics.ledger.is_pressing())
+            || sign.is_some_and(|sign| sign.metrics.ledger.is_pressing())
+    }
+
+    /// Whether the host knows other gauges than these.
+    pub(super) fn is_stale(&self, collecting: usize) -> bool {
+        fn differs<L: Caller>(counted: &Counted<L>, collecting: usize) -> bool {
+            counted.metrics.is_stale(counted.leg.gauges(collecting))
+        }
+        let rum = self.rum.as_ref();
+        let (sls, sign) = (self.sls.as_ref(), self.sign.as_ref());
+        rum.is_some_and(|rum| differs(rum, collecting))
+            || sls.is_some_and(|sls| differs(sls, collecting))
+            || sign.is_some_and(|sign| differs(sign, collecting))
+    }
+
+    /// When a leg has something to do.
+    pub(super) fn due(&self, now: Moment) -> Option<Millis> {
+        let rum = self.rum.as_ref().and_then(|rum| rum.leg.due(now));
+        let sls = self.sls.as_ref().and_then(|sls| sls.leg.due(now));
+        let sign = self.sign.as_ref().and_then(|sign| sign.leg.due(now));
+        earliest([rum, sls, sign])
+    }
+
+    /// The leg that waits for the answer to a call.
+    pub(super) fn waits_for(&self, token: u32) -> Option<Leg> {
+        fn waits<L: Caller>(counted: Option<&Counted<L>>, token: u32) -> bool {
+            counted.is_some_and(|counted| counted.leg.answer_bytes(token, None).is_some())
+        }
+        if waits(self.rum.as_ref(), token) {
+            return Some(Leg::Rum);
+        }
+        if waits(self.sls.as_deref(), token) {
+            return Some(Leg::Sls);
+        }
+        waits(self.sign.as_deref(), token).then_some(Leg::Sign)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.all().all(|(caller, _)| caller.is_idle())
+    }
+}
+
+fn with<'a, L>(
+    counted: &'a mut Counted<L>,
+    log: &'a mut RateLimitedLog,
+    jitter: &'a mut Jitter,
+) -> (&'a mut L, Context<'a>) {
+    let ledger = &mut counted.metrics.ledger;
+    (
+        &mut counted.leg,
+        Context {
+            ledger,
+            log,
+            jitter,
+        },
+    )
+}

@@ -1,0 +1,173 @@
+//! What may leave in this callback, and which leg is next.
+//!
+//! When calls leave: on nginx from ticks only, because a dispatch from anywhere else kills the worker. In Envoy a finished
+//! copy leaves in the callback that finished it: the host files every call under the root context, whoever makes it, so
+//! that the answer arrives when the stream is long gone; no tick has to be asked for and ended. Retries leave from ticks,
+//! and so do calls that take work to prepare.
+//!
+//! On nginx a tick makes one call at most, that of a lane included ([`lanes`](super::lanes)), and the legs take turns.
+
+use super::legs::Legs;
+use crate::delivery::caller::{CallId, Next};
+use crate::metric::Leg;
+use crate::time::Moment;
+
+/// Steps of the legs in one callback, calls and losses together.
+const MAX_STEPS: u32 = 64;
+
+/// The kind of the callback that is running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Callback {
+    Request,
+    Answer,
+    Tick,
+    /// Start, drain: everything is published.
+    LifeCycle,
+}
+
+impl Callback {
+    /// How many calls may leave in one callback. Each keeps the worker busy for some ten microseconds: a client's request
+    /// must not wait for a backlog, nor may a backlog stall the other clients of the worker. The rest follows with the
+    /// next tick, a millisecond later.
+    fn max_calls(self) -> u32 {
+        match self {
+            Self::Request => 1,
+            Self::Answer => 2,
+            Self::Tick => 16,
+            Self::LifeCycle => 0,
+        }
+    }
+}
+
+/// Where a callback is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A tick's work comes first.
+    Working,
+    /// Sending what is ready.
+    Sending,
+    /// Nothing to send in this callback; counters and the tick are left.
+    Settling,
+    /// Handing out what was settled.
+    Settled,
+}
+
+/// A call that was given to the host, which says next whether it took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leaving {
+    pub(super) leg: Leg,
+    pub(super) id: CallId,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pub(super) stage: Stage,
+    pub(super) callback: Callback,
+    pub(super) leaving: Option<Leaving>,
+    /// nginx: which leg may call first.
+    turn: Leg,
+    /// nginx: a call may leave in this callback.
+    slot: bool,
+    /// nginx: calls without an answer, of all legs.
+    max_calls: usize,
+    /// Calls that have left in this callback, and steps that were taken.
+    calls: u32,
+    steps: u32,
+}
+
+impl Schedule {
+    pub(super) fn new(max_calls: usize) -> Self {
+        Self {
+            stage: Stage::Settled,
+            callback: Callback::Request,
+            leaving: None,
+            turn: Leg::Rum,
+            slot: false,
+            max_calls,
+            calls: 0,
+            steps: 0,
+        }
+    }
+
+    /// A tick begins. `slot`: a call may leave, where one at a time may.
+    pub(super) fn tick(&mut self, stage: Stage, slot: bool) {
+        self.callback = Callback::Tick;
+        self.slot = slot;
+        self.stage = stage;
+    }
+
+    /// An answer has been heard.
+    pub(super) fn after_answer(&mut self, in_ticks: bool) {
+        self.callback = Callback::Answer;
+        self.stage = if in_ticks {
+            Stage::Settling
+        } else {
+            // The slot that is free now is for the next copy.
+            Stage::Sending
+        };
+    }
+
+    /// The callback ends; what kind it was.
+    pub(super) fn end(&mut self) -> Callback {
+        (self.calls, self.steps) = (0, 0);
+        self.stage = Stage::Settled;
+        std::mem::replace(&mut self.callback, Callback::Request)
+    }
+
+    /// The next call of this callback; `None` when there is no other.
+    pub(super) fn next(&mut self, legs: &mut Legs, now: Moment, in_ticks: bool) -> Option<Leaving> {
+        loop {
+            if self.calls >= self.callback.max_calls() || self.steps >= MAX_STEPS {
+                return None;
+            }
+            self.steps = self.steps.saturating_add(1);
+            match self.step(legs, now, in_ticks) {
+                (Next::Call(id), leg) => {
+                    let leaving = Leaving { leg, id };
+                    self.leaving = Some(leaving);
+                    self.calls = self.calls.saturating_add(1);
+                    self.slot = false;
+                    return Some(leaving);
+                }
+                (Next::Progress, _) => {}
+                (Next::Idle, _) => return None,
+            }
+        }
+    }
+
+    /// What is to be done next. In Envoy the copies come first, because only they may leave at once; on nginx, where a tick
+    /// makes one call at most, the legs take turns.
+    fn step(&mut self, legs: &mut Legs, now: Moment, in_ticks: bool) -> (Next, Leg) {
+        let turn = if in_ticks { self.turn } else { Leg::Rum };
+        let order = match turn {
+            Leg::Sls => [Leg::Sls, Leg::Rum, Leg::Sign],
+            Leg::Rum | Leg::Sign => Leg::ALL,
+        };
+        let open = !in_ticks || self.slot && calls(legs, now) < self.max_calls;
+        for leg in order {
+            let Some((caller, mut context)) = legs.caller(leg) else {
+                continue;
+            };
+            if caller.calls_in_ticks() && self.callback != Callback::Tick {
+                continue;
+            }
+            // A key's call takes a slot too.
+            let open = open && (!in_ticks || caller.calls(now.steady) < caller.max_calls());
+            match caller.next(now, open, &mut context) {
+                Next::Idle => {}
+                Next::Progress => return (Next::Progress, leg),
+                Next::Call(id) => {
+                    self.turn = if leg == Leg::Rum { Leg::Sls } else { Leg::Rum };
+                    return (Next::Call(id), leg);
+                }
+            }
+        }
+        (Next::Idle, turn)
+    }
+}
+
+fn calls(legs: &Legs, now: Moment) -> usize {
+    let calls = legs.all().map(|(caller, _)| caller.calls(now.steady));
+    calls.fold(0, usize::saturating_add)
+}
