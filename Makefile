@@ -60,17 +60,17 @@ cc:
 .PHONY: lint
 lint: cc rust ## format, lints and links, for the machine and for the module
 	python3 tests/tools/links.py
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
-	cargo clippy --quiet --locked --all-targets -- --deny warnings
+	cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
 	cargo clippy --quiet --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz --all-targets -- --deny warnings
 	cargo clippy --quiet --locked --lib --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --quiet --locked --target wasm32-unknown-unknown --test web -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --no-deps --document-private-items
+	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --exclude before --no-deps --document-private-items
 
 .PHONY: unit
 unit: build python ## unit and property tests, and the scenarios on the core and on the module
-	cargo test --quiet --locked
+	cargo test --quiet --locked --workspace
 
 .PHONY: web
 web: cc rust ## the pure core's conformance tests on wasm32-unknown-unknown under Node
@@ -94,7 +94,7 @@ e2e: build e2e-tools ## real Envoy, real SDKs, a real Sentry-compatible server
 
 .PHONY: cost
 cost: build python ## what a request costs: instructions, host calls, copies, allocations (UPDATE_BASELINE=1 writes it); the largest callback
-	cargo test --quiet --locked --test cost -- --nocapture
+	cargo test --quiet --locked --package edge-tests --test cost -- --nocapture
 
 .PHONY: bench
 bench: cost bench-sls ## cost, then side by side with the alternatives, each leg (about 7 minutes; QUICK=1 about two)

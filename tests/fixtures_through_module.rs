@@ -7,26 +7,11 @@
 //! A fixture of a whole connection (`wire`) is used for its request here: taking the connection apart is the proxy's
 //! work, and the end-to-end tests send those bytes to a real one.
 
-// A test says what is wrong by panicking, and its arithmetic is on small numbers that it chose itself.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-
-#[path = "shared/allowed.rs"]
-mod allowed;
-mod host;
-
-use allowed::is_copied;
-use host::{Call, Guest, Host, Options, Profile, Reply, Request};
+use oracles::allowed::is_copied;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
+use test_host::{Call, Guest, Host, Options, Profile, Reply, Request};
 
 /// What a proxy reads from a socket at once, and the usual size of a DATA frame.
 const PIECE: usize = 16_384;
@@ -64,7 +49,7 @@ fn fixtures() -> Vec<Fixture> {
     let mut fixtures = Vec::new();
     for folder in ["real", "synthetic"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures")
+            .join("fixtures")
             .join(folder);
         let mut paths: Vec<_> = std::fs::read_dir(folder)
             .unwrap()

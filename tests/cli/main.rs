@@ -1,7 +1,5 @@
 //! The command `sentry-edge-mirror`, run as a program.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 mod check;
 mod explain;
 mod help;

@@ -2,20 +2,8 @@
 //! randomness, no files at run time, so that the same tests run natively and on wasm32-unknown-unknown: `#[test]` is
 //! there the attribute of the runner in Node. Only the corpus, which is a directory of files, is read natively.
 
-// A test says what is wrong by panicking, and its arithmetic is on small numbers that it chose itself.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation
-)]
-
 mod capture;
-#[path = "../shared/composed.rs"]
+#[path = "../oracles/composed.rs"]
 mod composed;
 mod config;
 #[cfg(not(target_family = "wasm"))]

@@ -11,7 +11,7 @@ use sentry_edge_mirror::worker::Worker;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use crate::host::Request;
+use test_host::Request;
 
 struct Counting;
 

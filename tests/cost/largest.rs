@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::host::{Guest, Host, Options, Profile, Reply, Request, copies_are_free};
 use sentry_edge_mirror::meter::CALLBACK;
+use test_host::{Guest, Host, Options, Profile, Reply, Request, copies_are_free};
 
 /// Of a body decoded, in MiB: three items of the most that is read, or what is cut.
 const MIB: &str = "3";
@@ -26,7 +26,7 @@ const CONFIG: &str = r#"{"rum": {"upstream": "rum", "authority": "rum.example.co
     "credential": {"access_key_id": "edge-id", "access_key_secret": "edge-secret"}}}"#;
 
 fn bodies() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folder = root.join("target/hostile");
     let venv = root.join(".tools/venv/bin/python");
     let status = Command::new(&venv)

@@ -38,6 +38,7 @@ impl Guest {
         let default = || {
             [
                 env!("CARGO_MANIFEST_DIR"),
+                "../..",
                 "dist",
                 "sentry_edge_mirror.wasm",
             ]

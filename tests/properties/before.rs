@@ -163,7 +163,7 @@ fn same(bytes: &[u8], scrub: bool, spans: bool, payload: bool) {
 
 #[test]
 fn fixtures_give_equal_logs() {
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures");
     let corpus = std::env::var("SENTRY_CORPUS").unwrap_or_else(|_| fixtures.to_owned());
     let mut seen = 0;
     for part in ["real", "synthetic"] {

@@ -1,7 +1,7 @@
 //! The configuration: no bytes do harm, and no slip goes unnoticed.
 
-use crate::oracles::config::{parse, sound, the_same_as_a_struct};
 use crate::settings;
+use oracles::config::{parse, sound, the_same_as_a_struct};
 use proptest::prelude::*;
 use prost::Message as _;
 use serde_json::{Map, Value, json};

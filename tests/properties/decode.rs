@@ -6,8 +6,8 @@ use std::io::Write;
 use crate::settings;
 use proptest::prelude::*;
 
-use crate::oracles::decode as oracle;
 use crate::records::{envelopes, mutated};
+use oracles::decode as oracle;
 
 const NAMES: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
 
@@ -43,7 +43,12 @@ const BROTLI: &[u8] = &[
 /// Bodies with an encoding, of fixtures that the real encoders made.
 fn fixtures() -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
-    for entry in fs::read_dir("tests/fixtures/synthetic").unwrap() {
+    for entry in fs::read_dir(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../fixtures/synthetic"
+    ))
+    .unwrap()
+    {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         let encodings = NAMES.into_iter().chain(["bomb-gzip", "bomb-zstd"]);

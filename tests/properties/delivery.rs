@@ -1,10 +1,10 @@
 //! Any order of events ends every exchange in one outcome, within the budgets.
 
-use crate::oracles::events::{Answer, Event, LogAnswer, come_to_rest, run};
-use crate::oracles::logs::LogRules;
-use crate::oracles::model::Rules;
-use crate::oracles::worker::{Dispatch, Fill, JudgedWorker};
 use crate::settings;
+use oracles::events::{Answer, Event, LogAnswer, come_to_rest, run};
+use oracles::logs::LogRules;
+use oracles::model::Rules;
+use oracles::worker::{Dispatch, Fill, JudgedWorker};
 use proptest::prelude::*;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
 use sentry_edge_mirror::outcome::SkipReason;

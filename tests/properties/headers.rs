@@ -1,10 +1,10 @@
 //! The headers of a copy, for any headers of a request.
 
-use crate::oracles::allowed::COPIED;
-use crate::oracles::headers::{Case, NEVER, Pairs, SINGLE};
 use crate::settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use oracles::allowed::COPIED;
+use oracles::headers::{Case, NEVER, Pairs, SINGLE};
 use proptest::prelude::*;
 use sentry_edge_mirror::host::HostKind;
 

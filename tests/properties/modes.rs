@@ -1,8 +1,8 @@
 //! The other modes: any story ends every request in one outcome.
 
-use crate::oracles::passages::Passages;
-use crate::oracles::writes::Writes;
 use crate::settings;
+use oracles::passages::Passages;
+use oracles::writes::Writes;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;

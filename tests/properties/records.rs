@@ -6,7 +6,7 @@ use sentry_edge_mirror::sls::record::Options;
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use serde_json::{Value, json};
 
-use crate::oracles::records::{self as oracle, CANARY};
+use oracles::records::{self as oracle, CANARY};
 
 /// Envelopes with every kind of item.
 pub(crate) fn envelopes() -> Vec<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! Recognition of ingest requests and the path of a copy.
 
-use crate::oracles::route::{Kind, check, path_of_copy, reference};
 use crate::settings;
+use oracles::route::{Kind, check, path_of_copy, reference};
 use proptest::prelude::*;
 
 fn method() -> impl Strategy<Value = Vec<u8>> {

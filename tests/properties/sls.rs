@@ -26,7 +26,7 @@ use sentry_edge_mirror::sls::write::{
 use sentry_edge_mirror::sls::write_request::{self, Incoming, Rules};
 use sentry_edge_mirror::sls::{date, query, response};
 
-use crate::oracles::log_group::parse;
+use oracles::log_group::parse;
 
 const T0: u64 = 1_709_190_489_000;
 

@@ -4,9 +4,9 @@
 
 use crate::edge::{Edge, PUBLISH_MS, config, config_with_rum, envelope, for_host};
 use crate::gate::sign_books;
-use crate::host::{Guest, Host, Log, Options, Profile, Reply, Request};
 use crate::module::Module;
 use crate::sls;
+use test_host::{Guest, Host, Log, Options, Profile, Reply, Request};
 
 const ORPHAN_MS: u64 = 15_000;
 const LOOK_MS: u64 = 5_000;

@@ -2,7 +2,7 @@
 
 use crate::edge::{Edge, config, envelope};
 use crate::everywhere;
-use crate::host::{Profile, Reply};
+use test_host::{Profile, Reply};
 
 everywhere!(
     what_the_target_says_decides,

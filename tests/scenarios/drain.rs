@@ -1,9 +1,9 @@
 //! The end: what is pending is delivered, for at most ten seconds. nginx gives no such chance.
 
 use crate::edge::{Edge, config, envelope};
-use crate::host::{Profile, Reply};
 use crate::module::Module;
 use crate::native::Native;
+use test_host::{Profile, Reply};
 
 macro_rules! in_envoy {
     ($($scenario:ident),+ $(,)?) => {

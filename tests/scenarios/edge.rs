@@ -1,6 +1,6 @@
 //! What a scenario may do, and the macro that runs it everywhere.
 
-use crate::host::{Call, Profile, Reply, Request};
+use test_host::{Call, Profile, Reply, Request};
 
 /// A running edge: the core, or the module in a host.
 pub trait Edge: Sized {
@@ -154,7 +154,7 @@ macro_rules! everywhere {
             $(
                 #[test]
                 fn $scenario() {
-                    super::$scenario::<$edge>($crate::host::Profile::$profile);
+                    super::$scenario::<$edge>(test_host::Profile::$profile);
                 }
             )+
         }

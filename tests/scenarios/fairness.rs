@@ -2,7 +2,7 @@
 
 use crate::edge::{Edge, config, envelope};
 use crate::everywhere;
-use crate::host::{Profile, Reply, Request};
+use test_host::{Profile, Reply, Request};
 
 everywhere!(
     a_dead_upstream_takes_nothing_from_another,

@@ -3,9 +3,6 @@
 //! Envoy only: the mode is refused on nginx.
 
 use crate::edge::{Edge, PUBLISH_MS};
-use crate::host::{
-    Call, Guest, Headers, Host, Options, Profile, Reply, Request, Response, What, When,
-};
 use crate::native::Native;
 use sentry_edge_mirror::meter::{Meter, TICK};
 use sentry_edge_mirror::time::Millis;
@@ -13,6 +10,9 @@ use sentry_edge_mirror::worker::Worker;
 use sentry_edge_mirror::worker::signing::{LocalAnswer, REQUEST, Write};
 use std::collections::BTreeMap;
 use std::task::Poll;
+use test_host::{
+    Call, Guest, Headers, Host, Options, Profile, Reply, Request, Response, What, When,
+};
 
 /// What has become of a request so far; nothing at all while it waits.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,11 +4,11 @@
 //! calls out.
 
 use crate::edge::{Edge, config, envelope, for_host, for_host_with, lane};
-use crate::host::{Call, Guest, Host, Options, Profile, Reply, StartError};
 use crate::module::ModuleWith;
 use crate::native::NativeWith;
 use crate::sls::{UPSTREAM, events, section, section_with, taken};
 use std::collections::BTreeSet;
+use test_host::{Call, Guest, Host, Options, Profile, Reply, StartError};
 
 macro_rules! with_lanes {
     ($($scenario:ident),+ $(,)?) => {

@@ -2,8 +2,8 @@
 
 use crate::edge::{Edge, config, envelope};
 use crate::everywhere;
-use crate::host::{Call, Profile, Reply, Request};
 use crate::sls::{config as sls_config, events, section};
+use test_host::{Call, Profile, Reply, Request};
 
 everywhere!(
     a_copy_that_comes_back_is_counted_and_goes_no_further,

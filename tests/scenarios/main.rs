@@ -1,26 +1,12 @@
 //! What becomes of traffic: scenarios that run on the core natively and on the compiled module, as Envoy and as nginx
 //! would run it.
 //!
-//! `edge` is what a scenario may do, `native` and `module` do it, `gate` is the same for mode `sign`; the other files are the scenarios, by subject. They
-//! assert what was sent and what was counted, never log text. Every scenario ends with the books being checked.
+//! `edge` is what a scenario may do, `native` and `module` do it, `gate` is the same for mode `sign`; the other
+//! files are the scenarios, by subject. They assert what was sent and what was counted, never log text. Every scenario
+//! ends with the books being checked.
 
-// A test says what is wrong by panicking, and its arithmetic is on small numbers that it chose itself.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-
-#[path = "../host/mod.rs"]
-mod host;
-#[path = "../shared/random.rs"]
-mod random;
-#[path = "../shared/signed.rs"]
-mod signed;
+// `pub` is what the other files use.
+#![allow(unreachable_pub)]
 
 mod edge;
 mod gate;

@@ -1,7 +1,7 @@
 //! The compiled module in the wasmtime host.
 
 use crate::edge::{Edge, for_host_with, lane};
-use crate::host::{Call, Guest, Host, Options, Profile, Reply, Request, What, When};
+use test_host::{Call, Guest, Host, Options, Profile, Reply, Request, What, When};
 
 /// The module in a host; on nginx with so many root contexts, of which the others are lanes.
 pub struct ModuleWith<const LANES: u8> {

@@ -1,9 +1,9 @@
 //! What only the module shows: its imports and exports, host calls, configuration, memory.
 
 use crate::edge::{Edge, config, config_with_rum, envelope};
-use crate::host::{Guest, Host, Options, Profile, Reply, Request, StartError, What, When};
 use crate::module::{Module, ModuleWith};
 use crate::sls;
+use test_host::{Guest, Host, Options, Profile, Reply, Request, StartError, What, When};
 
 /// What a stranger's request may cost: path and method.
 #[test]

@@ -1,7 +1,6 @@
 //! The core without a module: the same callbacks in the same order, with the smallest possible host around it.
 
 use crate::edge::{Edge, for_host_with};
-use crate::host::{Call, Headers, Profile, Reply, Request};
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::delivery::answer::Answer;
 use sentry_edge_mirror::effect::Effect;
@@ -11,6 +10,7 @@ use sentry_edge_mirror::worker::Worker;
 use sentry_edge_mirror::worker::collect::Ticket;
 use sentry_edge_mirror::worker::lanes::Lanes;
 use std::collections::BTreeMap;
+use test_host::{Call, Headers, Profile, Reply, Request};
 
 /// The core in the worker of a host; on nginx with so many root contexts, of which the others are lanes.
 pub struct NativeWith<const LANES: u8> {

@@ -2,9 +2,9 @@
 
 use crate::at_a_target;
 use crate::edge::{Edge, envelope};
-use crate::host::{Profile, Reply, Request};
 use crate::sls;
 use crate::target::{Target, rewriting};
+use test_host::{Profile, Reply, Request};
 
 at_a_target! {
     Envoy as core_as_envoy, module_in_envoy:

@@ -2,7 +2,7 @@
 
 use crate::edge::{Edge, config, config_with_rum, envelope};
 use crate::everywhere;
-use crate::host::{Profile, Reply, Request};
+use test_host::{Profile, Reply, Request};
 
 everywhere!(
     a_copy_leaves_soon_and_then_nothing_ticks,

@@ -2,11 +2,11 @@
 
 use crate::at_the_gate;
 use crate::gate::{Fault, Gate, ModuleGate, Seen};
-use crate::host::{Headers, Options, Reply, Request, Response};
-use crate::signed::is_signed;
+use oracles::signed::is_signed;
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::date;
 use std::collections::BTreeSet;
+use test_host::{Headers, Options, Reply, Request, Response};
 
 at_the_gate!(
     a_write_with_keys_of_its_own_goes_on_with_ours,
@@ -682,7 +682,7 @@ fn a_drain_ends_when_the_requests_have() {
 /// A host that refuses the answer as well: the request waits, and nothing goes on.
 #[test]
 fn a_host_that_cannot_answer_holds_the_request() {
-    use crate::host::{What, When};
+    use test_host::{What, When};
     let mut gate = ModuleGate::start(&config());
     for call in ["proxy_send_local_response", "proxy_set_header_map_pairs"] {
         gate.host().fault(call, When::Always, What::Status(10));

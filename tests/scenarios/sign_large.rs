@@ -3,11 +3,11 @@
 
 use crate::at_the_gate;
 use crate::gate::{Fault, Gate, ModuleGate};
-use crate::host::{Headers, Request, What, When};
 use crate::sign::{
     LITERAL, bare_write, check, config, config_with, key, refused, sdk_write, taken,
 };
 use sentry_edge_mirror::meter::CALLBACK;
+use test_host::{Headers, Request, What, When};
 
 at_the_gate!(
     a_large_write_is_hashed_in_ticks,

@@ -3,10 +3,10 @@
 //! In Envoy; nginx hands a body over when it is whole.
 
 use crate::edge::{Edge, config, config_with_rum, envelope};
-use crate::host::{Profile, Reply, Request};
 use crate::module::Module;
 use crate::native::Native;
 use crate::sls::{self, UPSTREAM};
+use test_host::{Profile, Reply, Request};
 
 macro_rules! in_envoy {
     ($($scenario:ident),+ $(,)?) => {

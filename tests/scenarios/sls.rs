@@ -2,10 +2,10 @@
 
 use crate::edge::{Edge, PUBLISH_MS};
 use crate::everywhere;
-use crate::host::{Call, Profile, Reply, Request};
 use sentry_edge_mirror::sls::canonical::{self, Parts};
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::{digest, sign};
+use test_host::{Call, Profile, Reply, Request};
 
 everywhere!(
     an_envelope_becomes_signed_logs,

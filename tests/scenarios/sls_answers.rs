@@ -2,8 +2,8 @@
 
 use crate::edge::Edge;
 use crate::everywhere;
-use crate::host::{Call, Profile, Reply};
 use crate::sls::{config, error, events, logs, taken, write};
+use test_host::{Call, Profile, Reply};
 
 everywhere!(
     every_answer_is_a_decision,

@@ -2,9 +2,9 @@
 
 use crate::edge::Edge;
 use crate::everywhere;
-use crate::host::{Call, Profile, Reply};
 use crate::sls::{UPSTREAM, check_signature, error, events, section_with, taken};
 use sentry_edge_mirror::sls::credential::Credential;
+use test_host::{Call, Profile, Reply};
 
 everywhere!(
     writes_wait_for_the_credential_and_then_leave,

@@ -2,10 +2,10 @@
 
 use crate::edge::Edge;
 use crate::everywhere;
-use crate::host::{Profile, Reply, Request};
 use crate::module::Module;
 use crate::native::Native;
 use crate::sls::{UPSTREAM, config as sls_config, events, logs, section, taken};
+use test_host::{Profile, Reply, Request};
 
 everywhere!(
     both_legs_get_the_envelope,

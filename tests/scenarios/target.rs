@@ -2,7 +2,7 @@
 //! their way. `target_native` and `target_module` do it.
 
 use crate::edge::{Edge, config_with_rum};
-use crate::host::{Headers, Profile, Request};
+use test_host::{Headers, Profile, Request};
 
 /// Where a request is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,7 @@ macro_rules! at_a_target {
             $(
                 #[test]
                 fn $scenario() {
-                    super::$scenario::<$edge>($crate::host::Profile::$profile);
+                    super::$scenario::<$edge>(test_host::Profile::$profile);
                 }
             )+
         }

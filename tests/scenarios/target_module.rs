@@ -1,9 +1,9 @@
 //! The compiled module as the target of a mirror, in the wasmtime host.
 
 use crate::edge::for_host;
-use crate::host::{Guest, Host, Options, Profile, Request, Response, What, When};
 use crate::module::Module;
 use crate::target::{Seen, Target};
+use test_host::{Guest, Host, Options, Profile, Request, Response, What, When};
 
 const INTERNAL_FAILURE: u32 = 10;
 

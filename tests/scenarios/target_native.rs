@@ -1,7 +1,6 @@
 //! The core as the target of a mirror: what the filter does with its steps, on a proxy of a few lines.
 
 use crate::edge::Edge;
-use crate::host::{Headers, Profile, Request};
 use crate::native::Native;
 use crate::target::{Seen, Target};
 use sentry_edge_mirror::rum::headers::{Head, Pair};
@@ -9,6 +8,7 @@ use sentry_edge_mirror::rum::in_place;
 use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::worker::rewrite::{Passage, Step};
 use std::collections::BTreeMap;
+use test_host::{Headers, Profile, Request};
 
 struct Stream {
     passage: Passage,

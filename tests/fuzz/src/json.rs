@@ -3,7 +3,7 @@
 //! A whole document, or one line of an envelope (whose item header then gets the new length), is parsed, one node of it
 //! is replaced, and it is written again.
 
-use crate::random::Random;
+use oracles::random::Random;
 use serde_json::{Map, Value};
 
 /// Keys that something reads, or takes for a secret.

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: the oracles of the property tests, the forms of inputs, and a mutator that keeps JSON
+//! What the fuzz targets share beside the oracles of the property tests: the forms of inputs, and a mutator that keeps JSON
 //! valid.
 //!
 //! Inputs are text as far as they can be, so that a fixture is a seed (`seeds.py`) and a finding can be read.
@@ -6,10 +6,6 @@
 use std::str;
 
 pub mod json;
-#[path = "../../oracles/mod.rs"]
-pub mod oracles;
-#[path = "../../shared/random.rs"]
-pub mod random;
 pub mod script;
 
 /// `name: value` in each line; bytes that are neither a colon nor a line feed go anywhere.

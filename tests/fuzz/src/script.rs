@@ -1,12 +1,12 @@
 //! Bytes to a worker's rules and to what happens to it, by `arbitrary`: so that a small change of the input is a small
 //! change of the story.
 
-use crate::oracles::events::{Answer, CODES, Event, LogAnswer};
-use crate::oracles::logs::LogRules;
-use crate::oracles::metadata::Answer as Metadata;
-use crate::oracles::model::Rules;
-use crate::oracles::worker::{Dispatch, Fill};
 use arbitrary::{Arbitrary, Result, Unstructured};
+use oracles::events::{Answer, CODES, Event, LogAnswer};
+use oracles::logs::LogRules;
+use oracles::metadata::Answer as Metadata;
+use oracles::model::Rules;
+use oracles::worker::{Dispatch, Fill};
 
 /// A worker and its life.
 #[derive(Debug)]

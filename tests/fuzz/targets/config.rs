@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use oracles::config::{keeps_its_secret, sound, the_same_as_a_struct};
 use sentry_edge_mirror_fuzz::json;
-use sentry_edge_mirror_fuzz::oracles::config::{keeps_its_secret, sound, the_same_as_a_struct};
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     json::mutate(data, size, max_size, seed)

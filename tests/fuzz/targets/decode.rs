@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use oracles::decode as oracle;
 use sentry_edge_mirror_fuzz::first_line;
-use sentry_edge_mirror_fuzz::oracles::decode as oracle;
 
 /// One cap below the size at which the way of decoding changes, one above it.
 const CAPS: [usize; 2] = [64 << 10, (1 << 20) + 1];

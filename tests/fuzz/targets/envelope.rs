@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use oracles::records::readable;
 use sentry_edge_mirror::sentry::first_line::read;
-use sentry_edge_mirror_fuzz::oracles::records::readable;
 use sentry_edge_mirror_fuzz::{first_line, json};
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use oracles::headers::Case;
 use sentry_edge_mirror::host::HostKind;
-use sentry_edge_mirror_fuzz::oracles::headers::Case;
 use sentry_edge_mirror_fuzz::{first_line, header_lines};
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sentry_edge_mirror_fuzz::oracles::passages::Passages;
+use oracles::passages::Passages;
 
 fuzz_target!(|story: &[u8]| {
     let _ = Passages::play(&story[..story.len().min(2_000)]);

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sentry_edge_mirror_fuzz::oracles::events::{come_to_rest, run};
-use sentry_edge_mirror_fuzz::oracles::worker::JudgedWorker;
+use oracles::events::{come_to_rest, run};
+use oracles::worker::JudgedWorker;
 use sentry_edge_mirror_fuzz::script::Script;
 
 fuzz_target!(|script: Script| {

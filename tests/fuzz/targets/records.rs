@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use oracles::random::Random;
+use oracles::records::{bounded, in_steps};
 use sentry_edge_mirror::sls::record::Options;
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use sentry_edge_mirror_fuzz::json;
-use sentry_edge_mirror_fuzz::oracles::records::{bounded, in_steps};
-use sentry_edge_mirror_fuzz::random::Random;
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     json::mutate(data, size, max_size, seed)

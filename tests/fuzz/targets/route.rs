@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use oracles::route::{Kind, check, path_of_copy, reference};
 use sentry_edge_mirror::sentry::auth;
-use sentry_edge_mirror_fuzz::oracles::route::{Kind, check, path_of_copy, reference};
 
 fuzz_target!(|data: &[u8]| {
     let space = data.iter().position(|byte| *byte == b' ');

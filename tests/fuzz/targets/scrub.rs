@@ -3,13 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use oracles::random::Random;
+use oracles::records::{CANARY, PREFIXES, SENSITIVE, nothing_sensitive_stays, still_json};
 use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use sentry_edge_mirror_fuzz::json;
-use sentry_edge_mirror_fuzz::oracles::records::{
-    CANARY, PREFIXES, SENSITIVE, nothing_sensitive_stays, still_json,
-};
-use sentry_edge_mirror_fuzz::random::Random;
 use serde_json::Value;
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use oracles::signed::is_signed;
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::signature::Signature;
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write_request::{self, Incoming, Rules};
-use sentry_edge_mirror_fuzz::oracles::signed::is_signed;
 use sentry_edge_mirror_fuzz::{first_line, head_and_body, header_lines};
 use std::str;
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sentry_edge_mirror_fuzz::oracles::writes::Writes;
+use oracles::writes::Writes;
 
 fuzz_target!(|story: &[u8]| {
     let _ = Writes::play(&story[..story.len().min(2_000)]);

@@ -27,7 +27,6 @@ impl Status {
     pub(super) const NOT_FOUND: Self = Self(1);
     pub(super) const BAD_ARGUMENT: Self = Self(2);
     pub(super) const INVALID_MEMORY_ACCESS: Self = Self(6);
-    pub(super) const EMPTY: Self = Self(7);
     pub(super) const CAS_MISMATCH: Self = Self(8);
     pub(super) const INTERNAL_FAILURE: Self = Self(10);
     pub(super) const UNIMPLEMENTED: Self = Self(12);

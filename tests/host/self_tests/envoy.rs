@@ -1,7 +1,7 @@
 //! Envoy: ticks, calls, metrics, reload.
 
-use super::host::{Guest, Host, Options, Profile, Reply, Request, StartError};
 use super::{run, said};
+use test_host::{Guest, Host, Options, Profile, Reply, Request, StartError};
 
 /// Ticks every 10 ms; the third tick makes it 4 ms, the fifth stops.
 const CHANGING_TICKS: &str = r#"

@@ -1,7 +1,7 @@
 //! Loading, traps, and a host that misbehaves on purpose.
 
-use super::host::{Guest, Host, Options, Profile, Reply, Request, StartError, What, When};
 use super::{run, said};
+use test_host::{Guest, Host, Options, Profile, Reply, Request, StartError, What, When};
 
 /// Says status, pointer and size of the header `h` of each request.
 const READS_A_HEADER: &str = r#"

@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::host::{Guest, Host, Options, Profile, Reply, Request, Rule};
 use super::{run, said};
+use test_host::{Guest, Host, Options, Profile, Reply, Request, Rule};
 
 const NGINX: Profile = Profile::Nginx;
 

@@ -1,7 +1,7 @@
 //! Streams: bodies, pauses, header changes, local responses, and what the exchange says of them.
 
-use super::host::{Action, Exchange, Guest, Headers, Host, Options, Profile, Request, Response};
 use super::{run, said};
+use test_host::{Action, Exchange, Guest, Headers, Host, Options, Profile, Request, Response};
 
 /// Says how many bytes the body getter gives in each body callback; pauses until the end of the stream.
 const KEEPS_THE_BODY: &str = r#"

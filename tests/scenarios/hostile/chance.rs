@@ -1,7 +1,7 @@
 //! What goes wrong, by a seed: faults of host calls, requests, answers.
 
-use crate::host::{Host, Reply, What, When};
-use crate::random::Random;
+use oracles::random::Random;
+use test_host::{Host, Reply, What, When};
 
 const CLOCK: &str = "proxy_get_current_time_nanoseconds";
 /// What hands out bytes.

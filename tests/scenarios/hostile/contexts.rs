@@ -2,9 +2,9 @@
 
 use super::mode::{EVERYWHERE, Mode};
 use crate::edge::Edge;
-use crate::host::{Profile, Reply, Request, Response};
 use crate::module::Module;
 use std::collections::BTreeMap;
+use test_host::{Profile, Reply, Request, Response};
 
 /// How far a stream has come when its root context ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

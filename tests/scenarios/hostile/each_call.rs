@@ -4,8 +4,8 @@ use super::chance::{all_faults, host_calls};
 use super::mode::{EVERYWHERE, Mode};
 use super::{end, exchange};
 use crate::edge::Edge;
-use crate::host::{Guest, Hits, Options, Profile, Reply, StartError, What, When};
 use crate::module::Module;
+use test_host::{Guest, Hits, Options, Profile, Reply, StartError, What, When};
 
 /// When a mode makes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn start(
         faults: vec![(call, When::Always, what.clone())],
         hits: hits.clone(),
         // The host is told from a property that lies.
-        tolerate: vec![crate::host::Rule::ConfigureRefused],
+        tolerate: vec![test_host::Rule::ConfigureRefused],
         ..mode.options(profile)
     };
     match mode.try_start(profile, options) {

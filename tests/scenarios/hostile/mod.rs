@@ -10,11 +10,11 @@ mod mode;
 mod sizes;
 
 use crate::edge::{Edge, envelope};
-use crate::host::{Exchange, Profile, Reply, Request, Response, What, When};
 use crate::module::Module;
-use crate::random::Random;
 use chance::{break_host, end_somehow, reply};
 use mode::{EVERYWHERE, Mode};
+use oracles::random::Random;
+use test_host::{Exchange, Profile, Reply, Request, Response, What, When};
 
 /// A whole exchange; the target answers if the request gets there.
 fn exchange(edge: &mut Module, mode: Mode, request: &Request, status: u16) -> Exchange {

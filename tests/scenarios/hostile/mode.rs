@@ -3,11 +3,11 @@
 use super::chance::ROLE_KEY;
 use crate::edge::{Edge, PUBLISH_MS, config, for_host};
 use crate::gate::sign_books;
-use crate::host::{Call, Exchange, Guest, Host, Options, Profile, Reply, Request, StartError};
 use crate::module::Module;
-use crate::random::Random;
 use crate::sls;
 use crate::target::rewriting;
+use oracles::random::Random;
+use test_host::{Call, Exchange, Guest, Host, Options, Profile, Reply, Request, StartError};
 
 const METADATA: &str = "metadata.test:80";
 const LIMITS: &str =

@@ -3,7 +3,7 @@
 use super::mode::EVERYWHERE;
 use super::{end_with_books, exchange};
 use crate::edge::Edge;
-use crate::host::{Options, Profile, Reply, StartError};
+use test_host::{Options, Profile, Reply, StartError};
 
 const LIES: [u32; 5] = [
     0,

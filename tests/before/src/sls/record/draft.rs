@@ -123,4 +123,3 @@ fn shorten(value: &str, limit: usize) -> String {
     short.push_str(marker.get(..marker.len().min(limit)).unwrap_or_default());
     short
 }
-

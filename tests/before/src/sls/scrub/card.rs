@@ -81,4 +81,3 @@ fn luhn(digits: &[u8]) -> bool {
         });
     sum % 10 == 0
 }
-

@@ -101,4 +101,3 @@ impl Filter {
         second & three != 0 || first & two & three != 0
     }
 }
-

@@ -225,4 +225,3 @@ fn next_byte(bytes: &[u8]) -> Option<(u8, &[u8])> {
     }
     Some((*first, rest))
 }
-

@@ -3,18 +3,12 @@
 //! The scenarios of the filter are worth as much as this host is strict, so each rule of nginx is broken here once and
 //! must fail with its text, and each behaviour of Envoy that the filter relies on is seen from the guest's side.
 
-mod host;
-
-#[path = "host/self_tests/envoy.rs"]
 mod envoy;
-#[path = "host/self_tests/faults.rs"]
 mod faults;
-#[path = "host/self_tests/nginx.rs"]
 mod nginx;
-#[path = "host/self_tests/streams.rs"]
 mod streams;
 
-use host::{Guest, Host, Options, Profile};
+use test_host::{Guest, Host, Options, Profile};
 
 /// A host with this guest in it.
 fn run(profile: Profile, functions: &str) -> Host {
