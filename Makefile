@@ -58,8 +58,9 @@ cc:
 	@{ command -v cc && command -v c++; } >/dev/null || tests/tools/setup.sh cc
 
 .PHONY: lint
-lint: cc rust ## format, lints and links, for the machine and for the module
+lint: cc rust ## format, lints, links and structure, for the machine and for the module
 	python3 tests/tools/links.py
+	python3 tests/tools/structure.py
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings

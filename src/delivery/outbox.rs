@@ -12,83 +12,22 @@
 //!
 //! No clock, no randomness, no host in here: all three are arguments.
 
-use super::backoff::{Backoff, Jitter};
+mod attempt;
+mod entry;
+mod holds;
+mod policy;
+
+pub use attempt::Settled;
+pub use entry::{Charge, Entry, Id};
+pub use policy::Policy;
+
 use super::quota::Quota;
-use super::verdict::Verdict;
 use crate::time::{Millis, earliest};
+use entry::State;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// Bounds and retry rules.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// Bytes of all entries.
-    pub max_bytes: usize,
-    /// Of these, what may wait for the end of a 429's hold when a new entry of a held group comes.
-    pub max_held_bytes: usize,
-    /// How many shares there are, at least one: they are numbered from 0.
-    pub shares: usize,
-    /// Calls without an answer.
-    pub max_in_flight: usize,
-    /// Attempts in all.
-    pub max_attempts: u32,
-    /// The waits in between.
-    pub backoff: Backoff,
-    /// Milliseconds after which an entry is not tried again.
-    pub max_age_ms: u64,
-    /// Whether an ambiguous end is tried again.
-    pub retry_ambiguous: bool,
-}
-
-/// So many groups are held back at most. Without a hold a group is throttled by its own 429s.
-const MAX_HOLDS: usize = 1_000;
 
 /// Entries that change their queue in one call of [`Outbox::next`]: a backlog of thousands is moved in small portions.
 const MAX_MOVES: u32 = 64;
-
-/// Names an entry. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Id(u64);
-
-/// What an entry is charged with, and to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// Bytes.
-    pub size: usize,
-    /// What a 429 holds back together.
-    pub group: u64,
-    /// The share of the budgets.
-    pub share: usize,
-}
-
-/// Something to deliver.
-#[derive(Debug)]
-pub struct Entry<T> {
-    /// The caller's.
-    pub payload: T,
-    /// What it is charged with.
-    pub charge: Charge,
-    /// When it was pushed.
-    pub created: Millis,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// Dispatches that the host refused: nothing was sent, so they are no attempts.
-    pub refusals: u32,
-    state: State,
-    /// It counts in `held_bytes`.
-    held: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Ready,
-    Waiting(Millis),
-    /// Given to the caller, who says next whether the host took it.
-    Leaving,
-    InFlight {
-        token: u32,
-        deadline: Millis,
-    },
-}
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -108,19 +47,6 @@ enum Pick {
     Leaves(Id),
     Expires(Id),
     Nothing,
-}
-
-/// What became of an entry after an attempt.
-#[derive(Debug)]
-pub enum Settled<T> {
-    /// The target has it.
-    Delivered(Entry<T>),
-    /// Given up.
-    Failed(Entry<T>),
-    /// It will be tried again.
-    Retrying,
-    /// There is no such entry (any more).
-    Unknown,
 }
 
 /// See the module's documentation.
@@ -339,72 +265,6 @@ impl<T> Outbox<T> {
         self.calls.get(&token).copied()
     }
 
-    /// Ends an attempt.
-    pub fn settle(
-        &mut self,
-        id: Id,
-        verdict: Verdict,
-        now: Millis,
-        jitter: &mut Jitter,
-    ) -> Settled<T> {
-        self.land(id);
-        let Some(entry) = self.entries.get(&id) else {
-            return Settled::Unknown;
-        };
-        let (retry, asked) = match verdict {
-            Verdict::Delivered => {
-                return self.remove(id).map_or(Settled::Unknown, Settled::Delivered);
-            }
-            Verdict::Refused(_) => (false, None),
-            Verdict::Ambiguous(_) => (self.policy.retry_ambiguous, None),
-            Verdict::NotTaken { retry_after_ms, .. } => (true, retry_after_ms),
-            Verdict::Throttled { retry_after_ms } => (true, retry_after_ms),
-            Verdict::Again => (true, None),
-        };
-        let backoff = match verdict {
-            Verdict::Again => 0,
-            _ => self.policy.backoff.wait(entry.attempts, jitter),
-        };
-        let wait = backoff.max(asked.unwrap_or_default());
-        let due = now.after(wait);
-        let group = entry.charge.group;
-        let last = entry.attempts >= self.policy.max_attempts;
-        let old = due.since(entry.created) > self.policy.max_age_ms;
-        if let Verdict::Throttled { .. } = verdict {
-            self.hold(group, due.min(now.after(self.policy.max_age_ms)), now);
-        }
-        if !retry || last || old {
-            return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
-        }
-        // The others of a group that is held back come first: the reason may be this one.
-        self.wait(
-            id,
-            match verdict {
-                Verdict::Throttled { .. } => due.after(1),
-                _ => due,
-            },
-        );
-        if let Verdict::Throttled { .. } = verdict {
-            self.hold_bytes(id);
-        }
-        Settled::Retrying
-    }
-
-    /// The host refused the dispatch: nothing was sent. Only the age bounds how often that is tried.
-    pub fn refused(&mut self, id: Id, now: Millis, jitter: &mut Jitter) -> Settled<T> {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return Settled::Unknown;
-        };
-        entry.attempts = entry.attempts.saturating_sub(1);
-        entry.refusals = entry.refusals.saturating_add(1);
-        let due = now.after(self.policy.backoff.wait(entry.refusals, jitter));
-        if due.since(entry.created) > self.policy.max_age_ms {
-            return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
-        }
-        self.wait(id, due);
-        Settled::Retrying
-    }
-
     /// When something is to be done next: `now`, or later, or not before an answer or a push.
     #[must_use]
     pub fn due(&self, now: Millis) -> Option<Millis> {
@@ -501,59 +361,6 @@ impl<T> Outbox<T> {
         }
         if let Some(ready) = self.ready.get_mut(entry.charge.share) {
             ready.push_back(id);
-        }
-    }
-
-    /// What waits for the end of a hold is counted.
-    fn hold_bytes(&mut self, id: Id) {
-        if let Some(entry) = self.entries.get_mut(&id)
-            && !std::mem::replace(&mut entry.held, true)
-        {
-            self.held_bytes = self.held_bytes.saturating_add(entry.charge.size);
-        }
-    }
-
-    /// Groups come from clients: those whose time has passed do not stay.
-    fn hold(&mut self, group: u64, until: Millis, now: Millis) {
-        if self.holds.len() >= MAX_HOLDS {
-            self.holds.retain(|_, until| *until > now);
-        }
-        if self.holds.len() < MAX_HOLDS {
-            let held = self.holds.entry(group).or_insert(until);
-            *held = until.max(*held);
-        }
-    }
-
-    fn held_until(&mut self, group: u64, now: Millis) -> Option<Millis> {
-        let until = *self.holds.get(&group)?;
-        if until > now {
-            return Some(until);
-        }
-        self.holds.remove(&group);
-        None
-    }
-
-    fn wait(&mut self, id: Id, due: Millis) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.state = State::Waiting(due);
-            self.waiting.insert((due, id));
-        }
-    }
-
-    /// Takes a call out of flight.
-    fn land(&mut self, id: Id) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return;
-        };
-        if let State::InFlight { token, deadline } = entry.state {
-            entry.state = State::Leaving;
-            let Charge { size, share, .. } = entry.charge;
-            self.in_flight.remove(share, 1);
-            self.bytes_in_flight.remove(share, size);
-            self.deadlines.remove(&(deadline, id));
-            if self.calls.get(&token) == Some(&id) {
-                self.calls.remove(&token);
-            }
         }
     }
 

@@ -103,9 +103,10 @@ fn on_stream(id: u32, callback: impl FnOnce(&mut Root, &mut Stream) -> Action) -
 #[cold]
 fn without_root(id: u32) -> Action {
     let is_held = with(|instance| Some(instance.orphans.get(&id)?.is_held));
-    match is_held.unwrap_or_else(|| HOLDS.get()) {
-        true => Action::Pause,
-        false => Action::Continue,
+    if is_held.unwrap_or_else(|| HOLDS.get()) {
+        Action::Pause
+    } else {
+        Action::Continue
     }
 }
 

@@ -11,7 +11,7 @@ use crate::header_list::HeaderList;
 use crate::rum::headers::Head;
 use crate::worker::Worker;
 use crate::worker::collect::Ticket;
-use crate::worker::rewrite::Passage;
+use crate::worker::rewrite::RewriteRequest;
 use proxy_wasm::types::Action;
 
 fn mode(root: &mut Root) -> Option<Mode> {
@@ -127,7 +127,7 @@ fn copy_body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) {
 #[inline(never)]
 pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
     sign::gone(root, stream);
-    if stream.passage.is_some() {
+    if stream.request.is_some() {
         return rewrite::gone(root, stream);
     }
     let (Some(worker), Some(exchange)) = (root.worker(), stream.exchange.take()) else {
@@ -143,8 +143,8 @@ pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
 
 /// The root context ends before the stream: what is open ends with it.
 pub(super) fn orphaned(root: &mut Root, stream: &mut Stream) {
-    let passage = stream.passage.as_deref();
-    if !passage.is_some_and(Passage::goes_on) {
+    let request = stream.request.as_deref();
+    if !request.is_some_and(RewriteRequest::is_rewritten) {
         stream.is_held = root.hold() == Action::Pause;
     }
     // Without the host's view of the stream, which cannot be asked for here: nothing becomes complete now.

@@ -10,7 +10,7 @@ use crate::rum::headers::Head;
 use crate::rum::in_place;
 use crate::rum::reply::Reply;
 use crate::worker::Worker;
-use crate::worker::rewrite::{Passage, Step};
+use crate::worker::rewrite::{RewriteRequest, Step};
 use proxy_wasm::types::Action;
 
 /// What the sender of a copy gets: it does not read it.
@@ -31,8 +31,8 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action
     let original = traits.received_target.and_then(host::property);
     let target = original.or_else(|| host::header(Map::Request, ":path"));
     let target = target.unwrap_or_default();
-    let (passage, step) = match worker.decide(&method, &target) {
-        None => (Passage::unwanted(), Step::Answer),
+    let (request, step) = match worker.decide(&method, &target) {
+        None => (RewriteRequest::unwanted(), Step::Answer),
         Some(plan) => {
             let map = host::map(Map::Request).unwrap_or_default();
             let source = || host::property("source\0address");
@@ -47,34 +47,34 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, end: bool) -> Action
             worker.arrive(plan, &head, !end, host::now())
         }
     };
-    let action = steps(worker, stream, passage, step);
+    let action = steps(worker, stream, request, step);
     finish(root);
     action
 }
 
 pub(super) fn body(root: &mut Root, stream: &mut Stream, size: usize, end: bool) -> Action {
     let hold = root.hold();
-    let (Some(worker), Some(passage)) = (root.worker(), stream.passage.take()) else {
+    let (Some(worker), Some(request)) = (root.worker(), stream.request.take()) else {
         // Before its headers, or after its end.
         return hold;
     };
     let now = end.then(host::now);
-    let (passage, step) = worker.piece(*passage, size, now, |body| {
+    let (request, step) = worker.piece(*request, size, now, |body| {
         host::append_buffer(Buffer::RequestBody, size, body)
     });
-    let action = steps(worker, stream, passage, step);
+    let action = steps(worker, stream, request, step);
     finish(root);
     action
 }
 
 /// Trailers end the request. Of a held one the whole body is still to be had, of a forwarded one nothing new.
 pub(super) fn trailers(root: &mut Root, stream: &mut Stream) -> Action {
-    let size = stream.passage.as_ref().map_or(0, |passage| passage.kept());
+    let size = stream.request.as_ref().map_or(0, |request| request.kept());
     body(root, stream, size, true)
 }
 
 pub(super) fn response(root: &mut Root, stream: &mut Stream) {
-    let (Some(worker), Some(passage)) = (root.worker(), stream.passage.as_mut()) else {
+    let (Some(worker), Some(request)) = (root.worker(), stream.request.as_mut()) else {
         return;
     };
     let status = host::header(Map::Response, ":status")
@@ -84,60 +84,62 @@ pub(super) fn response(root: &mut Root, stream: &mut Stream) {
         status,
         ..Reply::default()
     };
-    worker.response(passage, status.unwrap_or_default(), reply.verdict(now), now);
+    worker.response(request, status.unwrap_or_default(), reply.verdict(now), now);
     finish(root);
 }
 
 pub(super) fn gone(root: &mut Root, stream: &mut Stream) {
-    let (Some(worker), Some(mut passage)) = (root.worker(), stream.passage.take()) else {
+    let (Some(worker), Some(mut request)) = (root.worker(), stream.request.take()) else {
         return;
     };
-    worker.leave(&mut passage, host::now());
+    worker.leave(&mut request, host::now());
     finish(root);
 }
 
 /// Does what is asked for, until the request may go on or has to wait.
-fn steps(worker: &mut Worker, stream: &mut Stream, mut passage: Passage, mut step: Step) -> Action {
+fn steps(
+    worker: &mut Worker,
+    stream: &mut Stream,
+    mut request: RewriteRequest,
+    mut step: Step,
+) -> Action {
     let answers = worker.config().host.traits().answers_requests;
     let action = loop {
-        (passage, step) = match step {
+        (request, step) = match step {
             Step::Pass => break Action::Continue,
             Step::Wait => break Action::Pause,
             Step::PutInPlace => {
-                let done = put_in_place(worker, &passage).is_some();
-                worker.placed(passage, done)
+                let done = put_in_place(worker, &request).is_some();
+                worker.placed(request, done)
             }
             // A filter's answer there would close the client's connection (measured): the location answers.
             Step::Answer if !answers && is_subrequest() => break Action::Continue,
             Step::Answer => {
                 let done = stream.answer(ANSWER, &HeaderList::default(), b"");
-                worker.answered_here(passage, done, host::now())
+                worker.answered_here(request, done, host::now())
             }
         };
     };
-    stream.passage = Some(Box::new(passage));
+    stream.request = Some(Box::new(request));
     action
 }
 
-fn put_in_place(worker: &mut Worker, passage: &Passage) -> Option<()> {
+fn put_in_place(worker: &mut Worker, request: &RewriteRequest) -> Option<()> {
     // No request is without a header: what is not seen would leave as it is.
     let map = host::map(Map::Request).filter(|map| !map.is_empty())?;
-    let copy = passage.headers()?;
-    match worker.config().host.traits().replaces_headers {
-        true => {
-            let whole = in_place::whole_map(copy, Pairs::new(&map));
-            host::set_map(Map::Request, &whole)
+    let copy = request.headers()?;
+    if worker.config().host.traits().replaces_headers {
+        let whole = in_place::whole_map(copy, Pairs::new(&map));
+        host::set_map(Map::Request, &whole)
+    } else {
+        for (name, value) in in_place::replacements(copy, Pairs::new(&map)).ok()? {
+            host::replace_header(Map::Request, name, value)?;
         }
-        false => {
-            for (name, value) in in_place::replacements(copy, Pairs::new(&map)).ok()? {
-                host::replace_header(Map::Request, name, value)?;
-            }
-            // Last: this opens the location.
-            if !host::set_property(TARGET, copy.get(b":path")?)? {
-                worker.unguarded();
-            }
-            Some(())
+        // Last: this opens the location.
+        if !host::set_property(TARGET, copy.get(b":path")?)? {
+            worker.unguarded();
         }
+        Some(())
     }
 }
 

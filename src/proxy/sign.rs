@@ -39,9 +39,10 @@ pub(super) fn headers(root: &mut Root, stream: &mut Stream, id: u32, end: bool) 
     let action = match worker.write_begins(id, Pairs::new(&map), map.len()) {
         Ok(write) => {
             stream.turn = Turn::Held(write, map);
-            match end {
-                true => conclude(worker, stream, &mut Meter::new(REQUEST), Within::Request),
-                false => Action::Pause,
+            if end {
+                conclude(worker, stream, &mut Meter::new(REQUEST), Within::Request)
+            } else {
+                Action::Pause
             }
         }
         Err(answer) => deny(stream, &answer),

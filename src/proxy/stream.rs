@@ -3,7 +3,7 @@
 use super::host::{self, Map};
 use crate::header_list::HeaderList;
 use crate::worker::collect::Ticket;
-use crate::worker::rewrite::Passage;
+use crate::worker::rewrite::RewriteRequest;
 use crate::worker::signing::Write;
 use proxy_wasm::types::Action;
 use std::num::NonZeroU16;
@@ -31,7 +31,7 @@ pub(super) struct Stream {
     /// Mode `sign`: where it is.
     pub(super) turn: Turn,
     /// Mode `rewrite`: where it is.
-    pub(super) passage: Option<Box<Passage>>,
+    pub(super) request: Option<Box<RewriteRequest>>,
     /// Once its root context has ended, it is held.
     pub(super) is_held: bool,
     /// The status that it was answered with here.
@@ -44,7 +44,7 @@ impl Stream {
             root,
             exchange: None,
             turn: Turn::default(),
-            passage: None,
+            request: None,
             is_held: false,
             answered: None,
         }

@@ -47,9 +47,12 @@ impl<'a> Parts<'a> {
 
     /// Lower-case names and trimmed values of the headers that `signed` picks, sorted by name.
     fn signed(&self, signed: fn(&str) -> bool) -> Vec<(Cow<'a, str>, &'a str)> {
-        let lower = |name: &'a str| match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(name.to_ascii_lowercase()),
-            false => Cow::Borrowed(name),
+        let lower = |name: &'a str| {
+            if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                Cow::Owned(name.to_ascii_lowercase())
+            } else {
+                Cow::Borrowed(name)
+            }
         };
         let headers = self
             .headers

@@ -101,9 +101,10 @@ impl Intake {
         let project = self.turns.pop_front()?;
         let queue = self.waiting.get_mut(&project)?;
         let envelope = queue.pop_front()?;
-        match queue.is_empty() {
-            true => drop(self.waiting.remove(&project)),
-            false => self.turns.push_back(project),
+        if queue.is_empty() {
+            drop(self.waiting.remove(&project))
+        } else {
+            self.turns.push_back(project)
         }
         self.bytes = self.bytes.saturating_sub(envelope.size());
         self.len = self.len.saturating_sub(1);

@@ -220,9 +220,10 @@ impl SlsLeg {
         let ends = self.draining && self.queued() == 0;
         // An open batch grows without asking for room. Sealed it is either taken in or dropped, and counted.
         let over = self.bytes().saturating_add(reserved) > self.max_bytes;
-        let sealed = match ends || over {
-            true => self.batcher.seal_all(),
-            false => self.batcher.seal_due(now_ms),
+        let sealed = if ends || over {
+            self.batcher.seal_all()
+        } else {
+            self.batcher.seal_due(now_ms)
         };
         let mut outlet = self.outlet(now.steady, reserved);
         for group in sealed {

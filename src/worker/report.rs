@@ -65,9 +65,10 @@ pub(super) fn no_room(log: &mut RateLimitedLog, leg: Leg, project: u64, full: Fu
             collecting,
         } = full;
         // When these hold more than what is pending, clients are slow, not the target.
-        let cause = match collecting > pending {
-            true => "bodies that are being received hold the room that they may have",
-            false => "this leg's share of limits.max_pending_bytes is used up",
+        let cause = if collecting > pending {
+            "bodies that are being received hold the room that they may have"
+        } else {
+            "this leg's share of limits.max_pending_bytes is used up"
         };
         format!("{leg}: {cause} (of {max_bytes} bytes {pending} are pending, {collecting} are being received): {what} of project {project} is dropped")
     });

@@ -16,11 +16,14 @@
 //!
 //! A forwarded request counts as captured when it leaves, as pending and in flight until its answer; it has one attempt.
 
+mod request;
+
+pub use request::{RewriteRequest, Step};
+
 use super::requests::legs_of;
 use super::{Worker, report};
 use crate::config::Mode;
 use crate::delivery::verdict::Verdict;
-use crate::header_list::HeaderList;
 use crate::metric::{Leg, Metric};
 use crate::outcome::SkipReason;
 use crate::rum::capture::Refusal;
@@ -28,90 +31,7 @@ use crate::rum::headers::{Head, Pair};
 use crate::time::Millis;
 use crate::worker::collect::Ticket;
 use crate::worker::exchange::{Exchange, Mirrored, Parts, Plan};
-
-/// What the host is to do with the request now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Let it, or this piece of it, go on.
-    Pass,
-    /// Keep it.
-    Wait,
-    /// Change its headers to [`Passage::headers`], and say how that went: [`Worker::placed`].
-    PutInPlace,
-    /// Answer it with 204, and say how that went: [`Worker::answered_here`].
-    Answer,
-}
-
-/// Where a request is.
-#[derive(Debug)]
-enum Stage {
-    /// Waits for its end.
-    Held,
-    /// Its headers are being changed; then it is forwarded.
-    Placing,
-    /// It is being answered.
-    Answering,
-    /// On its way.
-    Forwarded,
-    /// Forwarded and answered by the target, or answered here.
-    Over,
-}
-
-/// A request in mode `rewrite`.
-#[derive(Debug)]
-pub struct Passage {
-    stage: Stage,
-    /// What is delivered from here: held, everything; forwarded, the SLS leg's part.
-    exchange: Option<Ticket>,
-    /// How it is forwarded, once it is not held any more.
-    forward: Option<Mirrored>,
-    /// Bytes of the body that went by.
-    bytes: usize,
-    /// The request is complete, and was at this time.
-    ended: Option<Millis>,
-    /// The headers are those of the copy.
-    in_place: bool,
-}
-
-impl Passage {
-    /// A request that no leg wants.
-    #[must_use]
-    pub fn unwanted() -> Self {
-        Self::new(Stage::Answering, None)
-    }
-
-    fn new(stage: Stage, exchange: Option<Ticket>) -> Self {
-        Self {
-            stage,
-            exchange,
-            forward: None,
-            bytes: 0,
-            ended: None,
-            in_place: false,
-        }
-    }
-
-    /// The headers of the copy, for [`Step::PutInPlace`].
-    #[must_use]
-    pub fn headers(&self) -> Option<&HeaderList> {
-        self.forward.as_ref().map(|rum| &rum.headers)
-    }
-
-    /// Bytes of the body that the host keeps: those of a held request.
-    #[must_use]
-    pub fn kept(&self) -> usize {
-        match self.stage {
-            Stage::Held => self.bytes,
-            _ => 0,
-        }
-    }
-
-    /// Its headers are those of the copy, and it may go on.
-    #[must_use]
-    pub fn goes_on(&self) -> bool {
-        self.in_place
-    }
-}
+use request::Stage;
 
 impl Worker {
     /// Request callback: the headers are complete. `has_body` says whether a body follows.
@@ -121,7 +41,7 @@ impl Worker {
         head: &Head<'a, I>,
         has_body: bool,
         now: Millis,
-    ) -> (Passage, Step)
+    ) -> (RewriteRequest, Step)
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
@@ -129,78 +49,78 @@ impl Worker {
         let ended = (!has_body).then_some(now);
         let fast_ack = self.config.mode == Mode::Rewrite { fast_ack: true };
         let Some(mut parts) = self.prepare(plan, head) else {
-            return answer(Passage::unwanted());
+            return answer(RewriteRequest::unwanted());
         };
         if parts.rum.is_some() && !fast_ack {
-            let mut passage = Passage::new(Stage::Over, None);
-            passage.ended = ended;
-            passage.forward = parts.rum.take();
-            passage.exchange = self.begin_logs(parts);
-            return place(passage);
+            let mut request = RewriteRequest::new(Stage::Over, None);
+            request.ended = ended;
+            request.forward = parts.rum.take();
+            request.exchange = self.begin_logs(parts);
+            return place(request);
         }
         if !self.host().answers_requests {
             self.refuse(parts.legs(), Refusal::Unreadable);
-            return answer(Passage::unwanted());
+            return answer(RewriteRequest::unwanted());
         }
-        let mut passage = Passage::new(Stage::Held, None);
-        passage.ended = ended;
+        let mut request = RewriteRequest::new(Stage::Held, None);
+        request.ended = ended;
         match self.open(parts) {
-            Ok(exchange) => passage.exchange = Some(exchange),
+            Ok(exchange) => request.exchange = Some(exchange),
             Err((mut parts, refusal)) => {
-                passage.forward = parts.rum.take();
-                match passage.forward {
-                    Some(_) => passage.exchange = self.begin_logs(*parts),
+                request.forward = parts.rum.take();
+                match request.forward {
+                    Some(_) => request.exchange = self.begin_logs(*parts),
                     None => self.refuse(parts.legs(), refusal),
                 }
-                return self.let_go(passage, refusal);
+                return self.let_go(request, refusal);
             }
         }
         if !has_body {
-            return answer(passage);
+            return answer(request);
         }
-        (passage, Step::Wait)
+        (request, Step::Wait)
     }
 
     /// Request callback: a piece of the body; with the last one the time is given. `size` is what the host would hand out
     /// now, which of a held request is all that has come; `fill` appends it.
     pub fn piece(
         &mut self,
-        mut passage: Passage,
+        mut request: RewriteRequest,
         size: usize,
         end: Option<Millis>,
         fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
-    ) -> (Passage, Step) {
+    ) -> (RewriteRequest, Step) {
         let end = end.map(|now| self.moment(now).steady);
-        match passage.stage {
+        match request.stage {
             Stage::Held => {
-                let before = std::mem::replace(&mut passage.bytes, size);
-                passage.ended = end;
-                self.held_piece(passage, size, before, fill)
+                let before = std::mem::replace(&mut request.bytes, size);
+                request.ended = end;
+                self.held_piece(request, size, before, fill)
             }
-            Stage::Forwarded | Stage::Over if passage.in_place => {
-                passage.bytes = passage.bytes.saturating_add(size);
-                self.log_piece(&mut passage, size, fill);
+            Stage::Forwarded | Stage::Over if request.in_place => {
+                request.bytes = request.bytes.saturating_add(size);
+                self.log_piece(&mut request, size, fill);
                 if end.is_some() {
-                    passage.ended = end;
-                    self.end_logs(&mut passage);
+                    request.ended = end;
+                    self.end_logs(&mut request);
                 }
-                (passage, Step::Pass)
+                (request, Step::Pass)
             }
-            _ => (passage, Step::Wait),
+            _ => (request, Step::Wait),
         }
     }
 
     /// The host has changed the headers, or could not.
-    pub fn placed(&mut self, mut passage: Passage, done: bool) -> (Passage, Step) {
-        let Stage::Placing = passage.stage else {
-            return (passage, Step::Wait);
+    pub fn placed(&mut self, mut request: RewriteRequest, done: bool) -> (RewriteRequest, Step) {
+        let Stage::Placing = request.stage else {
+            return (request, Step::Wait);
         };
-        passage.in_place = done;
+        request.in_place = done;
         if !done {
-            return self.cannot_leave(passage);
+            return self.cannot_leave(request);
         }
-        self.depart(&mut passage);
-        (passage, Step::Pass)
+        self.depart(&mut request);
+        (request, Step::Pass)
     }
 
     /// nginx's location does not answer what is no copy.
@@ -211,72 +131,78 @@ impl Worker {
     /// The host has answered the request, or could not.
     pub fn answered_here(
         &mut self,
-        mut passage: Passage,
+        mut request: RewriteRequest,
         done: bool,
         now: Millis,
-    ) -> (Passage, Step) {
-        let Stage::Answering = passage.stage else {
-            return (passage, Step::Wait);
+    ) -> (RewriteRequest, Step) {
+        let Stage::Answering = request.stage else {
+            return (request, Step::Wait);
         };
-        passage.stage = Stage::Over;
-        let Some(exchange) = passage.exchange.take() else {
-            return (passage, Step::Wait);
+        request.stage = Stage::Over;
+        let Some(exchange) = request.exchange.take() else {
+            return (request, Step::Wait);
         };
         if done {
             self.end(exchange, now);
-            return (passage, Step::Wait);
+            return (request, Step::Wait);
         }
         // The logs have it in full; as a copy it goes on.
-        (passage.forward, passage.exchange) = self.part(exchange);
-        if passage.forward.is_some() {
-            return place(passage);
+        (request.forward, request.exchange) = self.part(exchange);
+        if request.forward.is_some() {
+            return place(request);
         }
-        self.end_logs(&mut passage);
-        (passage, Step::Wait)
+        self.end_logs(&mut request);
+        (request, Step::Wait)
     }
 
     /// Response callback: the target has answered, or the proxy in its place.
-    pub fn response(&mut self, passage: &mut Passage, status: u16, verdict: Verdict, now: Millis) {
+    pub fn response(
+        &mut self,
+        request: &mut RewriteRequest,
+        status: u16,
+        verdict: Verdict,
+        now: Millis,
+    ) {
         let now = self.moment(now).steady;
-        match passage.stage {
-            Stage::Forwarded => self.arrived(passage, verdict, now),
+        match request.stage {
+            Stage::Forwarded => self.arrived(request, verdict, now),
             Stage::Held => {
                 let reason = match status {
                     413 => SkipReason::TooLarge,
                     _ => SkipReason::Aborted,
                 };
-                self.forget(passage, reason);
+                self.forget(request, reason);
             }
             Stage::Placing | Stage::Answering | Stage::Over => {}
         }
     }
 
     /// The stream is over, whatever has become of it.
-    pub fn leave(&mut self, passage: &mut Passage, now: Millis) {
+    pub fn leave(&mut self, request: &mut RewriteRequest, now: Millis) {
         let now = self.moment(now).steady;
-        if let Stage::Forwarded = passage.stage {
-            self.arrived(passage, Verdict::Ambiguous(0), now);
+        if let Stage::Forwarded = request.stage {
+            self.arrived(request, Verdict::Ambiguous(0), now);
         }
-        self.forget(passage, SkipReason::Aborted);
+        self.forget(request, SkipReason::Aborted);
     }
 
     fn held_piece(
         &mut self,
-        mut passage: Passage,
+        mut request: RewriteRequest,
         size: usize,
         before: usize,
         fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
-    ) -> (Passage, Step) {
-        let Some(ticket) = passage.exchange else {
-            return (passage, Step::Wait);
+    ) -> (RewriteRequest, Step) {
+        let Some(ticket) = request.exchange else {
+            return (request, Step::Wait);
         };
         let Some(room) = self.room_to_hold(ticket, size, before) else {
             // It was too slow, or gave way: that is counted, and nobody has to wait any more.
-            passage.exchange = None;
-            return answer(passage);
+            request.exchange = None;
+            return answer(request);
         };
         let mut fill = Some(fill);
-        let complete = passage.ended.is_some();
+        let complete = request.ended.is_some();
         let result = match (size, complete) {
             _ if size > self.config.limits.max_body_bytes => Err(Refusal::TooLarge),
             _ if size > room => Err(Refusal::NoRoom),
@@ -286,21 +212,22 @@ impl Worker {
                 .push(ticket, size, room, |body| fill.take()?(body)),
         };
         let Err(refusal) = result else {
-            return match complete {
-                true => answer(passage),
-                false => (passage, Step::Wait),
+            return if complete {
+                answer(request)
+            } else {
+                (request, Step::Wait)
             };
         };
-        (passage.forward, passage.exchange) = self.part(ticket);
+        (request.forward, request.exchange) = self.part(ticket);
         match (refusal, fill) {
-            (Refusal::NoRoom, Some(fill)) => self.log_piece(&mut passage, size, fill),
+            (Refusal::NoRoom, Some(fill)) => self.log_piece(&mut request, size, fill),
             _ => {
-                if let Some(logs) = self.take_exchange(&mut passage) {
+                if let Some(logs) = self.take_exchange(&mut request) {
                     self.refuse(legs_of(&logs), refusal);
                 }
             }
         }
-        self.let_go(passage, refusal)
+        self.let_go(request, refusal)
     }
 
     /// What may be held of a body of which `before` bytes had come, and now there are `size`: what the RUM leg has room
@@ -313,18 +240,18 @@ impl Worker {
     }
 
     /// The exchange of a request, unless it is over.
-    fn take_exchange(&mut self, passage: &mut Passage) -> Option<Exchange> {
-        let ticket = passage.exchange.take()?;
+    fn take_exchange(&mut self, request: &mut RewriteRequest) -> Option<Exchange> {
+        let ticket = request.exchange.take()?;
         self.collecting.remove(ticket)
     }
 
     /// A request is not held any more: it goes on, if it is a copy.
-    fn let_go(&mut self, passage: Passage, refusal: Refusal) -> (Passage, Step) {
-        let Some(rum) = &passage.forward else {
-            return answer(passage);
+    fn let_go(&mut self, request: RewriteRequest, refusal: Refusal) -> (RewriteRequest, Step) {
+        let Some(rum) = &request.forward else {
+            return answer(request);
         };
         report::let_go(&mut self.legs.log, rum.target.project, refusal);
-        place(passage)
+        place(request)
     }
 
     /// Takes an exchange apart: what is forwarded, and what is still to be delivered from here.
@@ -339,56 +266,56 @@ impl Worker {
     }
 
     /// The copy leaves with the request.
-    fn depart(&mut self, passage: &mut Passage) {
-        passage.stage = Stage::Forwarded;
+    fn depart(&mut self, request: &mut RewriteRequest) {
+        request.stage = Stage::Forwarded;
         if let Some((rum, mut context)) = self.legs.rum() {
             rum.forward(&mut context);
         }
         self.publish_soon();
-        if passage.ended.is_some() {
-            self.end_logs(passage);
+        if request.ended.is_some() {
+            self.end_logs(request);
         }
     }
 
     /// Its headers cannot be changed: it stays here.
-    fn cannot_leave(&mut self, mut passage: Passage) -> (Passage, Step) {
-        let forward = passage.forward.take();
+    fn cannot_leave(&mut self, mut request: RewriteRequest) -> (RewriteRequest, Step) {
+        let forward = request.forward.take();
         if let Some(project) = forward.map(|rum| rum.target.project) {
             for metric in [Metric::Captured, Metric::Failed] {
                 self.legs.count(Leg::Rum, metric, 1);
             }
             report::not_in_place(&mut self.legs.log, project);
         }
-        if let Some(exchange) = self.take_exchange(&mut passage) {
+        if let Some(exchange) = self.take_exchange(&mut request) {
             let [_, sls] = legs_of(&exchange);
             self.skip_both([None, sls], SkipReason::Aborted);
         }
         self.publish_soon();
-        passage.stage = Stage::Answering;
-        (passage, Step::Answer)
+        request.stage = Stage::Answering;
+        (request, Step::Answer)
     }
 
     /// The end of a forwarded request's only attempt.
-    fn arrived(&mut self, passage: &mut Passage, verdict: Verdict, now: Millis) {
-        passage.stage = Stage::Over;
-        let Some(copy) = passage.forward.take() else {
+    fn arrived(&mut self, request: &mut RewriteRequest, verdict: Verdict, now: Millis) {
+        request.stage = Stage::Over;
+        let Some(copy) = request.forward.take() else {
             return;
         };
         if let Some((rum, mut context)) = self.legs.rum() {
-            let waited_ms = now.since(passage.ended.unwrap_or(now));
+            let waited_ms = now.since(request.ended.unwrap_or(now));
             let project = copy.target.project;
-            rum.forwarded_ended(project, passage.bytes, verdict, waited_ms, &mut context);
+            rum.forwarded_ended(project, request.bytes, verdict, waited_ms, &mut context);
         }
         self.publish_soon();
     }
 
     /// What was to be delivered from here is not complete.
-    fn forget(&mut self, passage: &mut Passage, reason: SkipReason) {
-        if let Some(exchange) = self.take_exchange(passage) {
+    fn forget(&mut self, request: &mut RewriteRequest, reason: SkipReason) {
+        if let Some(exchange) = self.take_exchange(request) {
             self.skip_both(legs_of(&exchange), reason);
         }
-        if !matches!(passage.stage, Stage::Forwarded) {
-            passage.stage = Stage::Over;
+        if !matches!(request.stage, Stage::Forwarded) {
+            request.stage = Stage::Over;
         }
     }
 
@@ -402,29 +329,29 @@ impl Worker {
 
     fn log_piece(
         &mut self,
-        passage: &mut Passage,
+        request: &mut RewriteRequest,
         size: usize,
         fill: impl FnOnce(&mut Vec<u8>) -> Option<()>,
     ) {
-        passage.exchange = match (passage.exchange.take(), size) {
+        request.exchange = match (request.exchange.take(), size) {
             (Some(exchange), 1..) => self.chunk(exchange, size, fill),
             (exchange, _) => exchange,
         };
     }
 
-    fn end_logs(&mut self, passage: &mut Passage) {
-        if let Some(exchange) = passage.exchange.take() {
+    fn end_logs(&mut self, request: &mut RewriteRequest) {
+        if let Some(exchange) = request.exchange.take() {
             self.end(exchange, self.clock.last().wall);
         }
     }
 }
 
-fn place(mut passage: Passage) -> (Passage, Step) {
-    passage.stage = Stage::Placing;
-    (passage, Step::PutInPlace)
+fn place(mut request: RewriteRequest) -> (RewriteRequest, Step) {
+    request.stage = Stage::Placing;
+    (request, Step::PutInPlace)
 }
 
-fn answer(mut passage: Passage) -> (Passage, Step) {
-    passage.stage = Stage::Answering;
-    (passage, Step::Answer)
+fn answer(mut request: RewriteRequest) -> (RewriteRequest, Step) {
+    request.stage = Stage::Answering;
+    (request, Step::Answer)
 }

@@ -175,9 +175,10 @@ const DOTS: &[(&str, bool)] = &[
 #[test]
 fn no_target_leads_out_of_the_prefix() {
     for (target, dots) in DOTS {
-        let expected = match dots {
-            true => Err(SkipReason::Route),
-            false => Ok("/rum/sentry/ws/web@42".to_owned()),
+        let expected = if *dots {
+            Err(SkipReason::Route)
+        } else {
+            Ok("/rum/sentry/ws/web@42".to_owned())
         };
         for method in ["POST", "GET", "PATCH"] {
             assert_eq!(

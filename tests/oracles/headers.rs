@@ -52,9 +52,10 @@ impl<'a> Case<'a> {
         headers: &'a Pairs,
         scheme: Option<&'a [u8]>,
     ) -> Self {
-        let target: &[u8] = match in_query {
-            true => b"/api/42/envelope/?sentry_key=k",
-            false => b"/api/42/envelope/",
+        let target: &[u8] = if in_query {
+            b"/api/42/envelope/?sentry_key=k"
+        } else {
+            b"/api/42/envelope/"
         };
         let pairs = headers
             .iter()
@@ -78,9 +79,10 @@ impl<'a> Case<'a> {
 
     pub fn nothing_but_the_allow_list_and_all_of_it(&self) {
         let list: Vec<(&[u8], &[u8])> = self.copy.list.iter().collect();
-        let path: &[u8] = match self.in_query {
-            true => b"/rum/sentry/ws/web@42/api/42/envelope/?sentry_key=k",
-            false => b"/rum/sentry/ws/web@42/api/42/envelope/",
+        let path: &[u8] = if self.in_query {
+            b"/rum/sentry/ws/web@42/api/42/envelope/?sentry_key=k"
+        } else {
+            b"/rum/sentry/ws/web@42/api/42/envelope/"
         };
         let own: [(&[u8], &[u8]); 4] = [
             (b":method", b"POST"),

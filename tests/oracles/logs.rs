@@ -32,9 +32,10 @@ pub struct LogRules {
 impl LogRules {
     pub fn json(&self, timeout: u64) -> String {
         let credential = Keys::json(self.ram_role);
-        let signature = match self.v4 {
-            true => r#""signature": "v4", "region": "cn-test""#,
-            false => r#""signature": "v1""#,
+        let signature = if self.v4 {
+            r#""signature": "v4", "region": "cn-test""#
+        } else {
+            r#""signature": "v1""#
         };
         let Self {
             compression,

@@ -27,17 +27,19 @@ pub struct Keys(Vec<(String, u64)>);
 impl Keys {
     /// Only what the service will give, or the one of the configuration.
     pub fn new(role: bool) -> Self {
-        match role {
-            true => Self(Vec::new()),
-            false => Self(vec![("id0".to_owned(), u64::MAX)]),
+        if role {
+            Self(Vec::new())
+        } else {
+            Self(vec![("id0".to_owned(), u64::MAX)])
         }
     }
 
     /// The configuration that says so.
     pub fn json(role: bool) -> String {
-        match role {
-            true => format!(r#"{{"ecs_ram_role": {{"upstream": "{UPSTREAM}"}}}}"#),
-            false => format!(r#"{{"access_key_id": "id0", "access_key_secret": "{KEY}"}}"#),
+        if role {
+            format!(r#"{{"ecs_ram_role": {{"upstream": "{UPSTREAM}"}}}}"#)
+        } else {
+            format!(r#"{{"access_key_id": "id0", "access_key_secret": "{KEY}"}}"#)
         }
     }
 

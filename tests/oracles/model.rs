@@ -53,9 +53,10 @@ impl Rules {
 
     /// Root contexts: on nginx each bears one call at a time.
     pub fn lanes(&self) -> usize {
-        match self.envoy {
-            true => 1,
-            false => self.max_in_flight * self.legs(),
+        if self.envoy {
+            1
+        } else {
+            self.max_in_flight * self.legs()
         }
     }
 
@@ -202,10 +203,11 @@ impl Model {
     }
 
     pub fn taken_by_host(&mut self, serial: u64, token: u32, now: u64) {
-        let wait = match self.rules.envoy {
-            true => self.rules.timeout + Rules::GRACE,
-            // nginx always tells.
-            false => u64::MAX,
+        // nginx always tells.
+        let wait = if self.rules.envoy {
+            self.rules.timeout + Rules::GRACE
+        } else {
+            u64::MAX
         };
         let deadline = now.saturating_add(wait);
         self.copies.get_mut(&serial).unwrap().state = State::InFlight { token, deadline };
@@ -250,9 +252,10 @@ impl Model {
         let due = now.saturating_add(asked);
         let old = due.saturating_sub(copy.created) > rules.max_age;
         copy.not_before = due;
-        copy.state = match retry && !old && copy.attempts < rules.max_attempts {
-            true => State::Pending,
-            false => State::Failed,
+        copy.state = if retry && !old && copy.attempts < rules.max_attempts {
+            State::Pending
+        } else {
+            State::Failed
         };
         if let Meaning::NotTaken {
             whole_project: true,

@@ -11,7 +11,7 @@ use sentry_edge_mirror::metric::{Leg, Metric};
 use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::rum::headers::Head;
 use sentry_edge_mirror::rum::reply::Reply;
-use sentry_edge_mirror::worker::rewrite::{Passage, Step};
+use sentry_edge_mirror::worker::rewrite::{RewriteRequest, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
 const MAX_BODY: usize = 6_000;
@@ -38,7 +38,7 @@ const PROJECTS: [Option<u64>; 8] = [
 struct Open {
     serial: u64,
     project: Option<u64>,
-    passage: Option<Passage>,
+    passage: Option<RewriteRequest>,
     body: Vec<u8>,
     is_complete: bool,
     /// Its headers are the copy's, and it goes on.
@@ -111,13 +111,14 @@ impl Passages {
         let max_pending = 8_000 + 400 * usize::from(story.byte());
         let max_attempts = 1 + story.below(4);
         let host = if nginx { "nginx" } else { "envoy" };
-        let sls = match logs {
-            true => format!(
+        let sls = if logs {
+            format!(
                 r#""sls": {{"upstream": "sls.test:443", "endpoint": "cn-test.log.aliyuncs.com", "project": "proj", "logstore": "store", "timeout_ms": {TIMEOUT},
                     "credential": {}, "compression": "none", "batch": {{"max_bytes": 2000, "linger_ms": 500}}}},"#,
                 Keys::json(false)
-            ),
-            false => String::new(),
+            )
+        } else {
+            String::new()
         };
         let upstream = if fast_ack {
             &format!(r#""upstream": "{RUM}", "timeout_ms": {TIMEOUT},"#)
@@ -234,7 +235,7 @@ impl Passages {
             None => {}
         }
         let (passage, step) = match decided {
-            None => (Passage::unwanted(), Step::Answer),
+            None => (RewriteRequest::unwanted(), Step::Answer),
             Some(plan) => {
                 let head = Head {
                     method: b"POST",
@@ -296,7 +297,7 @@ impl Passages {
     }
 
     /// Does what is asked for, until the request may go on or has to wait.
-    fn steps(&mut self, mut open: Open, mut passage: Passage, mut step: Step) {
+    fn steps(&mut self, mut open: Open, mut passage: RewriteRequest, mut step: Step) {
         loop {
             (passage, step) = match step {
                 Step::Pass => {

@@ -275,9 +275,10 @@ impl JudgedWorker {
         let length = open.body.len() + size;
         let too_large = length > self.model.rules.max_body;
         open.received.grow(size, self.clock.now());
-        match too_large {
-            true => self.nobody_gave_way(),
-            false => self.some_gave_way(&open.received),
+        if too_large {
+            self.nobody_gave_way()
+        } else {
+            self.some_gave_way(&open.received)
         }
         match collected {
             Some(ticket) => {
@@ -329,9 +330,10 @@ impl JudgedWorker {
     /// What the bodies may hold that are being received.
     fn most_received(&self) -> usize {
         let rules = self.model.rules;
-        match rules.envoy {
-            true => rules.max_pending / 2,
-            false => rules.max_pending,
+        if rules.envoy {
+            rules.max_pending / 2
+        } else {
+            rules.max_pending
         }
     }
 
@@ -747,9 +749,10 @@ impl JudgedWorker {
         self.expect(Metric::Attempts, 1);
         self.expect(Metric::Retries, usize::from(again));
         self.expect(Metric::Bytes, body.len());
-        match self.give_to_host() {
-            true => self.model.taken_by_host(serial, self.token, now),
-            false => self.model.refused_by_host(serial),
+        if self.give_to_host() {
+            self.model.taken_by_host(serial, self.token, now)
+        } else {
+            self.model.refused_by_host(serial)
         }
     }
 
@@ -757,9 +760,10 @@ impl JudgedWorker {
         let taken = self.give_to_host();
         let token = self.token;
         if let Some(logs) = &mut self.logs {
-            match taken {
-                true => logs.taken_by_host(token, now),
-                false => logs.refused_by_host(),
+            if taken {
+                logs.taken_by_host(token, now)
+            } else {
+                logs.refused_by_host()
             }
         }
     }
@@ -986,9 +990,10 @@ pub fn piece_of_envelope(serial: u64, at: usize, size: usize) -> Vec<u8> {
 
 fn config(rules: &Rules) -> Config {
     let legs = rules.legs();
-    let host = match rules.envoy {
-        true => r#""envoy""#,
-        false => &format!(r#""nginx", "lanes": {}"#, rules.lanes()),
+    let host = if rules.envoy {
+        r#""envoy""#
+    } else {
+        &format!(r#""nginx", "lanes": {}"#, rules.lanes())
     };
     let project = |id: u64| format!(r#""{id}": {{"workspace": "ws", "service_id": "p{id}"}}"#);
     let json = format!(

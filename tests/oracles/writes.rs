@@ -257,13 +257,15 @@ impl Writes {
 
     fn begin(&mut self, story: &mut Story<'_>) {
         // Most are in order.
-        let (method, target, wrong) = match story.rarely() {
-            true => story.pick(&TARGETS),
-            false => story.pick(&TARGETS[..3]),
+        let (method, target, wrong) = if story.rarely() {
+            story.pick(&TARGETS)
+        } else {
+            story.pick(&TARGETS[..3])
         };
-        let (own, can_be_signed) = match story.rarely() {
-            true => story.pick(&HEADERS),
-            false => story.pick(&HEADERS[..2]),
+        let (own, can_be_signed) = if story.rarely() {
+            story.pick(&HEADERS)
+        } else {
+            story.pick(&HEADERS[..2])
         };
         let length = story.pick(&[
             None,
@@ -405,12 +407,13 @@ impl Writes {
                     key,
                     self.v4.then_some(REGION),
                 );
-                match taken {
-                    true => Ok(()),
-                    false => Err((
+                if taken {
+                    Ok(())
+                } else {
+                    Err((
                         self.proxy.plugin.write_stuck(&mut open.write),
                         DenyReason::Host,
-                    )),
+                    ))
                 }
             }
             (Ok(_), None) => panic!("signed with what nobody gave, or what is over"),
@@ -462,36 +465,37 @@ impl Writes {
         self.proxy.plugin.write_gone(&mut open.write);
         // Once more: it is over.
         self.proxy.plugin.write_gone(&mut open.write);
-        match open.has_left {
-            true => self.unanswered += 1,
-            false => self.aborted += 1,
+        if open.has_left {
+            self.unanswered += 1
+        } else {
+            self.aborted += 1
         }
         self.proxy.settle();
     }
 
     fn metadata(&mut self, story: &mut Story<'_>) {
         let which = story.below(self.proxy.out.len());
-        let answer = match story.rarely() {
-            true => story.pick(&[
+        let answer = if story.rarely() {
+            story.pick(&[
                 metadata::Answer::Status(404),
                 metadata::Answer::Status(500),
                 metadata::Answer::Nothing,
                 metadata::Answer::Garbage,
-            ]),
-            false => metadata::Answer::Right(story.pick(&[60, 3_600, 100_000])),
+            ])
+        } else {
+            metadata::Answer::Right(story.pick(&[60, 3_600, 100_000]))
         };
         let call = &self.proxy.out[which];
         assert_eq!(call.upstream, metadata::UPSTREAM);
         // What came too late is nobody's key.
         let waits = self.proxy.plugin.waits_for(call.token).is_some();
         let waits = waits && self.proxy.clocks.look() - call.at < LATE;
-        let (status, date, body) = match waits {
-            true => {
-                let path = call.path().to_owned();
-                let now = self.proxy.clocks.look();
-                self.keys.answer(&path, answer, now)
-            }
-            false => (Some(200), "", Vec::new()),
+        let (status, date, body) = if waits {
+            let path = call.path().to_owned();
+            let now = self.proxy.clocks.look();
+            self.keys.answer(&path, answer, now)
+        } else {
+            (Some(200), "", Vec::new())
         };
         self.proxy.answer(which, status, &[("date", date)], &body);
     }

@@ -50,9 +50,10 @@ fn event(wild: bool) -> impl Strategy<Value = Event> {
     let jump: i64 = if wild { 86_400_000 } else { 60_000 };
     let time = prop_oneof![3 => 0_u64..20, 2 => 20_u64..1_000, 1 => 1_000_u64..60_000];
     // A clock that is set to anything, if it is to be wild.
-    let set = match wild {
-        true => [0, 1, 1_767_225_600_000, 1 << 50].map(Event::Set).to_vec(),
-        false => vec![Event::Tick],
+    let set = if wild {
+        [0, 1, 1_767_225_600_000, 1 << 50].map(Event::Set).to_vec()
+    } else {
+        vec![Event::Tick]
     };
     prop_oneof![
         6 => (project(), size()).prop_map(|(project, size)| Event::Request { project, size }),

@@ -304,10 +304,7 @@ proptest! {
                 if request.method == "PUT" {
                     rounds.push(now);
                 }
-                match answered {
-                    true => role.on_reply(now, request.id, &Reply { status: if status & 1 == 0 { 200 } else { status }, date: None, received_ms: now, body: &body }),
-                    false => role.on_failure(now, request.id),
-                }
+                if answered { role.on_reply(now, request.id, &Reply { status: if status & 1 == 0 { 200 } else { status }, date: None, received_ms: now, body: &body }) } else { role.on_failure(now, request.id) }
             }
             now += wait;
             role.wake_at();

@@ -412,9 +412,10 @@ impl Gate for NativeGate {
             head: request.headers.clone(),
             ..Open::default()
         };
-        let head = match self.faults.contains(&Fault::Map) {
-            true => Headers::new(),
-            false => request.headers.clone(),
+        let head = if self.faults.contains(&Fault::Map) {
+            Headers::new()
+        } else {
+            request.headers.clone()
         };
         let pairs: Vec<_> = head.iter().collect();
         let pairs = pairs.iter().copied();

@@ -6,12 +6,12 @@ use crate::target::{Seen, Target};
 use sentry_edge_mirror::rum::headers::{Head, Pair};
 use sentry_edge_mirror::rum::in_place;
 use sentry_edge_mirror::rum::reply::Reply;
-use sentry_edge_mirror::worker::rewrite::{Passage, Step};
+use sentry_edge_mirror::worker::rewrite::{RewriteRequest, Step};
 use std::collections::BTreeMap;
 use test_host::{Headers, Profile, Request};
 
 struct Stream {
-    passage: Passage,
+    passage: RewriteRequest,
     request: Headers,
     seen: Seen,
     changed: Option<Headers>,
@@ -35,7 +35,7 @@ fn take(count: &mut u32) -> bool {
 }
 
 impl NativeTarget {
-    fn change(&mut self, passage: &Passage, request: &Headers) -> Option<Headers> {
+    fn change(&mut self, passage: &RewriteRequest, request: &Headers) -> Option<Headers> {
         if take(&mut self.refuse_changes) {
             return None;
         }
@@ -101,7 +101,7 @@ impl NativeTarget {
         let now = self.edge.now;
         let (passage, step) = match self.edge.plugin.decide(&method, &target) {
             Some(plan) => self.edge.plugin.arrive(plan, &head, has_body, now),
-            None => (Passage::unwanted(), Step::Answer),
+            None => (RewriteRequest::unwanted(), Step::Answer),
         };
         let stream = Stream {
             passage,

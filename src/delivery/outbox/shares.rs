@@ -225,12 +225,13 @@ impl Watched {
             return;
         }
         let (id, _) = self.calls.swap_remove(which % self.calls.len());
-        let verdict = match taken {
-            true => Verdict::Delivered,
-            false => Verdict::NotTaken {
+        let verdict = if taken {
+            Verdict::Delivered
+        } else {
+            Verdict::NotTaken {
                 status: 503,
                 retry_after_ms: None,
-            },
+            }
         };
         let _ = self
             .outbox

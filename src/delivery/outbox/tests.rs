@@ -276,7 +276,7 @@ fn a_target_cannot_hold_a_group_back_for_ever_nor_fill_the_memory_with_groups() 
             "too old by then"
         );
     }
-    assert_eq!(outbox.holds.len(), super::MAX_HOLDS);
+    assert_eq!(outbox.holds.len(), super::holds::MAX_HOLDS);
     outbox
         .push("b", charge(10, 1), 0, T0.after(10_001))
         .unwrap();

@@ -51,9 +51,10 @@ impl SlsLeg {
                 let learned = self.clock.learn(now.wall.0, server_ms);
                 // Signed before another answer corrected the clock: this one has learnt nothing new, but it will be right.
                 let outdated = signed.is_some_and(|offset| offset != self.clock.offset_ms());
-                match learned == Learned::Corrected || outdated {
-                    true => (Verdict::Again, Reason::TimeExpired),
-                    false => hold(Reason::TimeExpired),
+                if learned == Learned::Corrected || outdated {
+                    (Verdict::Again, Reason::TimeExpired)
+                } else {
+                    hold(Reason::TimeExpired)
                 }
             }
             Decision::RefreshCredential => {

@@ -14,6 +14,9 @@
 
 mod lists;
 mod pace;
+mod room;
+
+pub(crate) use room::{Swept, Wants};
 
 use crate::rum::capture::Refusal;
 use crate::worker::exchange::Exchange;
@@ -46,28 +49,6 @@ struct Slot {
     pace: Pace,
     /// It stands among those that may have to give way.
     ranked: bool,
-}
-
-/// What an exchange needs room for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wants {
-    /// The share of the RUM leg's budgets, if that leg wants it.
-    pub(crate) rum: Option<usize>,
-    /// The SLS leg wants it.
-    pub(crate) sls: bool,
-    /// At least.
-    pub(crate) bytes: usize,
-}
-
-/// What a sweep found.
-#[derive(Debug)]
-pub(crate) enum Swept {
-    /// This one is too slow, and is not collected any more.
-    Slow(Box<Exchange>),
-    /// One was looked at; there may be more.
-    Kept,
-    /// Nothing is due.
-    Nothing,
 }
 
 /// See the module's documentation.
@@ -183,9 +164,10 @@ impl Collecting {
         let ranked = slot.ranked;
         let held = exchange.held();
         self.due.remove(ticket.slot);
-        match ranked {
-            true => self.ranks.remove(ticket.slot),
-            false => self.new_bytes = self.new_bytes.saturating_sub(held),
+        if ranked {
+            self.ranks.remove(ticket.slot);
+        } else {
+            self.new_bytes = self.new_bytes.saturating_sub(held);
         }
         self.bytes = self.bytes.saturating_sub(held);
         self.open = self.open.saturating_sub(1);

@@ -141,10 +141,7 @@ fn project(u: &mut Unstructured<'_>) -> Result<u64> {
 }
 
 fn size(u: &mut Unstructured<'_>) -> Result<usize> {
-    match u.arbitrary()? {
-        true => u.int_in_range(0..=400),
-        false => u.int_in_range(400..=6_000),
-    }
+    if u.arbitrary()? { u.int_in_range(0..=400) } else { u.int_in_range(400..=6_000) }
 }
 
 fn announced(u: &mut Unstructured<'_>) -> Result<Option<u64>> {
@@ -165,10 +162,7 @@ fn fill(u: &mut Unstructured<'_>) -> Result<Fill> {
 }
 
 fn wait(u: &mut Unstructured<'_>) -> Result<Option<u32>> {
-    Ok(match u.arbitrary()? {
-        true => Some(u.int_in_range(0..=40)?),
-        false => None,
-    })
+    Ok(if u.arbitrary()? { Some(u.int_in_range(0..=40)?) } else { None })
 }
 
 fn answer(u: &mut Unstructured<'_>) -> Result<Answer> {

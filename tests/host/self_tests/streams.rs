@@ -503,7 +503,7 @@ fn a_held_body_is_read_from_where_the_last_read_ended() {
 }
 
 #[test]
-fn a_held_request_that_is_answered_never_goes_on() {
+fn a_held_request_that_is_answered_never_is_rewritten() {
     let mut host = holding(
         r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $one))
            (func (export "proxy_on_request_body") (param $id i32) (param $size i32) (param $end i32) (result i32)
@@ -536,11 +536,10 @@ fn a_held_request_that_is_answered_never_goes_on() {
 
 /// `path` becomes `/n` and the first `cookie` nothing; a variable is set when `sets` says so.
 fn changes(sets: bool) -> String {
-    let set = match sets {
-        true => {
-            "(call $proxy_set_property (i32.const 80) (i32.const 10) (i32.const 90) (i32.const 5))"
-        }
-        false => "(i32.const 0)",
+    let set = if sets {
+        "(call $proxy_set_property (i32.const 80) (i32.const 10) (i32.const 90) (i32.const 5))"
+    } else {
+        "(i32.const 0)"
     };
     format!(
         r#"(data (i32.const 64) ":path/ncookie") (data (i32.const 80) "ngx\00target/t?a=")

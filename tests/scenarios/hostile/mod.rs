@@ -148,9 +148,10 @@ fn run(seed: u64, mode: Mode, profile: Profile, metrics_work: bool) {
     // Something ordinary, so that everything is published. A tick that was asked for before the clock leapt may be late.
     exchange(&mut edge, mode, &mode.ordinary(profile), 200);
     edge.advance(2_000);
-    match metrics_work {
-        true => end_with_books(&mut edge, mode),
-        false => end(&mut edge),
+    if metrics_work {
+        end_with_books(&mut edge, mode)
+    } else {
+        end(&mut edge)
     }
 }
 

@@ -183,16 +183,17 @@ impl Mode {
     }
 
     pub fn request(self, profile: Profile, random: &mut Random) -> Request {
-        let target = random.pick(match self.signs() {
-            true => &[
+        let target = random.pick(if self.signs() {
+            &[
                 "/logstores/store",
                 "/logstores/store/shards/lb",
                 "/logstores/store/shards/route?key=k",
                 "/logstores/other",
                 "/",
                 "",
-            ][..],
-            false => &[
+            ][..]
+        } else {
+            &[
                 "/api/42/envelope/",
                 "/api/43/envelope/?sentry_key=k",
                 "/api/7/envelope/",
@@ -200,7 +201,7 @@ impl Mode {
                 "/rum/sentry/a/b/api/42/envelope/",
                 "/",
                 "",
-            ],
+            ]
         });
         let method = random.pick(&["POST", "POST", "POST", "GET", "", "OPTIONS"]);
         let mut request = Request::new(method, target);

@@ -11,7 +11,7 @@ use sentry_edge_mirror::metric::{Kind, PREFIX};
 use sentry_edge_mirror::rum::headers::Head;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
-use sentry_edge_mirror::worker::rewrite::{Passage, Step};
+use sentry_edge_mirror::worker::rewrite::{RewriteRequest, Step};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -136,7 +136,7 @@ impl Host {
     }
 
     /// Does what the core says, with the whole body at once; the proxied request is answered with 200.
-    fn pass(&mut self, passage: Passage, step: Step, request: &Request) {
+    fn pass(&mut self, passage: RewriteRequest, step: Step, request: &Request) {
         let (mut passage, mut step) = (passage, step);
         let mut bodies = (!request.body.is_empty())
             .then_some(&request.body)
@@ -234,7 +234,7 @@ impl Host {
     }
 }
 
-fn in_place(passage: &Passage, request: &Request) -> Option<Sent> {
+fn in_place(passage: &RewriteRequest, request: &Request) -> Option<Sent> {
     let headers = passage.headers()?;
     Some(Sent {
         upstream: None,

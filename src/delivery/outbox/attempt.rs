@@ -1,0 +1,112 @@
+//! The end of an attempt: delivered, failed, or a wait before the next one.
+
+use super::entry::State;
+use super::{Charge, Entry, Id, Outbox};
+use crate::delivery::backoff::Jitter;
+use crate::delivery::verdict::Verdict;
+use crate::time::Millis;
+
+/// What became of an entry after an attempt.
+#[derive(Debug)]
+pub enum Settled<T> {
+    /// The target has it.
+    Delivered(Entry<T>),
+    /// Given up.
+    Failed(Entry<T>),
+    /// It will be tried again.
+    Retrying,
+    /// There is no such entry (any more).
+    Unknown,
+}
+
+impl<T> Outbox<T> {
+    /// Ends an attempt.
+    pub fn settle(
+        &mut self,
+        id: Id,
+        verdict: Verdict,
+        now: Millis,
+        jitter: &mut Jitter,
+    ) -> Settled<T> {
+        self.land(id);
+        let Some(entry) = self.entries.get(&id) else {
+            return Settled::Unknown;
+        };
+        let (retry, asked) = match verdict {
+            Verdict::Delivered => {
+                return self.remove(id).map_or(Settled::Unknown, Settled::Delivered);
+            }
+            Verdict::Refused(_) => (false, None),
+            Verdict::Ambiguous(_) => (self.policy.retry_ambiguous, None),
+            Verdict::NotTaken { retry_after_ms, .. } => (true, retry_after_ms),
+            Verdict::Throttled { retry_after_ms } => (true, retry_after_ms),
+            Verdict::Again => (true, None),
+        };
+        let backoff = match verdict {
+            Verdict::Again => 0,
+            _ => self.policy.backoff.wait(entry.attempts, jitter),
+        };
+        let wait = backoff.max(asked.unwrap_or_default());
+        let due = now.after(wait);
+        let group = entry.charge.group;
+        let last = entry.attempts >= self.policy.max_attempts;
+        let old = due.since(entry.created) > self.policy.max_age_ms;
+        if let Verdict::Throttled { .. } = verdict {
+            self.hold(group, due.min(now.after(self.policy.max_age_ms)), now);
+        }
+        if !retry || last || old {
+            return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
+        }
+        // The others of a group that is held back come first: the reason may be this one.
+        self.wait(
+            id,
+            match verdict {
+                Verdict::Throttled { .. } => due.after(1),
+                _ => due,
+            },
+        );
+        if let Verdict::Throttled { .. } = verdict {
+            self.hold_bytes(id);
+        }
+        Settled::Retrying
+    }
+
+    /// The host refused the dispatch: nothing was sent. Only the age bounds how often that is tried.
+    pub fn refused(&mut self, id: Id, now: Millis, jitter: &mut Jitter) -> Settled<T> {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return Settled::Unknown;
+        };
+        entry.attempts = entry.attempts.saturating_sub(1);
+        entry.refusals = entry.refusals.saturating_add(1);
+        let due = now.after(self.policy.backoff.wait(entry.refusals, jitter));
+        if due.since(entry.created) > self.policy.max_age_ms {
+            return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
+        }
+        self.wait(id, due);
+        Settled::Retrying
+    }
+
+    pub(super) fn wait(&mut self, id: Id, due: Millis) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.state = State::Waiting(due);
+            self.waiting.insert((due, id));
+        }
+    }
+
+    /// Takes a call out of flight.
+    pub(super) fn land(&mut self, id: Id) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        if let State::InFlight { token, deadline } = entry.state {
+            entry.state = State::Leaving;
+            let Charge { size, share, .. } = entry.charge;
+            self.in_flight.remove(share, 1);
+            self.bytes_in_flight.remove(share, size);
+            self.deadlines.remove(&(deadline, id));
+            if self.calls.get(&token) == Some(&id) {
+                self.calls.remove(&token);
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What waits in the outbox, and for what.
+
+use crate::time::Millis;
+
+/// Names an entry. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(pub(super) u64);
+
+/// What an entry is charged with, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Bytes.
+    pub size: usize,
+    /// What a 429 holds back together.
+    pub group: u64,
+    /// The share of the budgets.
+    pub share: usize,
+}
+
+/// Something to deliver.
+#[derive(Debug)]
+pub struct Entry<T> {
+    /// The caller's.
+    pub payload: T,
+    /// What it is charged with.
+    pub charge: Charge,
+    /// When it was pushed.
+    pub created: Millis,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Dispatches that the host refused: nothing was sent, so they are no attempts.
+    pub refusals: u32,
+    pub(super) state: State,
+    /// It counts in `held_bytes`.
+    pub(super) held: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Ready,
+    Waiting(Millis),
+    /// Given to the caller, who says next whether the host took it.
+    Leaving,
+    InFlight {
+        token: u32,
+        deadline: Millis,
+    },
+}
