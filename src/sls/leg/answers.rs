@@ -1,4 +1,4 @@
-//! What answers mean: every decision of [`response`] ends here in a verdict, and every log in an outcome.
+//! What answers mean: every decision of [`response`](crate::sls::response) ends here in a verdict, and every log in an outcome.
 
 use super::{Context, OVERHEAD, SlsLeg};
 use crate::delivery::outbox::{Id, Settled};

@@ -12,9 +12,9 @@ pub enum Step {
     Pass,
     /// Keep it.
     Wait,
-    /// Change its headers to [`RewriteRequest::headers`], and say how that went: [`Worker::placed`].
+    /// Change its headers to [`RewriteRequest::headers`], and say how that went: [`Worker::placed`](crate::worker::Worker::placed).
     PutInPlace,
-    /// Answer it with 204, and say how that went: [`Worker::answered_here`].
+    /// Answer it with 204, and say how that went: [`Worker::answered_here`](crate::worker::Worker::answered_here).
     Answer,
 }
 
