@@ -141,7 +141,11 @@ fn project(u: &mut Unstructured<'_>) -> Result<u64> {
 }
 
 fn size(u: &mut Unstructured<'_>) -> Result<usize> {
-    if u.arbitrary()? { u.int_in_range(0..=400) } else { u.int_in_range(400..=6_000) }
+    if u.arbitrary()? {
+        u.int_in_range(0..=400)
+    } else {
+        u.int_in_range(400..=6_000)
+    }
 }
 
 fn announced(u: &mut Unstructured<'_>) -> Result<Option<u64>> {
@@ -162,7 +166,11 @@ fn fill(u: &mut Unstructured<'_>) -> Result<Fill> {
 }
 
 fn wait(u: &mut Unstructured<'_>) -> Result<Option<u32>> {
-    Ok(if u.arbitrary()? { Some(u.int_in_range(0..=40)?) } else { None })
+    Ok(if u.arbitrary()? {
+        Some(u.int_in_range(0..=40)?)
+    } else {
+        None
+    })
 }
 
 fn answer(u: &mut Unstructured<'_>) -> Result<Answer> {
