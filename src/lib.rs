@@ -84,11 +84,15 @@ pub mod sls;
 pub mod time;
 pub mod worker;
 
-/// What the proxies, Sentry, RUM and SLS really do.
+/// How this is built and changed; and what the proxies, Sentry, RUM and SLS really do.
 #[cfg(doc)]
 pub mod manual {
+    #[doc = include_str!("manual/architecture.md")]
+    pub mod architecture {}
     #[doc = include_str!("manual/hosts.md")]
     pub mod hosts {}
+    #[doc = include_str!("manual/how-to.md")]
+    pub mod how_to {}
     #[doc = include_str!("manual/rum.md")]
     pub mod rum {}
     #[doc = include_str!("manual/sentry.md")]
