@@ -122,7 +122,8 @@ class Envoy:
     # ---- the admin endpoint
 
     def admin(self, path: str, method: str = "GET") -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10)
+        # Envoy compiles a new module in the same thread: on a machine that has other things to do it takes its time.
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=30)
         try:
             connection.request(method, path)
             return connection.getresponse().read().decode()

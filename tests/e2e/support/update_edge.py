@@ -129,7 +129,7 @@ class Edge:
         """The same, and waits until Envoy has taken it."""
         before = self._taken()
         wanted = before + self.write(filters)
-        wait.until("the update was taken", lambda: self._taken() >= wanted, 30)
+        wait.until("the update was taken", lambda: self._taken() >= wanted, 60)
 
     def _taken(self) -> int:
         return sum(self.envoy.stats(self.SUCCESS).values())
