@@ -32,6 +32,7 @@ pub mod ticker;
 
 use crate::config::Config;
 use crate::delivery::answer::Answer;
+use crate::delivery::caller::Caller;
 use crate::effect::Effect;
 use crate::host::HostTraits;
 use crate::log::Level;
@@ -147,9 +148,7 @@ impl Worker {
     /// Calls without an answer.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        let now = self.clock.last().steady;
-        let calls = self.legs.all().map(|(caller, _)| caller.calls(now));
-        calls.fold(0, usize::saturating_add)
+        self.legs.calls(self.clock.last().steady)
     }
 
     /// Root callback: which leg waits for the answer to a call.
@@ -253,7 +252,7 @@ impl Worker {
             let in_ticks = self.host().calls_in_ticks;
             if let Some(Leaving { leg, id }) = self.schedule.next(&mut self.legs, now, in_ticks) {
                 let (caller, mut context) = self.legs.caller(leg)?;
-                let caller: &dyn crate::delivery::caller::Caller = caller;
+                let caller: &dyn Caller = caller;
                 return caller.call(id, &mut context).map(Effect::Dispatch);
             }
             self.schedule.stage = Stage::Settling;

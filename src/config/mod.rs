@@ -151,9 +151,10 @@ impl Config {
     /// complete: all of it.
     #[must_use]
     pub fn collecting_bytes(&self) -> usize {
-        match self.host {
-            HostKind::Envoy => self.leg_bytes() / 2,
-            HostKind::Nginx => self.leg_bytes(),
+        if self.host.traits().streams_bodies {
+            self.leg_bytes() / 2
+        } else {
+            self.leg_bytes()
         }
     }
 

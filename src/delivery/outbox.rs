@@ -90,6 +90,12 @@ impl<T> Outbox<T> {
         }
     }
 
+    /// The bounds, and what is tried again.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Bytes of all entries.
     #[must_use]
     pub fn bytes(&self) -> usize {

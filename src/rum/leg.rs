@@ -27,7 +27,6 @@ pub(crate) struct RumLeg {
     outbox: Outbox<Copy>,
     scheme: &'static str,
     timeout_ms: u32,
-    policy: Policy,
     /// Requests that went on as the copy and have no answer yet: their calls are the proxy's own.
     forwarded: usize,
 }
@@ -38,7 +37,6 @@ impl RumLeg {
             outbox: Outbox::new(policy),
             scheme: rum.scheme,
             timeout_ms: rum.timeout_ms,
-            policy,
             forwarded: 0,
         }
     }
@@ -55,7 +53,10 @@ impl RumLeg {
 
     /// Of the leg's budget, what is not used.
     pub(crate) fn free(&self) -> usize {
-        self.policy.max_bytes.saturating_sub(self.outbox.bytes())
+        self.outbox
+            .policy()
+            .max_bytes
+            .saturating_sub(self.outbox.bytes())
     }
 
     /// Takes a complete copy. `false` if there is no room for it beside the `reserved` bytes.
@@ -135,7 +136,7 @@ impl Caller for RumLeg {
             outbox::Next::Dispatch(id) => return Next::Call(CallId::Entry(id)),
             outbox::Next::Expired(entry) => {
                 context.ledger.one(Metric::Failed);
-                report::expired(context.log, &entry, self.policy.max_age_ms);
+                report::expired(context.log, &entry, self.outbox.policy().max_age_ms);
             }
             outbox::Next::Lost(id) => {
                 self.end_attempt(id, Verdict::Ambiguous(0), now.steady, context);
@@ -212,7 +213,7 @@ impl Caller for RumLeg {
     }
 
     fn max_calls(&self) -> usize {
-        self.policy.max_in_flight
+        self.outbox.policy().max_in_flight
     }
 
     fn has_ready(&self) -> bool {

@@ -60,9 +60,7 @@ const GROUP: u64 = 0;
 pub(crate) struct SlsLeg {
     config: Sls,
     max_bytes: usize,
-    max_in_flight: usize,
     max_decoded_bytes: usize,
-    max_age_ms: u64,
     intake: Intake,
     readers: Readers,
     batcher: Batcher,
@@ -111,9 +109,7 @@ impl SlsLeg {
         };
         Self {
             max_bytes,
-            max_in_flight,
             max_decoded_bytes,
-            max_age_ms: config.retry.max_age_ms,
             intake: Intake::default(),
             readers: Readers::default(),
             // An open batch is not compressed yet: a small budget must not be full of one that lingers.

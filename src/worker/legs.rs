@@ -6,11 +6,13 @@ use crate::config::Config;
 use crate::delivery::backoff::Jitter;
 use crate::delivery::caller::{Caller, Context};
 use crate::delivery::outbox::Policy;
+use crate::effect::Effect;
 use crate::log::RateLimitedLog;
 use crate::metric::{Leg, Metric};
 use crate::rum::leg::RumLeg;
 use crate::sls::leg::SlsLeg;
 use crate::time::{Millis, Moment, earliest};
+use std::collections::VecDeque;
 
 /// A leg, and what is counted of it.
 #[derive(Debug)]
@@ -19,12 +21,17 @@ pub(super) struct Counted<L> {
     pub(super) metrics: PublishedMetrics,
 }
 
-impl<L> Counted<L> {
+impl<L: Caller> Counted<L> {
     fn new(leg: L, name: Leg) -> Self {
         Self {
             leg,
             metrics: PublishedMetrics::new(name),
         }
+    }
+
+    fn publish(&mut self, sets: bool, collecting: usize, effects: &mut VecDeque<Effect<'static>>) {
+        let gauges = self.leg.gauges(collecting);
+        self.metrics.publish(sets, gauges, effects);
     }
 }
 
@@ -99,52 +106,15 @@ impl Legs {
         }
     }
 
-    /// A leg, its metrics and the log.
-    #[inline(never)]
-    pub(super) fn get_mut(
-        &mut self,
-        leg: Leg,
-    ) -> Option<(&mut dyn Caller, &mut PublishedMetrics, &mut RateLimitedLog)> {
-        let (caller, metrics): (&mut dyn Caller, _) = match leg {
-            Leg::Rum => self
-                .rum
-                .as_mut()
-                .map(|rum| (&mut rum.leg as _, &mut rum.metrics))?,
-            Leg::Sls => self
-                .sls
-                .as_mut()
-                .map(|sls| (&mut sls.leg as _, &mut sls.metrics))?,
-            Leg::Sign => self
-                .sign
-                .as_mut()
-                .map(|sign| (&mut sign.leg as _, &mut sign.metrics))?,
-        };
-        Some((caller, metrics, &mut self.log))
-    }
-
     /// A leg, and what it uses of the worker.
     #[inline(never)]
     pub(super) fn caller(&mut self, leg: Leg) -> Option<(&mut dyn Caller, Context<'_>)> {
-        let Self {
-            rum,
-            sls,
-            sign,
-            log,
-            jitter,
-        } = self;
         match leg {
-            Leg::Rum => {
-                let (leg, context) = with(rum.as_mut()?, log, jitter);
-                Some((leg, context))
-            }
-            Leg::Sls => {
-                let (leg, context) = with(sls.as_mut()?, log, jitter);
-                Some((leg, context))
-            }
-            Leg::Sign => {
-                let (leg, context) = with(sign.as_mut()?, log, jitter);
-                Some((leg, context))
-            }
+            Leg::Rum => self.rum().map(|(rum, context)| (rum as _, context)),
+            Leg::Sls => self.sls().map(|(sls, context)| (sls as _, context)),
+            Leg::Sign => self
+                .signer()
+                .map(|(signer, context)| (signer as _, context)),
         }
     }
 
@@ -171,8 +141,26 @@ impl Legs {
     /// Adds to a counter of a leg.
     #[inline(never)]
     pub(super) fn count(&mut self, leg: Leg, metric: Metric, amount: usize) {
-        if let Some((_, metrics, _)) = self.get_mut(leg) {
-            metrics.ledger.grow(metric, amount);
+        if let Some((_, context)) = self.caller(leg) {
+            context.ledger.grow(metric, amount);
+        }
+    }
+
+    /// Everything that has changed, in one go.
+    pub(super) fn publish(
+        &mut self,
+        sets: bool,
+        collecting: usize,
+        effects: &mut VecDeque<Effect<'static>>,
+    ) {
+        if let Some(rum) = &mut self.rum {
+            rum.publish(sets, collecting, effects);
+        }
+        if let Some(sls) = &mut self.sls {
+            sls.publish(sets, collecting, effects);
+        }
+        if let Some(sign) = &mut self.sign {
+            sign.publish(sets, collecting, effects);
         }
     }
 
@@ -208,16 +196,15 @@ impl Legs {
 
     /// The leg that waits for the answer to a call.
     pub(super) fn waits_for(&self, token: u32) -> Option<Leg> {
-        fn waits<L: Caller>(counted: Option<&Counted<L>>, token: u32) -> bool {
-            counted.is_some_and(|counted| counted.leg.answer_bytes(token, None).is_some())
-        }
-        if waits(self.rum.as_ref(), token) {
-            return Some(Leg::Rum);
-        }
-        if waits(self.sls.as_deref(), token) {
-            return Some(Leg::Sls);
-        }
-        waits(self.sign.as_deref(), token).then_some(Leg::Sign)
+        let waits = |caller: &dyn Caller| caller.answer_bytes(token, None).is_some();
+        let is_it = |leg: &Leg| self.get(*leg).is_some_and(|(caller, _)| waits(caller));
+        Leg::ALL.into_iter().find(is_it)
+    }
+
+    /// Calls without an answer, of all.
+    pub(super) fn calls(&self, now: Millis) -> usize {
+        let calls = self.all().map(|(caller, _)| caller.calls(now));
+        calls.fold(0, usize::saturating_add)
     }
 
     pub(super) fn is_idle(&self) -> bool {

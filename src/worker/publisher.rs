@@ -9,7 +9,6 @@ use super::schedule::Callback;
 use super::ticker::Ticker;
 use crate::effect::Effect;
 use crate::host::HostKind;
-use crate::metric::Leg;
 use crate::time::Millis;
 use std::collections::VecDeque;
 
@@ -70,15 +69,7 @@ impl Publisher {
     /// Everything that has changed, in one go. `last`: nothing comes after it.
     pub(super) fn publish(&mut self, legs: &mut Legs, collecting: usize, last: bool, now: Millis) {
         self.last = Some(now);
-        for leg in Leg::ALL {
-            if let Some((caller, metrics, _)) = legs.get_mut(leg) {
-                metrics.publish(
-                    self.sets_gauges,
-                    caller.gauges(collecting),
-                    &mut self.effects,
-                );
-            }
-        }
+        legs.publish(self.sets_gauges, collecting, &mut self.effects);
         self.account.set(super::accounts::held(legs));
         let effects = &mut self.effects;
         legs.log.flush(now, last, |level, line| {

@@ -186,14 +186,14 @@ impl Worker {
     }
 
     fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
-        if let Some((_, metrics, log)) = self.legs.get_mut(leg) {
+        if let Some((_, context)) = self.legs.caller(leg) {
             // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
             // the next publication, and causes one only now and then.
             match reason {
-                SkipReason::Route => metrics.ledger.one_quietly(Metric::Skipped(reason)),
-                _ => metrics.ledger.one(Metric::Skipped(reason)),
+                SkipReason::Route => context.ledger.one_quietly(Metric::Skipped(reason)),
+                _ => context.ledger.one(Metric::Skipped(reason)),
             }
-            report::skipped(log, reason, project);
+            report::skipped(context.log, reason, project);
         }
         self.publish_soon();
     }

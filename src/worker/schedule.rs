@@ -144,7 +144,7 @@ impl Schedule {
             Leg::Sls => [Leg::Sls, Leg::Rum, Leg::Sign],
             Leg::Rum | Leg::Sign => Leg::ALL,
         };
-        let open = !in_ticks || self.slot && calls(legs, now) < self.max_calls;
+        let open = !in_ticks || self.slot && legs.calls(now.steady) < self.max_calls;
         for leg in order {
             let Some((caller, mut context)) = legs.caller(leg) else {
                 continue;
@@ -165,9 +165,4 @@ impl Schedule {
         }
         (Next::Idle, turn)
     }
-}
-
-fn calls(legs: &Legs, now: Moment) -> usize {
-    let calls = legs.all().map(|(caller, _)| caller.calls(now.steady));
-    calls.fold(0, usize::saturating_add)
 }

@@ -58,7 +58,7 @@ impl Caller for SlsLeg {
                 let logs = entry.payload.logs();
                 self.gone(logs);
                 context.ledger.grow(Metric::Failed, logs);
-                report::expired(context.log, logs, self.max_age_ms);
+                report::expired(context.log, logs, self.config.retry.max_age_ms);
             }
             outbox::Next::Lost(id) => {
                 self.end_attempt(id, response::NO_ANSWER, 0, moment, context);
@@ -174,7 +174,7 @@ impl Caller for SlsLeg {
     }
 
     fn max_calls(&self) -> usize {
-        self.max_in_flight
+        self.outbox.policy().max_in_flight
     }
 
     /// If there is a key.
