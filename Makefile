@@ -6,6 +6,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 MODULE := dist/sentry_edge_mirror.wasm
+# Of the same build: with the entry points that nginx needs, and with those alone that Envoy's own mirroring needs.
+ARTEFACTS := $(MODULE) dist/sentry_edge_mirror_nginx.wasm dist/sentry_edge_mirror_shadow.wasm
 RAW := target/wasm32-wasip1/release/sentry_edge_mirror.wasm
 PYTHON := .tools/venv/bin/python
 SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock build.rs rust-toolchain.toml tests/tools/finish.sh $(wildcard .git/logs/HEAD)
@@ -33,14 +35,14 @@ test: unit web fuzz-short e2e ## every test
 check: fresh-rust lint test supply-chain reproducible ## what CI runs: format, lints, every test (the cost against its baseline is one of them), the supply chain
 
 .PHONY: build
-build: $(MODULE) ## dist/sentry_edge_mirror.wasm
+build: $(ARTEFACTS) ## dist/sentry_edge_mirror.wasm, and the artefacts for nginx and for Envoy's own mirroring
 
-$(MODULE): $(SOURCES) | cc rust
+$(ARTEFACTS) &: $(SOURCES) | cc rust
 	@tests/tools/setup.sh binaryen
 	@echo '  build: the module'
 	cargo build --quiet --locked --release --lib --target wasm32-wasip1
-	@tests/tools/finish.sh $(RAW) $@
-	@printf '%s: %s bytes\n' $@ "$$(stat -c %s $@)"
+	@tests/tools/finish.sh $(RAW) dist
+	@stat -c '%n: %s bytes' $(ARTEFACTS)
 
 .PHONY: cli
 cli: cc rust ## dist/sentry-edge-mirror: the command that checks, explains and imports configurations

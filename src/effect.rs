@@ -1,26 +1,50 @@
-//! What the core asks its host to do.
+//! What the core asks a proxy to do.
 
 use crate::delivery::call::Call;
 use crate::log::Level;
 use crate::metric::{Leg, Series};
+use crate::time::Millis;
 
-/// Something to do. After a dispatch the host says [`started`](crate::worker::Worker::call_started) or
-/// [`refused`](crate::worker::Worker::call_refused) before it asks for the next effect.
-#[derive(Debug)]
-pub enum Effect<'a> {
-    /// Send this.
-    Dispatch(Call<'a>),
-    /// Add to a counter, or in Envoy to a gauge: its workers share them.
-    Add(Series, i64),
-    /// Set a gauge: ngx_wasm_module traps on adding to one.
-    Set(Series, u64),
+/// A proxy that does what the core asks for: see [`Worker::carry_out`](crate::worker::Worker::carry_out).
+pub trait Proxy {
+    /// The clock, which is asked again when work took its time.
+    fn now(&mut self) -> Millis;
+
+    /// Sends this. Gives the token that the answer will have; none if the proxy refuses.
+    fn dispatch(&mut self, call: &Call<'_>) -> Option<u32>;
+
+    /// Adds to a counter, or in Envoy to a gauge: its workers share them.
+    fn add(&mut self, series: Series, amount: i64);
+
+    /// Sets a gauge: ngx_wasm_module traps on adding to one.
+    fn set(&mut self, series: Series, value: u64);
+
     /// A sample of a leg's latency.
+    fn latency(&mut self, leg: Leg, ms: u64);
+
+    /// Writes to the proxy's log.
+    fn log(&mut self, level: Level, line: &str);
+
+    /// Tick every so many milliseconds from now on; 0 ends it. `false` if the proxy refuses.
+    fn set_tick(&mut self, period_ms: u32) -> bool;
+}
+
+/// Something to do.
+#[derive(Debug)]
+pub(crate) enum Effect<'a> {
+    /// [`Proxy::dispatch`]
+    Dispatch(Call<'a>),
+    /// [`Proxy::add`]
+    Add(Series, i64),
+    /// [`Proxy::set`]
+    Set(Series, u64),
+    /// [`Proxy::latency`]
     Latency(Leg, u64),
-    /// Write to the host's log.
+    /// [`Proxy::log`]
     Log(Level, String),
-    /// Tick every so many milliseconds from now on; 0 ends it.
+    /// [`Proxy::set_tick`]
     SetTick(u32),
-    /// Work was done that took its time: the clock is to be asked again before the next effect.
+    /// Work was done that took its time: [`Proxy::now`] is to be asked before the next effect.
     Worked,
     /// The root context may go.
     Done,

@@ -65,17 +65,22 @@
     )
 )]
 
+pub mod artefact;
 pub mod config;
 pub mod delivery;
+#[cfg(not(target_os = "wasi"))]
+pub mod drive;
 pub mod effect;
 pub mod header_list;
+pub mod header_map;
 pub mod host;
 pub mod log;
 pub mod meter;
 pub mod metric;
+pub mod modes;
 pub mod outcome;
 pub mod pace;
-#[cfg(any(target_os = "wasi", test))]
+#[cfg(target_os = "wasi")]
 mod proxy;
 pub mod rum;
 pub mod secret;

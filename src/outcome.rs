@@ -3,9 +3,11 @@
 /// Why an exchange on an ingest path was not captured. Decided by rule, nothing was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// Under `/api/<project id>/`, but not a request that `rum.routes` covers, or with a target that no copy can have: over
+    /// Under `/api/<project id>/`, but not a request that `rum.routes` covers, or behind a path that is not `dsn_path`, or with a target that no copy can have: over
     /// 64 KiB, with white space, or with a dot segment, which would lead out of the copy's prefix.
     Route,
+    /// Under `/api/<project id>/`, but for a host that is none of `hosts`.
+    Host,
     /// The project stands in `rum.exclude`.
     Excluded,
     /// `rum.projects` does not list the project and there is no `rum.default`.
@@ -25,7 +27,7 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// Every reason, in the order of [`SkipReason::index`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Route,
         Self::Excluded,
         Self::Unmapped,
@@ -34,6 +36,7 @@ impl SkipReason {
         Self::Aborted,
         Self::Unreadable,
         Self::Slow,
+        Self::Host,
     ];
 
     /// The reason as it stands in the metric `<leg>.skipped.<reason>`.
@@ -48,6 +51,7 @@ impl SkipReason {
             Self::Aborted => "aborted",
             Self::Unreadable => "unreadable",
             Self::Slow => "slow",
+            Self::Host => "host",
         }
     }
 
@@ -63,6 +67,7 @@ impl SkipReason {
             Self::Aborted => 5,
             Self::Unreadable => 6,
             Self::Slow => 7,
+            Self::Host => 8,
         }
     }
 }

@@ -1,11 +1,10 @@
 //! The composition root of the core: one instance in one worker of the proxy.
 //!
 //! Request callbacks: [`decide`](Worker::decide), [`begin`](Worker::begin), [`chunk`](Worker::chunk), then
-//! [`end`](Worker::end) or [`abort`](Worker::abort); in mode `rewrite` those of [`rewrite`], in mode `sign` those of
-//! [`signing`]. Root callbacks: [`start`](Worker::start), [`tick`](Worker::tick),
-//! [`tick_for_lane`](Worker::tick_for_lane), [`answered`](Worker::answered) or [`drain`](Worker::drain). After each,
-//! [`next_effect`](Worker::next_effect) until there is none. After a root callback,
-//! [`keep_account`](Worker::keep_account) besides, and then again.
+//! [`end`](Worker::end) or [`abort`](Worker::abort); in mode `sign` those of [`signing`]. The modes make them. Root
+//! callbacks: [`start`](Worker::start), [`tick`](Worker::tick), [`tick_for_lane`](Worker::tick_for_lane),
+//! [`answered`](Worker::answered) or [`drain`](Worker::drain). After each, [`carry_out`](Worker::carry_out). After a root
+//! callback, [`keep_account`](Worker::keep_account) besides, and then again.
 //!
 //! Two legs: RUM and SLS share a body, and nothing else. Each has its own outbox, its own metrics and, when both are
 //! configured, half of the budgets, so that a dead target of one takes nothing from the other.
@@ -19,13 +18,13 @@ pub mod collect;
 mod collecting;
 mod drain;
 pub mod exchange;
+mod forwarding;
 pub mod lanes;
 mod legs;
 mod published;
 mod publisher;
 mod report;
 mod requests;
-pub mod rewrite;
 mod schedule;
 pub mod signing;
 pub mod ticker;
@@ -33,7 +32,7 @@ pub mod ticker;
 use crate::config::Config;
 use crate::delivery::answer::Answer;
 use crate::delivery::caller::Caller;
-use crate::effect::Effect;
+use crate::effect::{Effect, Proxy};
 use crate::host::HostTraits;
 use crate::log::Level;
 use crate::metric::{Leg, Metric};
@@ -52,7 +51,7 @@ pub struct Worker {
     clock: Clock,
     legs: Legs,
     /// The bodies that are being received.
-    collecting: Collecting,
+    pub(crate) collecting: Collecting,
     schedule: Schedule,
     publisher: Publisher,
     drain: Drain,
@@ -80,7 +79,7 @@ impl Worker {
     }
 
     /// Both clocks, now that the host's is known.
-    fn moment(&mut self, wall: Millis) -> Moment {
+    pub(crate) fn moment(&mut self, wall: Millis) -> Moment {
         if let Some(passed) = self.clock.advance(wall) {
             self.collecting.pass(passed);
         }
@@ -115,8 +114,8 @@ impl Worker {
         Leg::ALL.into_iter().filter(is_there)
     }
 
-    /// The host refused the last [`Effect::SetTick`]: it will be asked again.
-    pub fn tick_refused(&mut self) {
+    /// The proxy will be asked again.
+    fn tick_refused(&mut self) {
         self.publisher.ticker.refused();
         self.publisher.is_due_soon = false;
     }
@@ -179,8 +178,8 @@ impl Worker {
         self.schedule.after_answer(self.host().calls_in_ticks);
     }
 
-    /// The host took the call of the last [`Effect::Dispatch`].
-    pub fn call_started(&mut self, token: u32, now: Millis) {
+    /// The proxy took the call.
+    fn call_started(&mut self, token: u32, now: Millis) {
         let now = self.moment(now).steady;
         // Where each step of a call has a timeout of its own, what trickles may end long after ours, and does not give its
         // slot away before (see `lanes`).
@@ -192,8 +191,8 @@ impl Worker {
         }
     }
 
-    /// The host refused the call of the last [`Effect::Dispatch`].
-    pub fn call_refused(&mut self, now: Millis) {
+    /// The proxy refused the call.
+    fn call_refused(&mut self, now: Millis) {
         let now = self.moment(now).steady;
         if let Some(Leaving { leg, id }) = self.schedule.leaving.take()
             && let Some((caller, mut context)) = self.legs.caller(leg)
@@ -202,7 +201,7 @@ impl Worker {
         }
     }
 
-    /// Root callback: the worker is to end. [`Effect::Done`] follows, now or later.
+    /// Root callback: the worker is to end. [`carry_out`](Self::carry_out) says when it is over.
     pub fn drain(&mut self, now: Millis) {
         let now = self.moment(now).steady;
         if self.drain.life == Life::Serving {
@@ -232,13 +231,35 @@ impl Worker {
         self.schedule.stage = Stage::Settling;
     }
 
-    /// What the host is to do next.
-    pub fn next_effect(&mut self, now: Millis) -> Option<Effect<'_>> {
-        let now = self.moment(now);
-        // A host that says nothing about a dispatch has refused it.
-        if self.schedule.leaving.is_some() {
-            self.call_refused(now.wall);
+    /// Has the proxy do what the callback asks for. `true`: the root context may go.
+    // Of several callers: not as often in the module.
+    #[inline(never)]
+    pub fn carry_out(&mut self, proxy: &mut impl Proxy, mut now: Millis) -> bool {
+        let mut over = false;
+        while let Some(effect) = self.next_effect(now) {
+            match effect {
+                Effect::Dispatch(call) => match proxy.dispatch(&call) {
+                    Some(token) => self.call_started(token, now),
+                    None => self.call_refused(now),
+                },
+                Effect::Add(series, amount) => proxy.add(series, amount),
+                Effect::Set(series, value) => proxy.set(series, value),
+                Effect::Latency(leg, ms) => proxy.latency(leg, ms),
+                Effect::Log(level, line) => proxy.log(level, &line),
+                Effect::SetTick(period) => {
+                    if !proxy.set_tick(period) {
+                        self.tick_refused();
+                    }
+                }
+                Effect::Worked => now = proxy.now(),
+                Effect::Done => over = true,
+            }
         }
+        over
+    }
+
+    fn next_effect(&mut self, now: Millis) -> Option<Effect<'_>> {
+        let now = self.moment(now);
         if self.schedule.stage == Stage::Working {
             self.schedule.stage = Stage::Sending;
             if self.work(now) {
@@ -323,7 +344,7 @@ impl Worker {
     }
 
     /// Something was counted in a request callback: a tick must come, unless one is on its way.
-    fn publish_soon(&mut self) {
+    pub(crate) fn publish_soon(&mut self) {
         if !self.publisher.is_due_soon && self.legs.is_pressing() {
             self.wake();
         }

@@ -136,7 +136,7 @@ fn only_nginx(reader: &mut Reader<'_>, field: &Field<'_>, host: Option<HostKind>
 }
 
 impl ConfigError {
-    fn one(path: &str, message: String) -> Self {
+    pub(crate) fn one(path: &str, message: String) -> Self {
         Self {
             problems: vec![Problem {
                 path: path.to_owned(),

@@ -1,10 +1,11 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
-//! `node` parses, `env` expands, `reader` reads and collects problems, `lane` tells what a root context is, `rum` and `sls` read
-//! the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs;
+//! `node` parses, `env` expands, `reader` reads and collects problems, `lane` tells what a root context is, `ingest` reads which requests
+//! are ours, `rum` and `sls` the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs;
 //! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
+mod ingest;
 mod lane;
 pub mod memory;
 mod node;
@@ -21,6 +22,7 @@ pub use reader::Problem;
 use crate::delivery::retry::Retry;
 use crate::host::HostKind;
 use crate::rum::settings::Rum;
+use crate::sentry::ingest::Ingest;
 use crate::sls::settings::{Sign, Sls};
 use node::Node;
 use reader::{Field, Object, Reader};
@@ -74,6 +76,8 @@ pub struct Config {
     pub lanes: u8,
     /// What the filter does.
     pub mode: Mode,
+    /// Which requests are for this Sentry.
+    pub ingest: Ingest,
     /// The RUM leg, if there is one. In mode `tee` at least one of the legs is there.
     pub rum: Option<Rum>,
     /// The SLS leg, if there is one.
@@ -208,11 +212,13 @@ impl Config {
             });
             let sign = sign::read(reader, &mut root, host, limits);
             let retry = section(reader, &mut root, "retry", retry::read);
+            ingest::foreign(reader, &mut root);
             reader.finish(root);
             return Some(Self {
                 host: host?,
                 lanes: lanes?,
                 mode: Mode::Sign,
+                ingest: Ingest::default(),
                 rum: None,
                 sls: None,
                 sign: Some(sign?),
@@ -228,6 +234,7 @@ impl Config {
             );
             reader.problem(&field.path, what);
         }
+        let ingest = ingest::read(reader, &mut root);
         let rum = leg(reader, &mut root, "rum");
         let rum = rum.map(|field| rum::read(reader, &field, host, mode));
         let sls = leg(reader, &mut root, "sls");
@@ -245,6 +252,7 @@ impl Config {
             host: host?,
             lanes: lanes?,
             mode: mode?,
+            ingest: ingest?,
             rum: optional(rum)?,
             sls: optional(sls)?,
             sign: None,

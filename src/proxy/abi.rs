@@ -4,9 +4,10 @@
 // The symbols are the interface; no Rust path leads here.
 #![allow(unsafe_code, unreachable_pub)]
 
+use super::host;
 use super::root::Root;
 use super::stream::Stream;
-use super::{host, http, sign};
+use super::turns;
 use crate::worker::lanes::Lanes;
 use proxy_wasm::types::Action;
 use std::cell::{Cell, RefCell};
@@ -40,7 +41,7 @@ impl Instance {
         let streams: Vec<u32> = streams.map(|(stream, _)| *stream).collect();
         for id in streams {
             if let Some(mut stream) = self.streams.remove(&id) {
-                http::orphaned(root, &mut stream);
+                stream.orphaned(root, id);
                 self.orphans.insert(id, stream);
             }
         }
@@ -59,7 +60,7 @@ impl Instance {
         let Some(root) = self.roots.get_mut(&id) else {
             return;
         };
-        sign::tick(id, root, &mut self.streams);
+        turns::take(id, root, &mut self.streams);
         let (owner, token) = match root.lane {
             None => (Some(id), root.tick(slot, lanes)),
             Some(_) if !slot => return,
@@ -160,19 +161,19 @@ pub extern "C" fn proxy_on_tick(root: u32) {
 /// Request headers.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_request_headers(id: u32, _count: usize, end: bool) -> Action {
-    on_stream(id, |root, stream| http::headers(root, stream, id, end))
+    on_stream(id, |root, stream| stream.headers(root, id, end))
 }
 
 /// A piece of the request body.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_request_body(id: u32, size: usize, end: bool) -> Action {
-    on_stream(id, |root, stream| http::body(root, stream, size, end))
+    on_stream(id, |root, stream| stream.body(root, id, size, end))
 }
 
 /// Request trailers: the end of a request that has them.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> Action {
-    on_stream(id, http::trailers)
+    on_stream(id, |root, stream| stream.trailers(root, id))
 }
 
 /// The headers of the answer, which is never changed: but for our own, which is to have the status that we gave it.
@@ -180,7 +181,7 @@ pub extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> Action {
 pub extern "C" fn proxy_on_response_headers(id: u32, _count: usize, _end: bool) -> Action {
     let mut action = Action::Continue;
     on_stream(id, |root, stream| {
-        action = http::response(root, stream);
+        action = stream.response(root, id);
         Action::Continue
     });
     action
@@ -219,7 +220,7 @@ pub extern "C" fn proxy_on_done(id: u32) -> bool {
     // A callback that is told nothing must not hold up the host, hence the double negation.
     !with(|instance| {
         if let Some((root, stream)) = instance.stream(id) {
-            http::gone(root, stream);
+            stream.gone(root, id);
         }
         instance.roots.get_mut(&id).is_some_and(|root| !root.done())
     })
@@ -230,7 +231,7 @@ pub extern "C" fn proxy_on_done(id: u32) -> bool {
 pub extern "C" fn proxy_on_delete(id: u32) {
     with(|instance| {
         if let Some((root, stream)) = instance.stream(id) {
-            http::gone(root, stream);
+            stream.gone(root, id);
         }
         if instance.streams.remove(&id).is_none() {
             instance.orphans.remove(&id);

@@ -8,9 +8,10 @@ mod shared;
 
 pub(super) use shared::{metric, set_shared, shared};
 
-use super::pairs;
+use crate::artefact::{Artefact, TEXT, TEXT_BYTES};
 use crate::delivery::call::Call;
 use crate::header_list::HeaderList;
+use crate::header_map;
 use crate::host::HostKind;
 use crate::log::Level;
 use crate::metric::Kind;
@@ -209,7 +210,7 @@ pub(super) fn slice(buffer: Buffer, start: usize, size: usize) -> Option<Vec<u8>
     take(status, data, length)
 }
 
-/// A whole header map in the host's format, see [`pairs`].
+/// A whole header map in the host's format, see [`header_map`].
 pub(super) fn map(map: Map) -> Option<Vec<u8>> {
     let (mut data, mut size) = (null_mut(), 0);
     let status = unsafe { proxy_get_header_map_pairs(map.code(), &raw mut data, &raw mut size) };
@@ -234,13 +235,13 @@ pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
 /// Replaces a whole header map. All or nothing.
 pub(super) fn set_map(map: Map, headers: &HeaderList) -> Option<()> {
     let mut pairs = Vec::new();
-    pairs::write(&mut pairs, None, headers);
+    header_map::write(&mut pairs, None, headers);
     let status = unsafe { proxy_set_header_map_pairs(map.code(), pairs.as_ptr(), pairs.len()) };
     (status == OK).then_some(())
 }
 
 /// Gives a header this value; one that is not there is added.
-pub(super) fn replace_header(map: Map, name: &str, value: &[u8]) -> Option<()> {
+pub(super) fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Option<()> {
     let status = unsafe {
         proxy_replace_header_map_value(
             map.code(),
@@ -256,7 +257,7 @@ pub(super) fn replace_header(map: Map, name: &str, value: &[u8]) -> Option<()> {
 /// Answers the request of the current context instead of a target. `false` if the host refuses.
 pub(super) fn send_local_response(status: u32, headers: &HeaderList, body: &[u8]) -> bool {
     let mut pairs = Vec::new();
-    pairs::write(&mut pairs, None, headers);
+    header_map::write(&mut pairs, None, headers);
     /// No gRPC status.
     const NO_GRPC: i32 = -1;
     let status = unsafe {
@@ -306,6 +307,16 @@ pub(super) fn kind() -> HostKind {
     }
 }
 
+/// What `make build` says of this module. The compiler must not know it.
+static ARTEFACT: [u8; TEXT_BYTES] = TEXT;
+
+/// Which of the artefacts this is.
+pub(super) fn artefact() -> Artefact {
+    // Sound: it is a static. Volatile: the bytes are changed after compilation.
+    let text = unsafe { (&raw const ARTEFACT).read_volatile() };
+    Artefact::of(&text)
+}
+
 /// Sets a property; its path's parts are separated by NUL. `Some(false)` if the host knows none of this name.
 pub(super) fn set_property(path: &str, value: &[u8]) -> Option<bool> {
     let status =
@@ -324,7 +335,7 @@ pub(super) fn dispatch(
     scratch: &mut Vec<u8>,
 ) -> Option<u32> {
     let scheme = scheme.map(|scheme| (&b":scheme"[..], scheme.as_bytes()));
-    pairs::write(scratch, scheme, call.headers);
+    header_map::write(scratch, scheme, call.headers);
     let upstream = call.upstream.as_bytes();
     // An empty map: its count.
     let trailers = 0_u32.to_le_bytes();

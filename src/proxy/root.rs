@@ -3,8 +3,9 @@
 use super::host::{self, Buffer, Map};
 use crate::config::{Mode, Role};
 use crate::delivery::answer::Answer;
-use crate::effect::Effect;
-use crate::host::HostKind;
+use crate::delivery::call::Call;
+use crate::effect::Proxy;
+use crate::host::{HostKind, HostTraits};
 use crate::log::Level;
 use crate::metric::{Leg, Metric, Series};
 use crate::time::Millis;
@@ -96,7 +97,11 @@ impl Root {
         self.running = running;
         let traits = running.traits();
         self.holds = matches!(&role, Ok(Role::Main(config)) if config.mode != Mode::Tee);
-        let role = role.and_then(|role| role.running_in(running)?.beside(lanes));
+        let artefact = host::artefact();
+        let role = role.and_then(|role| {
+            artefact.check(&role, running)?;
+            role.running_in(running)?.beside(lanes)
+        });
         let config = match role {
             Ok(Role::Main(config)) => *config,
             Ok(Role::Lane(number)) => {
@@ -119,6 +124,9 @@ impl Root {
             define(&mut self.metrics, leg);
         }
         worker.start(env!("EDGE_MIRROR_VERSION"));
+        if let Some(warning) = artefact.warning(running) {
+            host::log(Level::Warn, &warning);
+        }
         self.worker = Some(worker);
         let now = host::now();
         self.count_lanes = traits.calls_in_ticks.then(|| now.after(COUNT_LANES_MS));
@@ -207,7 +215,7 @@ impl Root {
         self.effects(now);
     }
 
-    /// Carries out the effects; the end of a drain that came later is told to the host.
+    /// Carries out what the core asks for; the end of a drain that came later is told to the host.
     fn carry_out(&mut self, now: Millis) {
         if self.root_effects(now) {
             host::done();
@@ -229,55 +237,69 @@ impl Root {
         over
     }
 
-    /// Carries out the effects. `true` if the drain is over.
-    // Of several callers: not as often in the module.
-    #[inline(never)]
-    fn effects(&mut self, mut now: Millis) -> bool {
+    /// Carries out what the core asks for. `true` if the drain is over.
+    fn effects(&mut self, now: Millis) -> bool {
         let Some(worker) = &mut self.worker else {
             return true;
         };
-        let traits = self.running.traits();
-        let metrics = &self.metrics;
-        let id = |series: Series| metrics.get(series.index()).copied().flatten();
-        let mut done = false;
-        while let Some(effect) = worker.next_effect(now) {
-            match effect {
-                Effect::Dispatch(call) => {
-                    let scheme = traits.calls_have_schemes.then_some(call.scheme);
-                    match host::dispatch(&call, scheme, &mut self.scratch) {
-                        Some(token) => {
-                            self.left = traits.calls_in_ticks.then_some(token);
-                            worker.call_started(token, now);
-                        }
-                        None => worker.call_refused(now),
-                    }
-                }
-                Effect::Add(series, amount) => {
-                    if let Some(id) = id(series) {
-                        host::add_to_metric(id, amount);
-                    }
-                }
-                Effect::Set(series, value) => {
-                    if let Some(id) = id(series) {
-                        host::record_metric(id, value);
-                    }
-                }
-                Effect::Latency(leg, ms) => {
-                    let metric = Metric::LatencyMs;
-                    if let Some(id) = id(Series { leg, metric }) {
-                        host::record_metric(id, ms);
-                    }
-                }
-                Effect::Log(level, line) => host::log(level, &line),
-                Effect::SetTick(period) => {
-                    if !host::set_tick(period) {
-                        worker.tick_refused();
-                    }
-                }
-                Effect::Worked => now = host::now(),
-                Effect::Done => done = true,
-            }
+        let mut proxy = InHost {
+            traits: self.running.traits(),
+            metrics: &self.metrics,
+            scratch: &mut self.scratch,
+            left: &mut self.left,
+        };
+        worker.carry_out(&mut proxy, now)
+    }
+}
+
+/// The proxy in one of the root context's callbacks, or of its streams'.
+struct InHost<'a> {
+    traits: &'static HostTraits,
+    metrics: &'a [Option<u32>],
+    scratch: &'a mut Vec<u8>,
+    left: &'a mut Option<u32>,
+}
+
+impl InHost<'_> {
+    fn id(&self, series: Series) -> Option<u32> {
+        self.metrics.get(series.index()).copied().flatten()
+    }
+}
+
+impl Proxy for InHost<'_> {
+    fn now(&mut self) -> Millis {
+        host::now()
+    }
+
+    fn dispatch(&mut self, call: &Call<'_>) -> Option<u32> {
+        let scheme = self.traits.calls_have_schemes.then_some(call.scheme);
+        let token = host::dispatch(call, scheme, self.scratch)?;
+        *self.left = self.traits.calls_in_ticks.then_some(token);
+        Some(token)
+    }
+
+    fn add(&mut self, series: Series, amount: i64) {
+        if let Some(id) = self.id(series) {
+            host::add_to_metric(id, amount);
         }
-        done
+    }
+
+    fn set(&mut self, series: Series, value: u64) {
+        if let Some(id) = self.id(series) {
+            host::record_metric(id, value);
+        }
+    }
+
+    fn latency(&mut self, leg: Leg, ms: u64) {
+        let metric = Metric::LatencyMs;
+        self.set(Series { leg, metric }, ms);
+    }
+
+    fn log(&mut self, level: Level, line: &str) {
+        host::log(level, line);
+    }
+
+    fn set_tick(&mut self, period_ms: u32) -> bool {
+        host::set_tick(period_ms)
     }
 }

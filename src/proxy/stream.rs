@@ -1,75 +1,264 @@
-//! A stream context: what is known of a request between its callbacks.
+//! A stream context: a request in the proxy, between its callbacks and in them.
 
-use super::host::{self, Map};
+use super::host::{self, Buffer, Map};
+use super::root::Root;
 use crate::header_list::HeaderList;
-use crate::worker::collect::Ticket;
-use crate::worker::rewrite::RewriteRequest;
-use crate::worker::signing::Write;
+use crate::header_map::HeaderMap;
+use crate::host::HostTraits;
+use crate::meter::Meter;
+use crate::modes::{self, Flow, Request};
+use crate::time::Millis;
+use crate::worker::Worker;
+use crate::worker::signing::LocalAnswer;
 use proxy_wasm::types::Action;
+use std::cell::Cell;
 use std::num::NonZeroU16;
 
-/// Where a request is.
-#[derive(Default)]
-pub(super) enum Turn {
-    /// Its headers have not come.
-    #[default]
-    New,
-    /// It is held, with its headers in the host's format.
-    Held(Box<Write>, Vec<u8>),
-    /// It went on.
-    Signed(Box<Write>),
-    /// It was answered here, or is over.
-    Answered,
-}
+/// The nginx variable that gets the target of a request that may be proxied. The location answers 204 while it is empty:
+/// so nothing leaves unchanged, whatever becomes of the filter. It holds the target byte for byte, which `$uri` and `$args`
+/// do not (an empty `?`).
+const TARGET: &str = "ngx\0sentry_edge_mirror";
 
 /// A stream context.
 pub(super) struct Stream {
     /// Its root context.
     pub(super) root: u32,
-    /// The exchange, while it is being copied.
-    pub(super) exchange: Option<Ticket>,
-    /// Mode `sign`: where it is.
-    pub(super) turn: Turn,
-    /// Mode `rewrite`: where it is.
-    pub(super) request: Option<Box<RewriteRequest>>,
+    request: Request,
     /// Once its root context has ended, it is held.
     pub(super) is_held: bool,
     /// The status that it was answered with here.
-    pub(super) answered: Option<NonZeroU16>,
+    answered: Option<NonZeroU16>,
 }
 
 impl Stream {
     pub(super) fn new(root: u32) -> Self {
         Self {
             root,
-            exchange: None,
-            turn: Turn::default(),
-            request: None,
+            request: Request::default(),
             is_held: false,
             answered: None,
         }
     }
 
-    /// Answers the request. `false` if the host refuses.
-    pub(super) fn answer(&mut self, status: u16, headers: &HeaderList, body: &[u8]) -> bool {
-        let done = host::send_local_response(status.into(), headers, body);
-        self.answered = NonZeroU16::new(status).filter(|_| done);
-        done
+    pub(super) fn headers(&mut self, root: &mut Root, id: u32, end: bool) -> Action {
+        self.callback(root, id, |request, worker, stream| {
+            request.headers(worker, stream, end)
+        })
     }
 
-    /// Our own answer passes. Envoy turns that to a gRPC request (`content-type: application/grpc`) into status 200, with the
-    /// status in other headers: a client that speaks no gRPC would take a refusal for success. What cannot be put right does
-    /// not pass.
-    #[cold]
-    pub(super) fn own_answer(status: NonZeroU16) -> Action {
-        let status = status.to_string();
-        let told = host::header(Map::Response, ":status");
-        if told.as_deref() == Some(status.as_bytes()) {
+    pub(super) fn body(&mut self, root: &mut Root, id: u32, size: usize, end: bool) -> Action {
+        self.callback(root, id, |request, worker, stream| {
+            request.body(worker, stream, size, end)
+        })
+    }
+
+    pub(super) fn trailers(&mut self, root: &mut Root, id: u32) -> Action {
+        self.callback(root, id, |request, worker, stream| {
+            request.trailers(worker, stream)
+        })
+    }
+
+    /// A request callback: what it asks for is done before it returns.
+    fn callback(
+        &mut self,
+        root: &mut Root,
+        id: u32,
+        run: impl FnOnce(&mut Request, &mut Worker, &mut InHost<'_>) -> Flow,
+    ) -> Action {
+        let Some(worker) = root.worker() else {
+            return self.not_in_force(root);
+        };
+        let traits = worker.config().host.traits();
+        let mut host = InHost::new(id, traits, &mut self.answered);
+        let flow = run(&mut self.request, worker, &mut host);
+        host.finish(root);
+        match flow {
+            Flow::Continue => Action::Continue,
+            Flow::Hold => Action::Pause,
+        }
+    }
+
+    /// A request of a root context whose configuration is not in force: nginx gets no refusal of one. There the location
+    /// answers what would be held; elsewhere, where the module only took the host for nginx, we do.
+    fn not_in_force(&mut self, root: &Root) -> Action {
+        const UNAVAILABLE: u16 = 503;
+        if !root.holds || host::property("ngx\0request_uri").is_some() {
             return Action::Continue;
         }
-        match host::replace_header(Map::Response, ":status", status.as_bytes()) {
-            Some(()) => Action::Continue,
-            None => Action::Pause,
+        answer(&mut self.answered, &LocalAnswer::empty(UNAVAILABLE));
+        Action::Pause
+    }
+
+    /// The answer's headers: of interest only where the request is ours, or the copy, or the answer.
+    pub(super) fn response(&mut self, root: &mut Root, id: u32) -> Action {
+        if let Some(status) = self.answered {
+            return own_answer(status);
         }
+        if let Some(worker) = root.worker() {
+            let traits = worker.config().host.traits();
+            let mut host = InHost::new(id, traits, &mut self.answered);
+            self.request.response(worker, &mut host);
+            host.finish(root);
+        }
+        Action::Continue
+    }
+
+    /// A tick's turn of a request that waits for it.
+    pub(super) fn turn(&mut self, root: &mut Root, id: u32, meter: &mut Meter) {
+        let Some(worker) = root.worker() else { return };
+        match host::enter(id) {
+            Some(()) => {
+                let traits = worker.config().host.traits();
+                let mut host = InHost::new(id, traits, &mut self.answered);
+                host.in_tick = true;
+                self.request.turn(worker, &mut host, meter);
+            }
+            None => self.request.stuck(worker),
+        }
+    }
+
+    /// The stream is over, whether the request was complete or not.
+    pub(super) fn gone(&mut self, root: &mut Root, id: u32) {
+        self.over(root, id, false);
+    }
+
+    /// The root context ends before the stream: what is open ends with it.
+    pub(super) fn orphaned(&mut self, root: &mut Root, id: u32) {
+        if !self.request.is_rewritten() {
+            self.is_held = root.hold() == Action::Pause;
+        }
+        self.over(root, id, true);
+    }
+
+    #[inline(never)]
+    fn over(&mut self, root: &mut Root, id: u32, is_detached: bool) {
+        let Some(worker) = root.worker() else { return };
+        let traits = worker.config().host.traits();
+        let mut host = InHost::new(id, traits, &mut self.answered);
+        host.is_detached = is_detached;
+        self.request.gone(worker, &mut host);
+        host.finish(root);
+    }
+}
+
+/// A request in one of the proxy's callbacks.
+struct InHost<'a> {
+    id: u32,
+    traits: &'static HostTraits,
+    answered: &'a mut Option<NonZeroU16>,
+    /// A tick has to ask for the request to go on; in a callback of its own, what that returns lets it go.
+    in_tick: bool,
+    /// In a callback of the root context the host cannot be asked about the stream.
+    is_detached: bool,
+    now: Cell<Option<Millis>>,
+}
+
+impl<'a> InHost<'a> {
+    fn new(id: u32, traits: &'static HostTraits, answered: &'a mut Option<NonZeroU16>) -> Self {
+        Self {
+            id,
+            traits,
+            answered,
+            in_tick: false,
+            is_detached: false,
+            now: Cell::new(None),
+        }
+    }
+
+    /// Most requests cause no effect, and then the clock need not be read.
+    fn finish(&self, root: &mut Root) {
+        if root.worker().is_some_and(|worker| worker.has_effects()) {
+            root.request_effects(modes::Stream::now(self));
+        }
+    }
+}
+
+impl modes::Stream for InHost<'_> {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn now(&self) -> Millis {
+        let now = self.now.get().unwrap_or_else(host::now);
+        self.now.set(Some(now));
+        now
+    }
+
+    fn headers(&self) -> HeaderMap {
+        HeaderMap::new(host::map(Map::Request).unwrap_or_default())
+    }
+
+    fn property(&self, path: &str) -> Option<Vec<u8>> {
+        if self.is_detached {
+            return None;
+        }
+        host::property(path)
+    }
+
+    fn append_body(&mut self, size: usize, body: &mut Vec<u8>) -> Option<()> {
+        host::append_buffer(Buffer::RequestBody, size, body)
+    }
+
+    fn body(&mut self, start: usize, size: usize) -> Option<Vec<u8>> {
+        host::slice(Buffer::RequestBody, start, size)
+    }
+
+    fn replace_headers(&mut self, headers: &HeaderList) -> Option<()> {
+        host::set_map(Map::Request, headers)?;
+        if self.in_tick {
+            host::continue_request()?;
+        }
+        Some(())
+    }
+
+    fn replace_header(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+        host::replace_header(Map::Request, name, value)
+    }
+
+    fn let_leave(&mut self, target: &[u8]) -> Option<bool> {
+        host::set_property(TARGET, target)
+    }
+
+    /// A filter's answer in a request of nginx's own, as `mirror` makes them, would close the client's connection (measured):
+    /// its path is the location's. `:path` is decoded, so a client's own request with escapes is taken for one too, and left
+    /// to the location. So is what is no path.
+    fn may_be_answered(&self) -> bool {
+        if self.traits.answers_requests {
+            return true;
+        }
+        let path = host::header(Map::Request, ":path");
+        let path = path.filter(|path| path.starts_with(b"/"));
+        path.is_some() && path == host::property("ngx\0request_uri")
+    }
+
+    fn answer(&mut self, local: &LocalAnswer) -> bool {
+        answer(self.answered, local)
+    }
+
+    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
+        host::header(Map::Response, name)
+    }
+}
+
+fn answer(answered: &mut Option<NonZeroU16>, answer: &LocalAnswer) -> bool {
+    let status = answer.status;
+    let done = host::send_local_response(status.into(), &answer.headers, answer.body.as_bytes());
+    *answered = NonZeroU16::new(status).filter(|_| done);
+    done
+}
+
+/// Our own answer passes. Envoy turns that to a gRPC request (`content-type: application/grpc`) into status 200, with the
+/// status in other headers: a client that speaks no gRPC would take a refusal for success. What cannot be put right does
+/// not pass.
+#[cold]
+fn own_answer(status: NonZeroU16) -> Action {
+    let status = status.to_string();
+    let told = host::header(Map::Response, ":status");
+    if told.as_deref() == Some(status.as_bytes()) {
+        return Action::Continue;
+    }
+    match host::replace_header(Map::Response, b":status", status.as_bytes()) {
+        Some(()) => Action::Continue,
+        None => Action::Pause,
     }
 }

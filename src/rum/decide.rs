@@ -37,6 +37,7 @@ pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
         Some(Route::Other(id)) if rum.routes == Routes::Envelope => {
             return Decision::Skip(SkipReason::Route, Some(id));
         }
+        Some(Route::BehindAPath(id)) => return Decision::Skip(SkipReason::Route, Some(id)),
         Some(Route::Envelope(id) | Route::Other(id)) => id,
     };
     let other = matches!(route, Some(Route::Other(_)));

@@ -6,6 +6,7 @@
 use super::decide::Target;
 use super::forwarded::missing_peer;
 use crate::header_list::HeaderList;
+use crate::header_map::Pair;
 use crate::host::HostKind;
 use crate::sentry::auth::{self, Authorization, in_query};
 use crate::sentry::route::{Route, recognise};
@@ -14,9 +15,6 @@ use crate::sentry::route::{Route, recognise};
 /// takes the prefix off, or from another edge that mirrors to this one. Its value means nothing. Whoever reports to
 /// Sentry about copies (an SDK between the edge and RUM) sends it too, or each copy would lead to the next one.
 pub const MARKER: &str = "x-sentry-edge-mirror";
-
-/// A header's name and value as received.
-pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// What the filter knows of a request when its headers are complete.
 #[derive(Clone, Copy)]

@@ -5,6 +5,7 @@ pub mod decode;
 pub mod dot_segment;
 pub mod envelope;
 pub mod first_line;
+pub mod ingest;
 pub mod project;
 pub mod route;
 pub mod timestamp;

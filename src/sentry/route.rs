@@ -14,6 +14,8 @@ pub enum Route {
     Other(ProjectId),
     /// The path begins with `/rum/sentry/`: a copy, ours or somebody's.
     Mirrored,
+    /// An envelope behind a path that is not `dsn_path`.
+    BehindAPath(ProjectId),
 }
 
 /// Of a longer target only the beginning is read, and no copy is made: no SDK's is a tenth of it.
@@ -32,8 +34,8 @@ pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
     let mut segments = Segments(path);
     match segments.next()? {
         b"api" => {}
-        b"rum" => return (segments.next()? == b"sentry").then_some(Route::Mirrored),
-        _ => return None,
+        b"rum" if segments.next() == Some(b"sentry") => return Some(Route::Mirrored),
+        _ => return behind_a_path(method, path),
     }
     let id = ProjectId::parse(segments.next()?)?;
     // `/api/42` is no ingest path, `/api/42/` and what follows is.
@@ -46,6 +48,20 @@ pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
         return Some(Route::Envelope(id));
     }
     Some(Route::Other(id))
+}
+
+/// An SDK's DSN may have a path. Only what is surely an envelope is recognised behind one that nobody told us of.
+fn behind_a_path(method: &[u8], path: &[u8]) -> Option<Route> {
+    if method != b"POST" || !path.starts_with(b"/") || !path.ends_with(b"/") {
+        return None;
+    }
+    let segments = path.rsplit(|byte| *byte == b'/');
+    let mut segments = segments.filter(|segment| !segment.is_empty());
+    if segments.next()? != b"envelope" {
+        return None;
+    }
+    let id = ProjectId::parse(segments.next()?)?;
+    (segments.next()? == b"api").then_some(Route::BehindAPath(id))
 }
 
 /// The segments of a path with runs of `/` folded. What is left starts with the `/` after the last segment, so
@@ -134,7 +150,6 @@ mod tests {
             ("POST", "/api/-1/envelope/"),
             ("POST", "/api/42a/envelope/"),
             ("POST", "/api/18446744073709551616/envelope/"),
-            ("POST", "/some/prefix/api/42/envelope/"),
             ("POST", "/API/42/envelope/"),
             ("POST", "api/42/envelope/"),
             ("POST", "/?/api/42/envelope/"),
@@ -149,6 +164,31 @@ mod tests {
                 "{target}"
             );
         }
+    }
+
+    #[test]
+    fn envelopes_behind_a_path() {
+        for target in [
+            "/sentry/api/42/envelope/",
+            "/a/b/api/0042/envelope/?x",
+            "//x//api//42//envelope//#y",
+            "/rum/x/api/42/envelope/",
+        ] {
+            let id = ProjectId::parse(b"42").map(Route::BehindAPath);
+            assert_eq!(recognise(b"POST", target.as_bytes()), id, "{target}");
+        }
+        for target in [
+            "/sentry/api/42/envelope",
+            "/sentry/api/x/envelope/",
+            "/sentry/api/0/envelope/",
+            "/sentry/api/42/store/",
+            "/sentryapi/42/envelope/",
+            "/sentry/42/envelope/",
+            "/x?/sentry/api/42/envelope/",
+        ] {
+            assert_eq!(recognise(b"POST", target.as_bytes()), None, "{target}");
+        }
+        assert_eq!(recognise(b"GET", b"/sentry/api/42/envelope/"), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! A request callback only puts an envelope here: decoding, records and scrubbing are done in ticks, a little at a time
 //! ([`super::readers`]). Projects take turns, so that one which sends more than can be read delays only itself.
 
+use crate::header_map::Pair;
 use crate::outcome::SkipReason;
-use crate::rum::headers::Pair;
 use crate::rum::settings::Destination;
 use crate::sentry::project::ProjectId;
 use crate::sentry::route::{Route, recognise};
@@ -21,7 +21,7 @@ pub fn decide(
 ) -> Option<Result<u64, (SkipReason, Option<ProjectId>)>> {
     Some(match recognise(method, target)? {
         Route::Envelope(id) => Ok(id.get()),
-        Route::Other(id) => Err((SkipReason::Route, Some(id))),
+        Route::Other(id) | Route::BehindAPath(id) => Err((SkipReason::Route, Some(id))),
         Route::Mirrored => Err((SkipReason::Loop, None)),
     })
 }

@@ -13,7 +13,6 @@
 //! *Giving up.* No byte for 30 s, or after 30 s less than 1 KiB/s: found by ticks, which come every second while a body is
 //! being received. On nginx, where bodies come whole, nothing is given up, nothing gives way, and there is no half.
 
-use super::requests::legs_of;
 use super::{Worker, report};
 use crate::outcome::SkipReason;
 use crate::rum::capture::Refusal;
@@ -35,7 +34,7 @@ impl Worker {
     }
 
     /// Begins to collect a body, if it may become one that fits.
-    pub(super) fn open(&mut self, parts: Parts) -> Result<Ticket, (Box<Parts>, Refusal)> {
+    pub(crate) fn open(&mut self, parts: Parts) -> Result<Ticket, (Box<Parts>, Refusal)> {
         let exchange = Exchange::new(parts, self.config.limits.max_body_bytes)
             .map_err(|parts| (parts, Refusal::TooLarge))?;
         let wants = Wants {
@@ -96,7 +95,7 @@ impl Worker {
     }
 
     /// While one leg has room, a body is collected.
-    pub(super) fn room(&self, rum: Option<usize>, sls: bool) -> usize {
+    pub(crate) fn room(&self, rum: Option<usize>, sls: bool) -> usize {
         let legs = &self.legs;
         let rum = rum.and_then(|share| Some(legs.rum.as_ref()?.leg.room(share)));
         let sls = legs.sls.as_ref().filter(|_| sls);
@@ -113,7 +112,7 @@ impl Worker {
         let (held, half) = (self.collecting.bytes(), self.half());
         if let Some(exchange) = self.collecting.remove(ticket) {
             report::gave_way(&mut self.legs.log, held, half);
-            self.drop_unfinished(legs_of(&exchange));
+            self.drop_unfinished(exchange.legs());
         }
     }
 
@@ -128,7 +127,7 @@ impl Worker {
                 Swept::Nothing => break,
                 Swept::Kept => {}
                 Swept::Slow(exchange) => {
-                    self.skip_both(legs_of(&exchange), SkipReason::Slow);
+                    self.skip_both(exchange.legs(), SkipReason::Slow);
                     given_up = given_up.saturating_add(1);
                     if given_up >= MOST_GIVEN_UP {
                         break;

@@ -1,7 +1,6 @@
 //! The end of a worker: what is given up, a little at a time, and when the host hears that it is over.
 
 use super::Worker;
-use super::requests::legs_of;
 use super::schedule::Callback;
 use crate::log::Level;
 use crate::metric::Leg;
@@ -87,7 +86,7 @@ impl Worker {
             let Some(exchange) = self.collecting.take() else {
                 break;
             };
-            let legs = legs_of(&exchange);
+            let legs = exchange.legs();
             for (leg, project) in [Leg::Rum, Leg::Sls].into_iter().zip(legs) {
                 self.drain.add(leg, project.iter().len());
             }

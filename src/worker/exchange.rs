@@ -2,8 +2,7 @@
 //!
 //! An exchange is begun, fed and ended (or aborted) through the [`Worker`](crate::worker::Worker), which owns the
 //! budgets and the counters. It never holds up the request: whatever goes wrong, the exchange is over and the request
-//! goes on. (In mode `rewrite`, where the request is a copy itself, [`Worker::arrive`](crate::worker::Worker::arrive)
-//! may hold it for an exchange.) The body is collected once; both legs share it.
+//! goes on. (In mode `rewrite`, where the request is a copy itself, it may be held for an exchange.) The body is collected once; both legs share it.
 
 use crate::header_list::HeaderList;
 use crate::rum::capture::Capture;
@@ -115,9 +114,10 @@ impl Exchange {
         self.capture.needs(size)
     }
 
-    /// The project, if the RUM leg wants the exchange.
-    pub(crate) fn rum(&self) -> Option<u64> {
-        self.rum.as_ref().map(|rum| rum.target.project)
+    /// The projects, by leg.
+    pub(crate) fn legs(&self) -> [Option<u64>; 2] {
+        let rum = self.rum.as_ref().map(|rum| rum.target.project);
+        [rum, self.sls()]
     }
 
     /// The share of the RUM leg's budgets, if it wants the exchange.

@@ -2,16 +2,18 @@
 
 use super::schedule::Stage;
 use super::{Worker, report};
+use crate::header_map::Pair;
 use crate::metric::{Leg, Metric};
 use crate::outcome::SkipReason;
 use crate::rum::capture::Refusal;
 use crate::rum::decide::{self, Decision};
-use crate::rum::headers::{Head, MARKER, MAX_LINES, Pair, compose};
+use crate::rum::headers::{Head, MARKER, MAX_LINES, compose};
 use crate::sentry::project::ProjectId;
+use crate::sentry::route::{Route, recognise};
 use crate::sls::intake;
 use crate::time::Millis;
 use crate::worker::collect::Ticket;
-use crate::worker::exchange::{Announced, Exchange, Mirrored, Parts, Plan};
+use crate::worker::exchange::{Announced, Mirrored, Parts, Plan};
 
 impl Worker {
     /// Request callback: what becomes of a request, from its method and target.
@@ -44,6 +46,16 @@ impl Worker {
         (rum.is_some() || sls.is_some()).then_some(Plan { rum, sls })
     }
 
+    /// Request callback: the request is for a host that is not this Sentry's. What would be ingest traffic is counted.
+    pub fn other_host(&mut self, method: &[u8], target: &[u8]) {
+        let Some(Route::Envelope(id) | Route::Other(id)) = recognise(method, target) else {
+            return;
+        };
+        for leg in [Leg::Rum, Leg::Sls] {
+            self.skip(leg, SkipReason::Host, Some(id.get()));
+        }
+    }
+
     /// Request callback: the headers are complete. `None` when the request is marked as a copy, its body is known to be
     /// too large, or there is no room.
     pub fn begin<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Ticket>
@@ -57,7 +69,7 @@ impl Worker {
     }
 
     /// What is needed of a request's headers. `None` when it is marked as a copy, or they are too many.
-    pub(super) fn prepare<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Parts>
+    pub(crate) fn prepare<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Parts>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
@@ -126,7 +138,7 @@ impl Worker {
             Ok(()) => Some(ticket),
             Err(refusal) => {
                 let exchange = self.collecting.remove(ticket)?;
-                self.refuse(legs_of(&exchange), refusal);
+                self.refuse(exchange.legs(), refusal);
                 None
             }
         }
@@ -164,12 +176,12 @@ impl Worker {
     /// Request callback: the request ended before it was complete.
     pub fn abort(&mut self, ticket: Ticket) {
         if let Some(exchange) = self.collecting.remove(ticket) {
-            self.skip_both(legs_of(&exchange), SkipReason::Aborted);
+            self.skip_both(exchange.legs(), SkipReason::Aborted);
         }
     }
 
     /// What a body that is not collected counts as.
-    pub(super) fn refuse(&mut self, legs: [Option<u64>; 2], refusal: Refusal) {
+    pub(crate) fn refuse(&mut self, legs: [Option<u64>; 2], refusal: Refusal) {
         match refusal {
             Refusal::TooLarge => self.skip_both(legs, SkipReason::TooLarge),
             Refusal::Unreadable => self.skip_both(legs, SkipReason::Unreadable),
@@ -187,10 +199,12 @@ impl Worker {
 
     fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
         if let Some((_, context)) = self.legs.caller(leg) {
-            // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
-            // the next publication, and causes one only now and then.
+            // Other routes are ordinary traffic under `routes: envelope`, and so are other hosts on a gateway; it costs
+            // them nothing: their count goes with the next publication, and causes one only now and then.
             match reason {
-                SkipReason::Route => context.ledger.one_quietly(Metric::Skipped(reason)),
+                SkipReason::Route | SkipReason::Host => {
+                    context.ledger.one_quietly(Metric::Skipped(reason))
+                }
                 _ => context.ledger.one(Metric::Skipped(reason)),
             }
             report::skipped(context.log, reason, project);
@@ -198,7 +212,7 @@ impl Worker {
         self.publish_soon();
     }
 
-    pub(super) fn skip_both(&mut self, [rum, sls]: [Option<u64>; 2], reason: SkipReason) {
+    pub(crate) fn skip_both(&mut self, [rum, sls]: [Option<u64>; 2], reason: SkipReason) {
         if rum.is_some() {
             self.skip(Leg::Rum, reason, rum);
         }
@@ -234,10 +248,6 @@ impl Worker {
         }
         self.publish_soon();
     }
-}
-
-pub(super) fn legs_of(exchange: &Exchange) -> [Option<u64>; 2] {
-    [exchange.rum(), exchange.sls()]
 }
 
 /// What the headers say of a body, when the RUM leg has not read them.

@@ -23,10 +23,10 @@ pub(super) use signer::Signer;
 
 use super::{Worker, report};
 use crate::header_list::HeaderList;
+use crate::header_map::Pair;
 use crate::meter::Meter;
 use crate::metric::Metric;
 use crate::outcome::{AnswerClass, DenyReason};
-use crate::rum::headers::Pair;
 use crate::sls::clock::{self, Learned};
 use crate::sls::wire_digest::Hasher;
 use crate::sls::write_request::Denial;
@@ -88,7 +88,7 @@ pub struct LocalAnswer {
     pub status: u16,
     /// Without pseudo headers.
     pub headers: HeaderList,
-    /// JSON.
+    /// JSON, or nothing.
     pub body: String,
 }
 
@@ -103,7 +103,7 @@ impl Worker {
         stream: u32,
         headers: I,
         head_bytes: usize,
-    ) -> Result<Box<Write>, LocalAnswer>
+    ) -> Result<Write, LocalAnswer>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
@@ -115,7 +115,7 @@ impl Worker {
         let begun = signer.begin(stream, &headers, head_bytes, now);
         // The gauges show who waits.
         self.publish_soon();
-        begun.map(Box::new).map_err(|denial| self.deny(&denial))
+        begun.map_err(|denial| self.deny(&denial))
     }
 
     /// Request callback: the host holds `size` bytes of the body by now; `read` hands out so many from an offset. What
@@ -312,13 +312,19 @@ impl Worker {
 }
 
 impl LocalAnswer {
-    /// In another mode nobody asks.
-    fn nowhere() -> Self {
+    /// Nothing but a status.
+    #[must_use]
+    pub fn empty(status: u16) -> Self {
         Self {
-            status: 503,
+            status,
             headers: HeaderList::default(),
             body: String::new(),
         }
+    }
+
+    /// In another mode nobody asks.
+    fn nowhere() -> Self {
+        Self::empty(503)
     }
 }
 

@@ -1,14 +1,11 @@
 //! Whole exchanges through the plugin: requests of real SDKs in, delivered copies with the same bytes out.
 
 use sentry_edge_mirror::config::Config;
-use sentry_edge_mirror::delivery::answer::Answer;
-use sentry_edge_mirror::effect::Effect;
+use sentry_edge_mirror::drive::{Driver, Passing};
 use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::metric::{Leg, Metric, Series};
 use sentry_edge_mirror::outcome::SkipReason;
-use sentry_edge_mirror::rum::headers::Head;
 use sentry_edge_mirror::time::Millis;
-use sentry_edge_mirror::worker::Worker;
 use serde_json::Value;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -35,13 +32,13 @@ const DSN_ONLY: Fixture = fixture!("synthetic/183-auth-dsn-in-envelope-only");
 
 /// One instance and what its host sees.
 struct Edge {
-    plugin: Worker,
-    now: u64,
+    driver: Driver,
     calls: Vec<Call>,
-    metrics: Vec<i64>,
+    requests: u32,
 }
 
 struct Call {
+    token: u32,
     upstream: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
@@ -69,43 +66,26 @@ impl Edge {
         );
         let config = Config::parse(json.as_bytes(), &|_| None).unwrap();
         let mut edge = Self {
-            plugin: Worker::new(config, 1),
-            now: 1_767_225_600_000,
+            driver: Driver::new(config, Millis(1_767_225_600_000), "test"),
             calls: Vec::new(),
-            metrics: vec![0; Series::COUNT],
+            requests: 0,
         };
-        edge.plugin.start("test");
-        edge.carry_out();
+        edge.took_calls();
         edge
     }
 
-    fn carry_out(&mut self) {
-        let now = Millis(self.now);
-        while let Some(effect) = self.plugin.next_effect(now) {
-            match effect {
-                Effect::Dispatch(call) => {
-                    let text = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
-                    self.calls.push(Call {
-                        upstream: call.upstream.to_owned(),
-                        headers: call
-                            .headers
-                            .iter()
-                            .map(|(name, value)| (text(name), value.to_vec()))
-                            .collect(),
-                        body: call.body.to_vec(),
-                    });
-                    let token = u32::try_from(self.calls.len()).unwrap();
-                    self.plugin.call_started(token, now);
-                }
-                Effect::Add(series, amount) => self.metrics[series.index()] += amount,
-                Effect::Set(series, value) => {
-                    self.metrics[series.index()] = i64::try_from(value).unwrap()
-                }
-                Effect::Latency(..) | Effect::Log(..) | Effect::SetTick(_) => {}
-                Effect::Worked => {}
-                Effect::Done => panic!("nobody asked for it"),
-            }
+    fn took_calls(&mut self) {
+        for sent in std::mem::take(&mut self.driver.written.calls) {
+            let text = |name: Vec<u8>| String::from_utf8(name).unwrap();
+            let headers = sent.headers.into_iter();
+            self.calls.push(Call {
+                token: sent.token,
+                upstream: sent.upstream,
+                headers: headers.map(|(name, value)| (text(name), value)).collect(),
+                body: sent.body,
+            });
         }
+        assert!(!self.driver.is_over, "nobody asked for it");
     }
 
     fn send(
@@ -115,54 +95,42 @@ impl Edge {
         headers: &[(Vec<u8>, Vec<u8>)],
         pieces: &[&[u8]],
     ) {
-        let Some(decided) = self.plugin.decide(method, target) else {
-            return self.carry_out();
-        };
-        let head = Head {
-            method,
-            target,
-            headers: headers
-                .iter()
-                .map(|(name, value)| (name.as_slice(), value.as_slice())),
-            source: &|| Some(b"192.0.2.7:50000".to_vec()),
-            scheme: None,
-        };
-        let mut exchange = self.plugin.begin(decided, &head);
-        for piece in pieces {
-            exchange = exchange.and_then(|exchange| {
-                self.plugin.chunk(exchange, piece.len(), |body| {
-                    body.extend_from_slice(piece);
-                    Some(())
-                })
-            });
+        let pseudo = [(":method", method), (":path", target)];
+        let pseudo = pseudo.map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec()));
+        let headers = pseudo.into_iter().chain(headers.iter().cloned());
+        self.requests += 1;
+        let mut request = Passing::new(self.requests, headers.collect());
+        request.stream.peer = Some(b"192.0.2.7:50000".to_vec());
+        request.headers(&mut self.driver, pieces.is_empty());
+        for (index, piece) in pieces.iter().enumerate() {
+            request.piece(&mut self.driver, piece, index + 1 == pieces.len());
         }
-        if let Some(exchange) = exchange {
-            self.plugin.end(exchange, Millis(self.now));
-        }
-        self.carry_out();
+        assert!(request.stream.goes_on);
+        request.gone(&mut self.driver);
+        self.took_calls();
     }
 
     fn tick(&mut self, after: u64) {
-        self.now += after;
-        self.plugin.tick(true);
-        self.carry_out();
+        let now = self.driver.written.now.after(after);
+        self.driver.written.now = now;
+        self.driver.worker.tick(true);
+        self.driver.carry_out();
+        self.took_calls();
     }
 
-    fn answer(&mut self, token: usize, status: u16) {
+    /// Answers the call of this number, counted from 1.
+    fn answer(&mut self, number: usize, status: u16) {
         let header = |name: &str| (name == "x-envoy-upstream-service-time").then(|| "1".to_owned());
-        let answer = Answer {
-            status: Some(status),
-            header: &header,
-            body: b"",
-        };
-        self.plugin
-            .answered(u32::try_from(token).unwrap(), &answer, Millis(self.now));
-        self.carry_out();
+        let token = self.calls[number - 1].token;
+        self.driver.answer(token, Some(status), &header, b"");
+        self.took_calls();
     }
 
     fn count(&self, metric: Metric) -> i64 {
         let leg = Leg::Rum;
-        self.metrics[Series { leg, metric }.index()]
+        let name = Series { leg, metric }.name();
+        let metrics = &self.driver.written.metrics;
+        metrics.get(&name).copied().unwrap_or_default()
     }
 
     fn books(&mut self) -> [i64; 5] {
@@ -383,5 +351,5 @@ fn what_is_skipped_is_counted_and_not_sent() {
     assert_eq!(edge.books(), [0, 0, 0, 0, 0]);
     assert!(edge.calls.is_empty());
     let skipped = |reason| edge.count(Metric::Skipped(reason));
-    assert_eq!(SkipReason::ALL.map(skipped), [1, 0, 0, 1, 3, 0, 0, 0]);
+    assert_eq!(SkipReason::ALL.map(skipped), [1, 0, 0, 1, 3, 0, 0, 0, 0]);
 }

@@ -16,58 +16,91 @@ use super::{abi, wasi};
 
 /// A module that can be run.
 #[derive(Clone)]
-pub struct Guest(Module);
+pub struct Guest(Source);
+
+#[derive(Clone)]
+enum Source {
+    /// The project's artefact for the proxy.
+    Project,
+    Module(Module),
+}
+
+/// Where the artefact for a proxy is: a variable, or else a file in `dist`.
+const ARTEFACTS: [(Profile, &str, &str); 2] = [
+    (
+        Profile::Envoy,
+        "SENTRY_EDGE_MIRROR_WASM",
+        "sentry_edge_mirror.wasm",
+    ),
+    (
+        Profile::Nginx,
+        "SENTRY_EDGE_MIRROR_NGINX_WASM",
+        "sentry_edge_mirror_nginx.wasm",
+    ),
+];
+
+/// Compiled once per process.
+fn project(profile: Profile) -> &'static Module {
+    static MODULES: [OnceLock<Module>; 4] = [const { OnceLock::new() }; 4];
+    let index = usize::from(profile == Profile::Nginx) * 2 + usize::from(COPIES_ARE_FREE.get());
+    MODULES[index].get_or_init(|| {
+        let path = Guest::path(profile);
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| {
+            panic!(
+                "{} cannot be read ({error}): run make build",
+                path.display()
+            );
+        });
+        compiled(&bytes).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+    })
+}
+
+fn compiled(bytes: impl AsRef<[u8]>) -> Result<Module, String> {
+    Module::new(engine(), bytes).map_err(|error| format!("{error:#}"))
+}
 
 impl Guest {
-    /// The project's module. Where: `SENTRY_EDGE_MIRROR_WASM`, else `dist/sentry_edge_mirror.wasm`.
+    /// The project's module: in each proxy the artefact that is made for it.
     pub fn sentry_edge_mirror() -> &'static Self {
-        static GUESTS: [OnceLock<Guest>; 2] = [OnceLock::new(), OnceLock::new()];
-        GUESTS[usize::from(COPIES_ARE_FREE.get())].get_or_init(|| {
-            let path = Self::path();
-            let bytes = std::fs::read(&path).unwrap_or_else(|error| {
-                panic!(
-                    "{} cannot be read ({error}): run make build",
-                    path.display()
-                );
-            });
-            Self::from_bytes(&bytes).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
-        })
+        &Self(Source::Project)
     }
 
-    pub fn path() -> PathBuf {
+    /// The file of the project's artefact for a proxy.
+    pub fn path(profile: Profile) -> PathBuf {
+        let (_, variable, file) = ARTEFACTS.into_iter().find(|own| own.0 == profile).unwrap();
         let default = || {
-            [
-                env!("CARGO_MANIFEST_DIR"),
-                "../..",
-                "dist",
-                "sentry_edge_mirror.wasm",
-            ]
-            .iter()
-            .collect()
+            [env!("CARGO_MANIFEST_DIR"), "../..", "dist", file]
+                .iter()
+                .collect()
         };
-        std::env::var_os("SENTRY_EDGE_MIRROR_WASM").map_or_else(default, PathBuf::from)
+        std::env::var_os(variable).map_or_else(default, PathBuf::from)
     }
 
     /// A module in binary or text form.
     pub fn from_bytes(bytes: impl AsRef<[u8]>) -> Result<Self, String> {
-        Module::new(engine(), bytes)
-            .map(Self)
-            .map_err(|error| format!("{error:#}"))
+        compiled(bytes).map(|module| Self(Source::Module(module)))
     }
 
     /// Names of what it imports from this module, `env` for the host calls.
     pub fn imports(&self, module: &str) -> Vec<String> {
-        let imports = self.0.imports().filter(|import| import.module() == module);
+        let imports = self
+            .module(Profile::Envoy)
+            .imports()
+            .filter(|import| import.module() == module);
         imports.map(|import| import.name().to_owned()).collect()
     }
 
-    pub(super) fn module(&self) -> &Module {
-        &self.0
+    pub(super) fn module(&self, profile: Profile) -> &Module {
+        match &self.0 {
+            Source::Project => project(profile),
+            Source::Module(module) => module,
+        }
     }
 
     /// What a real host would say of the module before it runs: unknown imports, missing exports, wrong ABI.
     pub(super) fn check(&self, profile: Profile, linker: &Linker<State>) -> Result<(), String> {
-        let exported = |name: &str| self.0.get_export(name).is_some();
+        let module = self.module(profile);
+        let exported = |name: &str| module.get_export(name).is_some();
         let mut problems = Vec::new();
         if !exported("proxy_abi_version_0_2_1") {
             problems.push("it does not export proxy_abi_version_0_2_1".to_owned());
@@ -80,7 +113,7 @@ impl Guest {
         }
         let mut store =
             wasmtime::Store::new(engine(), State::new(profile, super::Options::new("")));
-        for import in self.0.imports() {
+        for import in module.imports() {
             let (module, name) = (import.module(), import.name());
             let offered = linker.get(&mut store, module, name).is_ok();
             if !offered || (profile == Profile::Nginx && !wasi::nginx_offers(module, name)) {

@@ -71,16 +71,14 @@ impl Host {
 
     /// An initialized instance without contexts.
     pub(super) fn bare(guest: &Guest, state: State) -> Result<Self, StartError> {
-        let linker = guest::linker();
-        guest
-            .check(state.profile, &linker)
-            .map_err(StartError::Load)?;
+        let (linker, profile) = (guest::linker(), state.profile);
+        guest.check(profile, &linker).map_err(StartError::Load)?;
         let mut store = Store::new(guest::engine(), state);
         store
             .set_fuel(store.data().options.fuel_per_callback)
             .unwrap();
         let instance = linker
-            .instantiate(&mut store, guest.module())
+            .instantiate(&mut store, guest.module(profile))
             .map_err(|error| {
                 StartError::Load(format!("the module cannot be instantiated: {error:#}"))
             })?;

@@ -1,8 +1,9 @@
 //! The headers that the core makes for the copy of one request.
 
+use sentry_edge_mirror::header_map::Pair;
 use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::rum::decide::Target;
-use sentry_edge_mirror::rum::headers::{CopyHeaders, Head, Pair, compose};
+use sentry_edge_mirror::rum::headers::{CopyHeaders, Head, compose};
 use sentry_edge_mirror::rum::settings::Destination;
 use std::rc::Rc;
 

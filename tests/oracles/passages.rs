@@ -1,17 +1,22 @@
 //! Mode `rewrite`: copies come, in pieces, and break off; each is changed in place and goes on, or is answered and
 //! delivered from here. Each ends in one outcome and reaches its target once, and nothing goes on as it came.
 
+use super::clocks::Clocks;
 use super::logs::PASSWORD;
 use super::metadata::{KEY, Keys};
 use super::model::Rules;
 use super::proxy::{Out, Proxy, SECRET, lines};
 use super::story::Story;
 use super::worker::piece_of_envelope;
+use sentry_edge_mirror::header_list::HeaderList;
+use sentry_edge_mirror::header_map::HeaderMap;
 use sentry_edge_mirror::metric::{Leg, Metric};
+use sentry_edge_mirror::modes::{self, Flow, Request};
 use sentry_edge_mirror::outcome::SkipReason;
-use sentry_edge_mirror::rum::headers::Head;
-use sentry_edge_mirror::rum::reply::Reply;
-use sentry_edge_mirror::worker::rewrite::{RewriteRequest, Step};
+use sentry_edge_mirror::time::Millis;
+use sentry_edge_mirror::worker::Worker;
+use sentry_edge_mirror::worker::signing::LocalAnswer;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 const MAX_BODY: usize = 6_000;
@@ -38,7 +43,10 @@ const PROJECTS: [Option<u64>; 8] = [
 struct Open {
     serial: u64,
     project: Option<u64>,
-    passage: Option<RewriteRequest>,
+    request: Request,
+    headers: HeaderList,
+    /// The status of the answer.
+    status: Option<u16>,
     body: Vec<u8>,
     is_complete: bool,
     /// Its headers are the copy's, and it goes on.
@@ -47,6 +55,126 @@ struct Open {
     is_answered: bool,
     /// The target has answered.
     has_answer: bool,
+}
+
+/// The proxy in a callback of a request.
+struct Host<'a> {
+    open: &'a mut Open,
+    clocks: RefCell<&'a mut Clocks>,
+    wall: Millis,
+    nginx: bool,
+    /// What the proxy has of the body stands behind this.
+    from: usize,
+    /// It hands out less than it said, or nothing.
+    fill: Option<usize>,
+    failing: &'a mut usize,
+    taken_in: &'a mut BTreeMap<u64, TakenIn>,
+    in_place: &'a mut i64,
+}
+
+impl Host<'_> {
+    fn succeeds(&mut self) -> Option<()> {
+        match self.failing.checked_sub(1) {
+            Some(left) => {
+                *self.failing = left;
+                None
+            }
+            None => Some(()),
+        }
+    }
+
+    fn in_place(&mut self) {
+        self.open.goes_on = true;
+        *self.in_place += 1;
+    }
+}
+
+impl modes::Stream for Host<'_> {
+    fn id(&self) -> u32 {
+        0
+    }
+
+    fn now(&self) -> Millis {
+        self.clocks.borrow_mut().look();
+        self.wall
+    }
+
+    fn headers(&self) -> HeaderMap {
+        HeaderMap::from(&self.open.headers)
+    }
+
+    fn property(&self, path: &str) -> Option<Vec<u8>> {
+        let target = self.open.headers.get(b":path")?;
+        (path == "ngx\0request_uri").then(|| target.to_vec())
+    }
+
+    fn append_body(&mut self, size: usize, body: &mut Vec<u8>) -> Option<()> {
+        let piece = &self.open.body[self.from..];
+        assert_eq!(piece.len(), size);
+        match self.fill {
+            // Short, or nothing.
+            Some(0) => body.extend_from_slice(piece.split_last().map_or(piece, |(_, rest)| rest)),
+            Some(_) => return None,
+            None => body.extend_from_slice(piece),
+        }
+        Some(())
+    }
+
+    fn body(&mut self, _: usize, _: usize) -> Option<Vec<u8>> {
+        panic!("of this mode's bodies no parts are read")
+    }
+
+    fn replace_headers(&mut self, headers: &HeaderList) -> Option<()> {
+        assert!(!self.open.is_answered && !self.open.goes_on);
+        check_copy(self.open, &lines(headers));
+        self.succeeds()?;
+        self.in_place();
+        Some(())
+    }
+
+    fn replace_header(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+        assert!(!self.open.is_answered && !self.open.goes_on);
+        let path = path_of_copy(self.open.project.unwrap(), self.open.serial);
+        match name {
+            b":path" => assert_eq!(value, path.as_bytes()),
+            _ => assert_eq!((name, value), (&b"cookie"[..], &b""[..])),
+        }
+        Some(())
+    }
+
+    fn let_leave(&mut self, target: &[u8]) -> Option<bool> {
+        let path = path_of_copy(self.open.project.unwrap(), self.open.serial);
+        assert_eq!(target, path.as_bytes());
+        self.succeeds()?;
+        self.in_place();
+        Some(true)
+    }
+
+    /// On nginx the location answers it.
+    fn may_be_answered(&self) -> bool {
+        !self.nginx
+    }
+
+    fn answer(&mut self, answer: &LocalAnswer) -> bool {
+        assert!(!self.open.is_answered && !self.open.goes_on);
+        assert_eq!(answer.status, 204);
+        let done = self.succeeds().is_some();
+        if let (true, Some(project @ (42 | 43))) = (done, self.open.project) {
+            let taken_in = TakenIn {
+                project,
+                body: self.open.body.clone(),
+                attempts: 0,
+            };
+            self.taken_in.insert(self.open.serial, taken_in);
+        }
+        self.open.is_answered = done;
+        done
+    }
+
+    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
+        let status = self.open.status.filter(|_| name == ":status")?;
+        Some(status.to_string().into_bytes())
+    }
 }
 
 struct TakenIn {
@@ -214,50 +342,37 @@ impl Passages {
             None => "/".to_owned(),
         };
         let length = length.map(|length| length.to_string());
-        let mut headers: Vec<(&[u8], &[u8])> = vec![
-            (b":method", b"POST"),
-            (b":path", target.as_bytes()),
-            (b"cookie", SECRET.as_bytes()),
-            (b"x-sentry-auth", b"Sentry sentry_key=k"),
-        ];
-        headers.extend(
-            length
-                .as_ref()
-                .map(|length| (&b"content-length"[..], length.as_bytes())),
-        );
-        let wall = self.proxy.wall();
-        self.proxy.clocks.look();
-        let decided = self.proxy.plugin.decide(b"POST", target.as_bytes());
+        let mut headers = HeaderList::default();
+        headers.push(b":method", &[b"POST"]);
+        headers.push(b":path", &[target.as_bytes()]);
+        headers.push(b"cookie", &[SECRET.as_bytes()]);
+        headers.push(b"x-sentry-auth", &[b"Sentry sentry_key=k"]);
+        if let Some(length) = &length {
+            headers.push(b"content-length", &[length.as_bytes()]);
+        }
         match project {
             Some(42 | 43) => self.mapped += 1,
             Some(7) => self.excluded += 1,
             Some(_) => self.unmapped += 1,
             None => {}
         }
-        let (passage, step) = match decided {
-            None => (RewriteRequest::unwanted(), Step::Answer),
-            Some(plan) => {
-                let head = Head {
-                    method: b"POST",
-                    target: target.as_bytes(),
-                    headers: headers.iter().copied(),
-                    source: &|| None,
-                    scheme: None,
-                };
-                self.proxy.plugin.arrive(plan, &head, has_body, wall)
-            }
-        };
-        let open = Open {
+        let mut open = Open {
             serial,
             project,
-            passage: None,
+            request: Request::default(),
+            headers,
+            status: None,
             body: Vec::new(),
             is_complete: !has_body,
             goes_on: false,
             is_answered: false,
             has_answer: false,
         };
-        self.steps(open, passage, step);
+        self.callback(&mut open, 0, None, |request, worker, stream| {
+            Some(request.headers(worker, stream, !has_body))
+        });
+        self.open.push(open);
+        self.settle();
     }
 
     /// `fill`: the host hands out less than it said, or nothing.
@@ -270,117 +385,73 @@ impl Passages {
         open.body.extend(piece);
         open.is_complete = end;
         // Of a request that goes on, the host has the new piece; of one that waits, everything.
-        let piece = if open.goes_on {
-            &open.body[before..]
-        } else {
-            &open.body[..]
-        };
-        let wall = self.proxy.wall();
-        if end {
-            self.proxy.clocks.look();
-        }
-        let passage = open.passage.take().unwrap();
-        let (passage, step) =
-            self.proxy
-                .plugin
-                .piece(passage, piece.len(), end.then_some(wall), |body| {
-                    match fill {
-                        // Short, or nothing.
-                        Some(0) => body
-                            .extend_from_slice(piece.split_last().map_or(piece, |(_, rest)| rest)),
-                        Some(_) => return None,
-                        None => body.extend_from_slice(piece),
-                    }
-                    Some(())
-                });
-        self.steps(open, passage, step);
-    }
-
-    /// Does what is asked for, until the request may go on or has to wait.
-    fn steps(&mut self, mut open: Open, mut passage: RewriteRequest, mut step: Step) {
-        loop {
-            (passage, step) = match step {
-                Step::Pass => {
-                    assert!(open.goes_on, "it goes on as it came");
-                    break;
-                }
-                Step::Wait => break,
-                Step::PutInPlace => {
-                    assert!(!open.is_answered && !open.goes_on);
-                    check_copy(&open, &lines(passage.headers().unwrap()));
-                    let done = self.succeeds();
-                    if done {
-                        open.goes_on = true;
-                        self.in_place += 1;
-                    }
-                    self.proxy.plugin.placed(passage, done)
-                }
-                // The location answers it.
-                Step::Answer if self.nginx => break,
-                Step::Answer => {
-                    assert!(!open.is_answered && !open.goes_on);
-                    let done = self.succeeds();
-                    if let (true, Some(project @ (42 | 43))) = (done, open.project) {
-                        let taken_in = TakenIn {
-                            project,
-                            body: open.body.clone(),
-                            attempts: 0,
-                        };
-                        self.taken_in.insert(open.serial, taken_in);
-                    }
-                    open.is_answered = done;
-                    let wall = self.proxy.wall();
-                    self.proxy.plugin.answered_here(passage, done, wall)
-                }
-            };
-        }
-        open.passage = Some(passage);
+        let from = if open.goes_on { before } else { 0 };
+        let size = open.body.len() - from;
+        self.callback(&mut open, from, fill, |request, worker, stream| {
+            Some(request.body(worker, stream, size, end))
+        });
         self.open.push(open);
         self.settle();
     }
 
-    fn succeeds(&mut self) -> bool {
-        match self.failing.checked_sub(1) {
-            Some(left) => {
-                self.failing = left;
-                false
-            }
-            None => true,
+    /// A callback of a request, of whose body the host has what stands behind `from`.
+    fn callback(
+        &mut self,
+        open: &mut Open,
+        from: usize,
+        fill: Option<usize>,
+        run: impl FnOnce(&mut Request, &mut Worker, &mut Host<'_>) -> Option<Flow>,
+    ) {
+        let wall = self.proxy.wall();
+        let Proxy { plugin, clocks, .. } = &mut self.proxy;
+        let mut request = std::mem::take(&mut open.request);
+        let mut host = Host {
+            open,
+            clocks: RefCell::new(clocks),
+            wall,
+            nginx: self.nginx,
+            from,
+            fill,
+            failing: &mut self.failing,
+            taken_in: &mut self.taken_in,
+            in_place: &mut self.in_place,
+        };
+        if run(&mut request, plugin, &mut host) == Some(Flow::Continue) {
+            // The location answers what does not go on.
+            assert!(open.goes_on || self.nginx, "it goes on as it came");
         }
+        open.request = request;
     }
 
     /// The target answers, or the proxy in its place.
     fn respond(&mut self, which: usize, story: &mut Story<'_>) {
         let status = story.pick(&[200, 200, 204, 413, 429, 500, 503, 504]);
-        let wall = self.proxy.wall();
-        self.proxy.clocks.look();
-        let open = &mut self.open[which];
-        let reply = Reply {
-            status: Some(status),
-            ..Reply::default()
-        };
-        let passage = open.passage.as_mut().unwrap();
+        let mut open = self.open.swap_remove(which);
+        open.status = Some(status);
         let before = self.proxy.plugin.in_flight();
-        self.proxy
-            .plugin
-            .response(passage, status, reply.verdict(wall), wall);
+        self.callback(&mut open, 0, None, |request, worker, stream| {
+            request.response(worker, stream);
+            None
+        });
         assert!(self.proxy.plugin.in_flight() <= before);
         // The first answer counts.
         if open.goes_on && !open.has_answer && status < 300 {
             self.delivered.insert(open.serial);
         }
         open.has_answer |= open.goes_on;
+        self.open.push(open);
         self.settle();
     }
 
     fn leave(&mut self, which: usize) {
         let mut open = self.open.swap_remove(which);
-        let wall = self.proxy.wall();
-        self.proxy.clocks.look();
-        let passage = open.passage.as_mut().unwrap();
-        self.proxy.plugin.leave(passage, wall);
         // Once more: it is over.
-        self.proxy.plugin.leave(passage, wall);
+        for _ in 0..2 {
+            self.callback(&mut open, 0, None, |request, worker, stream| {
+                request.gone(worker, stream);
+                None
+            });
+        }
         self.settle();
     }
 

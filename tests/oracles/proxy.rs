@@ -6,9 +6,11 @@ use super::metadata::{KEY, TOKEN};
 use super::story::Story;
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::delivery::answer::Answer;
-use sentry_edge_mirror::effect::Effect;
+use sentry_edge_mirror::delivery::call::Call;
+use sentry_edge_mirror::effect;
 use sentry_edge_mirror::header_list::HeaderList;
 use sentry_edge_mirror::host::HostKind;
+use sentry_edge_mirror::log::Level;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
@@ -46,6 +48,74 @@ pub struct Proxy {
     pub refuses: usize,
     token: u32,
     is_over: bool,
+}
+
+/// What the worker asks for in a callback.
+struct Asked<'a> {
+    now: u64,
+    wall: Millis,
+    nginx: bool,
+    clocks: &'a mut Clocks,
+    metrics: &'a mut [i64],
+    out: &'a mut Vec<Out>,
+    seen: &'a mut Vec<Out>,
+    refuses: &'a mut usize,
+    token: &'a mut u32,
+}
+
+impl effect::Proxy for Asked<'_> {
+    fn now(&mut self) -> Millis {
+        self.wall
+    }
+
+    fn dispatch(&mut self, call: &Call<'_>) -> Option<u32> {
+        let mut sent = Out {
+            token: 0,
+            at: self.now,
+            upstream: call.upstream.to_owned(),
+            headers: lines(call.headers),
+            body: call.body.to_vec(),
+        };
+        assert!(
+            !self.nginx || self.out.is_empty(),
+            "a root context bears one call"
+        );
+        if let Some(left) = self.refuses.checked_sub(1) {
+            *self.refuses = left;
+            self.seen.push(sent);
+            return None;
+        }
+        *self.token += 1;
+        sent.token = *self.token;
+        self.out.push(sent.clone());
+        self.seen.push(sent);
+        Some(*self.token)
+    }
+
+    fn add(&mut self, series: Series, amount: i64) {
+        assert!(series.metric.kind() == Kind::Gauge || amount > 0);
+        self.metrics[series.index()] += amount;
+    }
+
+    fn set(&mut self, series: Series, value: u64) {
+        assert!(series.metric.kind() == Kind::Gauge && self.nginx);
+        self.metrics[series.index()] = i64::try_from(value).unwrap();
+    }
+
+    fn latency(&mut self, _: Leg, _: u64) {}
+
+    fn log(&mut self, _: Level, line: &str) {
+        let secrets = [SECRET, PASSWORD, KEY, TOKEN];
+        assert!(
+            !secrets.iter().any(|secret| line.contains(secret)),
+            "{line}"
+        );
+    }
+
+    fn set_tick(&mut self, period: u32) -> bool {
+        self.clocks.set_tick(period);
+        true
+    }
 }
 
 impl Proxy {
@@ -95,58 +165,18 @@ impl Proxy {
     fn carry_out(&mut self) {
         self.clocks.look();
         let wall = self.wall();
-        let nginx = self.is_nginx();
-        while let Some(effect) = self.plugin.next_effect(wall) {
-            match effect {
-                Effect::Dispatch(call) => {
-                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                    let headers = call.headers.iter();
-                    let mut sent = Out {
-                        token: 0,
-                        at: self.clocks.now(),
-                        upstream: call.upstream.to_owned(),
-                        headers: headers
-                            .map(|(name, value)| (text(name), text(value)))
-                            .collect(),
-                        body: call.body.to_vec(),
-                    };
-                    assert!(
-                        !nginx || self.out.is_empty(),
-                        "a root context bears one call"
-                    );
-                    if let Some(left) = self.refuses.checked_sub(1) {
-                        self.refuses = left;
-                        self.plugin.call_refused(wall);
-                        self.seen.push(sent);
-                        continue;
-                    }
-                    self.token += 1;
-                    self.plugin.call_started(self.token, wall);
-                    sent.token = self.token;
-                    self.out.push(sent.clone());
-                    self.seen.push(sent);
-                }
-                Effect::Add(series, amount) => {
-                    assert!(series.metric.kind() == Kind::Gauge || amount > 0);
-                    self.metrics[series.index()] += amount;
-                }
-                Effect::Set(series, value) => {
-                    assert!(series.metric.kind() == Kind::Gauge && nginx);
-                    self.metrics[series.index()] = i64::try_from(value).unwrap();
-                }
-                Effect::Latency(..) => {}
-                Effect::Log(_, line) => {
-                    let secrets = [SECRET, PASSWORD, KEY, TOKEN];
-                    assert!(
-                        !secrets.iter().any(|secret| line.contains(secret)),
-                        "{line}"
-                    );
-                }
-                Effect::SetTick(period) => self.clocks.set_tick(period),
-                Effect::Worked => {}
-                Effect::Done => self.is_over = true,
-            }
-        }
+        let mut asked = Asked {
+            now: self.clocks.now(),
+            wall,
+            nginx: self.is_nginx(),
+            clocks: &mut self.clocks,
+            metrics: &mut self.metrics,
+            out: &mut self.out,
+            seen: &mut self.seen,
+            refuses: &mut self.refuses,
+            token: &mut self.token,
+        };
+        self.is_over |= self.plugin.carry_out(&mut asked, wall);
         assert!(!self.plugin.has_effects(), "there is no end to it");
         if self.is_over {
             let gauges = [Metric::Pending, Metric::PendingBytes, Metric::InFlight];

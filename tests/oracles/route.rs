@@ -9,6 +9,7 @@ use sentry_edge_mirror::sentry::route::{Route, recognise};
 pub enum Kind {
     Envelope(u64),
     Other(u64),
+    BehindAPath(u64),
     Copy,
     Nothing,
 }
@@ -55,22 +56,25 @@ pub fn reference(method: &[u8], target: &[u8]) -> Kind {
     if folded == "/rum/sentry" || folded.starts_with("/rum/sentry/") {
         return Kind::Copy;
     }
-    let Some((id, rest)) = folded
-        .strip_prefix("/api/")
-        .and_then(|path| path.split_once('/'))
-    else {
+    let Some(path) = folded.strip_prefix("/api/") else {
+        // At the end, behind anything.
+        let end = folded.strip_suffix("/envelope/");
+        let end = end.and_then(|path| path.rsplit_once("/api/"));
+        let id = end.map_or(0, |(_, id)| number(id));
+        let is_envelope = method == b"POST" && folded.starts_with('/') && id > 0;
+        return if is_envelope {
+            Kind::BehindAPath(id)
+        } else {
+            Kind::Nothing
+        };
+    };
+    let Some((id, rest)) = path.split_once('/') else {
         return Kind::Nothing;
     };
-    let digits = (1..=20).contains(&id.len()) && id.chars().all(|c| "0123456789".contains(c));
-    let id = if digits {
-        id.parse::<u128>().unwrap()
-    } else {
-        0
-    };
-    if id == 0 || id > u128::from(u64::MAX) || method == b"OPTIONS" || method == b"HEAD" {
+    let id = number(id);
+    if id == 0 || method == b"OPTIONS" || method == b"HEAD" {
         return Kind::Nothing;
     }
-    let id = u64::try_from(id).unwrap();
     if method == b"POST" && rest == "envelope/" {
         Kind::Envelope(id)
     } else {
@@ -78,11 +82,19 @@ pub fn reference(method: &[u8], target: &[u8]) -> Kind {
     }
 }
 
+/// A project's id; 0 is none.
+fn number(id: &str) -> u64 {
+    let digits = (1..=20).contains(&id.len()) && id.chars().all(|c| "0123456789".contains(c));
+    let id: u128 = if digits { id.parse().unwrap() } else { 0 };
+    u64::try_from(id).unwrap_or(0)
+}
+
 fn recognised(method: &[u8], target: &[u8]) -> Kind {
     match recognise(method, target) {
         Some(Route::Envelope(id)) => Kind::Envelope(id.get()),
         Some(Route::Other(id)) => Kind::Other(id.get()),
         Some(Route::Mirrored) => Kind::Copy,
+        Some(Route::BehindAPath(id)) => Kind::BehindAPath(id.get()),
         None => Kind::Nothing,
     }
 }

@@ -10,7 +10,9 @@ use super::model::{Meaning, Model, Rules, State};
 use super::received::{Body, Clock};
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::delivery::answer::Answer;
-use sentry_edge_mirror::effect::Effect;
+use sentry_edge_mirror::delivery::call::Call;
+use sentry_edge_mirror::effect::Proxy;
+use sentry_edge_mirror::log::Level;
 use sentry_edge_mirror::metric::{Kind, Leg, Metric, Series};
 use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::rum::headers::Head;
@@ -42,8 +44,6 @@ enum Callback {
 pub enum Dispatch {
     Takes,
     Refuses,
-    /// Says neither.
-    Forgets,
 }
 
 /// How the host hands out a chunk.
@@ -69,7 +69,8 @@ struct Open {
 pub struct JudgedWorker {
     pub model: Model,
     pub logs: Option<Logs>,
-    worker: Worker,
+    /// Always there, but while it is asking for something.
+    worker: Option<Worker>,
     pub clocks: Clocks,
     pub refuse_tick: bool,
     pub dispatches: VecDeque<Dispatch>,
@@ -88,6 +89,81 @@ pub struct JudgedWorker {
     gave_way: u32,
 }
 
+/// What the worker asks for in a callback.
+struct Asked<'a> {
+    judged: &'a mut JudgedWorker,
+    callback: Callback,
+    /// It may send calls.
+    sending: bool,
+    published: bool,
+}
+
+impl Proxy for Asked<'_> {
+    fn now(&mut self) -> Millis {
+        self.judged.wall()
+    }
+
+    fn dispatch(&mut self, call: &Call<'_>) -> Option<u32> {
+        assert!(self.sending, "a call from {:?}", self.callback);
+        let judged = &mut *self.judged;
+        let now = judged.clocks.now();
+        check_turn(&judged.model, judged.logs.as_ref(), now);
+        if matches!(call.upstream, UPSTREAM | metadata::UPSTREAM) {
+            if let Some(logs) = &mut judged.logs {
+                logs.dispatched(call, now);
+            }
+            return judged.dispatch_log(now);
+        }
+        let must_stay = |name: &[u8]| name == b"cookie" || name == b"authorization";
+        assert!(!call.headers.iter().any(|(name, _)| must_stay(name)));
+        assert_eq!(u64::from(call.timeout_ms), judged.model.rules.timeout);
+        let path = call.headers.get(b":path").unwrap();
+        judged.dispatch(path, call.body, now)
+    }
+
+    fn add(&mut self, series: Series, amount: i64) {
+        self.published = true;
+        let kind = series.metric.kind();
+        let envoy = self.judged.model.rules.envoy;
+        assert!(kind == Kind::Counter && amount > 0 || kind == Kind::Gauge && envoy);
+        self.judged.metrics[series.index()] += amount;
+    }
+
+    fn set(&mut self, series: Series, value: u64) {
+        self.published = true;
+        let envoy = self.judged.model.rules.envoy;
+        assert!(series.metric.kind() == Kind::Gauge && !envoy);
+        self.judged.metrics[series.index()] = i64::try_from(value).unwrap();
+    }
+
+    fn latency(&mut self, leg: Leg, ms: u64) {
+        assert!(ms <= self.judged.clocks.now());
+        self.judged.samples += i64::from(leg == Leg::Rum);
+    }
+
+    fn log(&mut self, _: Level, line: &str) {
+        let secrets = [SECRET, PASSWORD, KEY, TOKEN];
+        assert!(
+            !secrets.iter().any(|secret| line.contains(secret)),
+            "{line}"
+        );
+    }
+
+    fn set_tick(&mut self, period: u32) -> bool {
+        let judged = &mut *self.judged;
+        let envoy = judged.model.rules.envoy;
+        if std::mem::take(&mut judged.refuse_tick) && envoy {
+            return false;
+        }
+        assert!(
+            envoy || !judged.clocks.is_ticking(),
+            "nginx takes one period in its life"
+        );
+        judged.clocks.set_tick(period);
+        true
+    }
+}
+
 impl JudgedWorker {
     pub fn new(rules: Rules) -> Self {
         let mut worker = Worker::new(config(&rules), 1);
@@ -95,7 +171,7 @@ impl JudgedWorker {
         let mut worker = Self {
             model: Model::new(rules),
             logs: rules.logs.map(|logs| Logs::new(logs, &rules)),
-            worker,
+            worker: Some(worker),
             clocks: Clocks::default(),
             refuse_tick: false,
             dispatches: VecDeque::new(),
@@ -146,6 +222,10 @@ impl JudgedWorker {
         self.clocks.is_ticking()
     }
 
+    fn worker_mut(&mut self) -> &mut Worker {
+        self.worker.as_mut().unwrap()
+    }
+
     /// The worker looks at the clock.
     fn look(&mut self) -> u64 {
         let now = self.clocks.look();
@@ -191,7 +271,7 @@ impl JudgedWorker {
                 .map(|length| (&b"content-length"[..], length.as_bytes())),
         );
         headers.extend(odd_header.then_some((&b"user-agent"[..], &b"caf\xe9"[..])));
-        let decided = self.worker.decide(b"POST", target.as_bytes());
+        let decided = self.worker_mut().decide(b"POST", target.as_bytes());
         match project {
             7 => self.skip(true, false, SkipReason::Excluded),
             44 => self.skip(true, false, SkipReason::Unmapped),
@@ -209,7 +289,7 @@ impl JudgedWorker {
             };
             let too_large =
                 announced.is_some_and(|length| length > self.model.rules.max_body as u64);
-            let begun = self.worker.begin(decided, &head);
+            let begun = self.worker_mut().begin(decided, &head);
             let received = Body::new(self.clock.now());
             if !too_large {
                 self.some_gave_way(&received);
@@ -239,7 +319,11 @@ impl JudgedWorker {
 
     /// A request that is none of ours, or that no rule covers.
     pub fn other(&mut self, target: &str) {
-        assert!(self.worker.decide(b"POST", target.as_bytes()).is_none());
+        assert!(
+            self.worker_mut()
+                .decide(b"POST", target.as_bytes())
+                .is_none()
+        );
         let reason = match target {
             _ if target.starts_with("/rum/sentry/") => Some(SkipReason::Loop),
             _ if target.starts_with("/api/42/") => Some(SkipReason::Route),
@@ -263,7 +347,7 @@ impl JudgedWorker {
         };
         let (rum, sls) = (open.rum, open.sls);
         let mut asked = false;
-        let collected = self.worker.chunk(open.ticket, size, |body| {
+        let collected = self.worker_mut().chunk(open.ticket, size, |body| {
             asked = true;
             match fill {
                 Fill::Whole => body.extend_from_slice(&chunk),
@@ -344,7 +428,7 @@ impl JudgedWorker {
 
     /// Those that are over since the last time.
     fn take_over(&mut self) -> Vec<Open> {
-        let worker = &self.worker;
+        let worker = self.worker.as_ref().unwrap();
         let over = |open: &mut Open| worker.exchange(open.ticket).is_none();
         self.open.extract_if(.., over).collect()
     }
@@ -436,7 +520,7 @@ impl JudgedWorker {
     /// What is being collected.
     fn held(&self) -> usize {
         let open = self.open.iter();
-        let exchanges = open.filter_map(|open| self.worker.exchange(open.ticket));
+        let exchanges = open.filter_map(|open| self.worker.as_ref().unwrap().exchange(open.ticket));
         exchanges.map(|exchange| exchange.held()).sum()
     }
 
@@ -454,7 +538,8 @@ impl JudgedWorker {
                 .captured(open.serial, open.project, open.body, now);
             self.expect(Metric::Captured, 1);
         }
-        self.worker.end(open.ticket, self.wall());
+        let wall = self.wall();
+        self.worker_mut().end(open.ticket, wall);
         self.finish(Callback::End);
     }
 
@@ -463,7 +548,7 @@ impl JudgedWorker {
             return;
         }
         let open = self.open.swap_remove(which % self.open.len());
-        self.worker.abort(open.ticket);
+        self.worker_mut().abort(open.ticket);
         self.skip(open.rum, open.sls, SkipReason::Aborted);
         self.finish(Callback::Request);
     }
@@ -492,7 +577,7 @@ impl JudgedWorker {
 
     /// Whether the other leg waits for this answer.
     fn waits_for_log(&self, token: u32) -> bool {
-        self.worker.waits_for(token) == Some(Leg::Sls)
+        self.worker.as_ref().unwrap().waits_for(token) == Some(Leg::Sls)
     }
 
     /// An answer for whichever leg waits for it, as one to a copy.
@@ -515,13 +600,18 @@ impl JudgedWorker {
                 _ => None,
             }
         };
-        let bytes = self.worker.answer_bytes(token, reply.status);
+        let bytes = self
+            .worker
+            .as_ref()
+            .unwrap()
+            .answer_bytes(token, reply.status);
         let answer = Answer {
             status: reply.status,
             header: &header,
             body: &reply.body[..bytes.min(reply.body.len())],
         };
-        self.worker.answered(token, &answer, self.wall());
+        let wall = self.wall();
+        self.worker_mut().answered(token, &answer, wall);
         self.carry_out(Callback::Answer);
     }
 
@@ -552,13 +642,14 @@ impl JudgedWorker {
         if let Some(logs) = &mut self.logs {
             logs.answered(token, taken);
         }
-        let bytes = self.worker.answer_bytes(token, status);
+        let bytes = self.worker.as_ref().unwrap().answer_bytes(token, status);
         let answer = Answer {
             status,
             header: &header,
             body: &body[..bytes.min(body.len())],
         };
-        self.worker.answered(token, &answer, self.wall());
+        let wall = self.wall();
+        self.worker_mut().answered(token, &answer, wall);
         self.carry_out(Callback::Answer);
     }
 
@@ -599,12 +690,13 @@ impl JudgedWorker {
     }
 
     pub fn tick_now(&mut self) {
-        self.worker.tick(self.has_slot());
+        let slot = self.has_slot();
+        self.worker_mut().tick(slot);
         self.carry_out(Callback::Tick);
         // nginx: the lanes tick too.
         for _ in 1..self.model.rules.lanes() {
-            if self.has_slot() && self.worker.has_ready() {
-                self.worker.tick_for_lane();
+            if self.has_slot() && self.worker.as_ref().unwrap().has_ready() {
+                self.worker_mut().tick_for_lane();
                 self.carry_out(Callback::Tick);
             }
         }
@@ -635,13 +727,14 @@ impl JudgedWorker {
     }
 
     pub fn drain(&mut self) {
-        self.worker.drain(self.wall());
+        let wall = self.wall();
+        self.worker_mut().drain(wall);
         self.carry_out(Callback::LifeCycle);
     }
 
     /// The end of a request callback.
     fn finish(&mut self, callback: Callback) {
-        if self.worker.has_effects() {
+        if self.worker.as_ref().unwrap().has_effects() {
             self.carry_out(callback);
         }
         self.check_budget();
@@ -659,64 +752,19 @@ impl JudgedWorker {
             self.model.give_up_overdue(now);
         }
         let (before, taken) = (self.sent, self.token);
-        let mut published = false;
-        while let Some(effect) = self.worker.next_effect(wall) {
-            match effect {
-                Effect::Dispatch(call)
-                    if matches!(call.upstream, UPSTREAM | metadata::UPSTREAM) =>
-                {
-                    assert!(sending, "a call from {callback:?}");
-                    check_turn(&self.model, self.logs.as_ref(), now);
-                    if let Some(logs) = &mut self.logs {
-                        logs.dispatched(&call, now);
-                    }
-                    self.dispatch_log(now);
-                }
-                Effect::Dispatch(call) => {
-                    assert!(sending, "a call from {callback:?}");
-                    check_turn(&self.model, self.logs.as_ref(), now);
-                    let path = call.headers.get(b":path").unwrap().to_vec();
-                    let body = call.body.to_vec();
-                    assert!(
-                        !call
-                            .headers
-                            .iter()
-                            .any(|(name, _)| name == b"cookie" || name == b"authorization")
-                    );
-                    assert_eq!(u64::from(call.timeout_ms), self.model.rules.timeout);
-                    self.dispatch(&path, &body, now);
-                }
-                Effect::Add(series, amount) => {
-                    published = true;
-                    assert!(
-                        series.metric.kind() == Kind::Counter && amount > 0
-                            || series.metric.kind() == Kind::Gauge && envoy
-                    );
-                    self.metrics[series.index()] += amount;
-                }
-                Effect::Set(series, value) => {
-                    published = true;
-                    assert!(series.metric.kind() == Kind::Gauge && !envoy);
-                    self.metrics[series.index()] = i64::try_from(value).unwrap();
-                }
-                Effect::Latency(leg, ms) => {
-                    assert!(ms <= now);
-                    self.samples += i64::from(leg == Leg::Rum);
-                }
-                Effect::Log(_, line) => {
-                    let secrets = [SECRET, PASSWORD, KEY, TOKEN];
-                    assert!(
-                        !secrets.iter().any(|secret| line.contains(secret)),
-                        "{line}"
-                    );
-                }
-                Effect::SetTick(period) => self.set_tick(period),
-                Effect::Worked => {}
-                Effect::Done => {
-                    self.done += 1;
-                    self.model.lose_all();
-                }
-            }
+        let mut worker = self.worker.take().unwrap();
+        let mut asked = Asked {
+            judged: self,
+            callback,
+            sending,
+            published: false,
+        };
+        let over = worker.carry_out(&mut asked, wall);
+        let published = asked.published;
+        self.worker = Some(worker);
+        if over {
+            self.done += 1;
+            self.model.lose_all();
         }
         match callback {
             _ if self.done > 0 => self.ended(),
@@ -730,12 +778,15 @@ impl JudgedWorker {
             envoy || self.token - taken <= 1,
             "a root context bears one call"
         );
-        assert!(!self.worker.has_effects(), "there is no end to it");
+        assert!(
+            !self.worker.as_ref().unwrap().has_effects(),
+            "there is no end to it"
+        );
         self.check_books(published);
         self.check_budget();
     }
 
-    fn dispatch(&mut self, path: &[u8], body: &[u8], now: u64) {
+    fn dispatch(&mut self, path: &[u8], body: &[u8], now: u64) -> Option<u32> {
         let path = std::str::from_utf8(path).unwrap();
         let (_, serial) = path.split_once("?n=").unwrap();
         let serial: u64 = serial.parse().unwrap();
@@ -749,50 +800,35 @@ impl JudgedWorker {
         self.expect(Metric::Attempts, 1);
         self.expect(Metric::Retries, usize::from(again));
         self.expect(Metric::Bytes, body.len());
-        if self.give_to_host() {
-            self.model.taken_by_host(serial, self.token, now)
-        } else {
-            self.model.refused_by_host(serial)
+        let token = self.give_to_host();
+        match token {
+            Some(token) => self.model.taken_by_host(serial, token, now),
+            None => self.model.refused_by_host(serial),
         }
+        token
     }
 
-    fn dispatch_log(&mut self, now: u64) {
-        let taken = self.give_to_host();
-        let token = self.token;
+    fn dispatch_log(&mut self, now: u64) -> Option<u32> {
+        let token = self.give_to_host();
         if let Some(logs) = &mut self.logs {
-            if taken {
-                logs.taken_by_host(token, now)
-            } else {
-                logs.refused_by_host()
+            match token {
+                Some(token) => logs.taken_by_host(token, now),
+                None => logs.refused_by_host(),
             }
         }
+        token
     }
 
-    /// Whether the host takes a call.
-    fn give_to_host(&mut self) -> bool {
+    /// The token of a call that the host takes.
+    fn give_to_host(&mut self) -> Option<u32> {
         self.sent += 1;
         match self.dispatches.pop_front().unwrap_or(Dispatch::Takes) {
             Dispatch::Takes => {
                 self.token += 1;
-                self.worker.call_started(self.token, self.wall());
-                return true;
+                Some(self.token)
             }
-            Dispatch::Refuses => self.worker.call_refused(self.wall()),
-            Dispatch::Forgets => {}
+            Dispatch::Refuses => None,
         }
-        false
-    }
-
-    fn set_tick(&mut self, period: u32) {
-        if std::mem::take(&mut self.refuse_tick) && self.model.rules.envoy {
-            self.worker.tick_refused();
-            return;
-        }
-        assert!(
-            self.model.rules.envoy || !self.clocks.is_ticking(),
-            "nginx takes one period in its life"
-        );
-        self.clocks.set_tick(period);
     }
 
     /// What the host shows adds up at every moment, and is what the model says where that is certain.
@@ -828,7 +864,7 @@ impl JudgedWorker {
             let packed = self.logs.as_ref().map_or(0, |_| most_packed(max_pending));
             let budget = budget + packed;
             let held = self.held();
-            for leg in self.worker.legs() {
+            for leg in self.worker.as_ref().unwrap().legs() {
                 let shown = self.of(leg, Metric::CollectingBytes);
                 assert_eq!(usize::try_from(shown).unwrap(), held);
             }

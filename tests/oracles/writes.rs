@@ -78,7 +78,7 @@ const HEADERS: [(Lines, bool); 5] = [
 
 struct Open {
     stream: u32,
-    write: Box<Write>,
+    write: Write,
     head: Vec<(Vec<u8>, Vec<u8>)>,
     target: String,
     can_be_signed: bool,

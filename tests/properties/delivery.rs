@@ -39,7 +39,7 @@ fn event(wild: bool) -> impl Strategy<Value = Event> {
         Dispatch::Takes,
         Dispatch::Refuses,
         Dispatch::Refuses,
-        Dispatch::Forgets,
+        Dispatch::Refuses,
     ]);
     let other = prop::sample::select(vec![
         "/",

@@ -49,21 +49,34 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
         1 => "[a-zA-Z%0-9]{0,10}",
     ];
     let tail = prop_oneof![4 => Just(String::new()), 1 => "[?#]", 1 => r"[?#][ -~]{0,20}"];
+    let before = prop_oneof![9 => Just(""), 1 => Just("/x"), 1 => Just("/rum/y")];
     (
-        (slashes(), first, slashes(), second),
+        (before, slashes(), first, slashes(), second),
         (slashes(), third, slashes(), tail),
         prop::option::weighted(0.1, (any::<prop::sample::Index>(), any::<u8>())),
     )
-        .prop_map(|((a, first, b, second), (c, third, d, tail), flip)| {
-            let mut target = [a.as_str(), first, &b, &second, &c, &third, &d, &tail]
+        .prop_map(
+            |((before, a, first, b, second), (c, third, d, tail), flip)| {
+                let mut target = [
+                    before,
+                    a.as_str(),
+                    first,
+                    &b,
+                    &second,
+                    &c,
+                    &third,
+                    &d,
+                    &tail,
+                ]
                 .concat()
                 .into_bytes();
-            if let Some((at, byte)) = flip.filter(|_| !target.is_empty()) {
-                let at = at.index(target.len());
-                target[at] = byte;
-            }
-            target
-        })
+                if let Some((at, byte)) = flip.filter(|_| !target.is_empty()) {
+                    let at = at.index(target.len());
+                    target[at] = byte;
+                }
+                target
+            },
+        )
 }
 
 proptest! {
@@ -100,7 +113,7 @@ proptest! {
 fn the_generated_targets_are_of_every_kind() {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut kinds = [0; 4];
+    let mut kinds = [0; 5];
     for _ in 0..1_000 {
         let method = method().new_tree(&mut runner).unwrap().current();
         let target = target().new_tree(&mut runner).unwrap().current();
@@ -109,6 +122,7 @@ fn the_generated_targets_are_of_every_kind() {
             Kind::Other(_) => 1,
             Kind::Copy => 2,
             Kind::Nothing => 3,
+            Kind::BehindAPath(_) => 4,
         }] += 1;
     }
     assert!(kinds.iter().all(|count| *count >= 5), "{kinds:?}");

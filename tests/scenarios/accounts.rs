@@ -3,8 +3,8 @@
 //! The module only: an instance is a VM, and several of them share metrics and shared data.
 
 use crate::edge::{Edge, PUBLISH_MS, config, config_with_rum, envelope, for_host};
-use crate::gate::sign_books;
 use crate::module::Module;
+use crate::seen::sign_books;
 use crate::sls;
 use test_host::{Guest, Host, Log, Options, Profile, Reply, Request};
 

@@ -1,6 +1,8 @@
 //! What a scenario may do, and the macro that runs it everywhere.
 
-use test_host::{Call, Profile, Reply, Request};
+use crate::seen::{Seen, sign_books};
+pub use sentry_edge_mirror::drive::Refusal;
+use test_host::{Call, Profile, Reply, Request, Response};
 
 /// A running edge: the core, or the module in a host.
 pub trait Edge: Sized {
@@ -10,13 +12,21 @@ pub trait Edge: Sized {
     fn start(profile: Profile, config: &str) -> Self;
     fn profile(&self) -> Profile;
 
-    /// A whole request; it must come out of the filter as it went in.
+    /// A whole request that only passes: it must come out of the filter as it went in.
     fn send(&mut self, request: &Request);
-    /// The headers of a request whose body follows piece by piece.
-    fn open(&mut self, request: &Request) -> u32;
-    fn body(&mut self, stream: u32, chunk: &[u8], end: bool);
-    /// The client goes away.
+    /// The client of such a request goes away.
     fn abort(&mut self, stream: u32);
+    /// The headers of a request; with `end` they are all of it. Its body and its trailers are not looked at.
+    fn headers(&mut self, request: &Request, end: bool) -> u32;
+    fn body(&mut self, stream: u32, chunk: &[u8], end: bool);
+    fn trailers(&mut self, stream: u32);
+    /// The target answers, or the proxy in its place.
+    fn respond(&mut self, stream: u32, response: &Response);
+    /// The stream ends; a client that goes away looks the same.
+    fn close(&mut self, stream: u32);
+    fn seen(&self, stream: u32) -> Seen;
+    /// So often the host refuses this.
+    fn fault(&mut self, refusal: Refusal, times: u32);
 
     fn advance(&mut self, ms: u64);
     /// The calls since the last time, in their order.
@@ -26,6 +36,8 @@ pub trait Edge: Sized {
     fn refuse(&mut self, count: u32);
     fn metric(&self, name: &str) -> i64;
     fn is_ticking(&self) -> bool;
+    fn log_lines(&self) -> String;
+    fn wall_clock_ms(&self) -> u64;
 
     /// The listener goes away, its streams have ended.
     fn drain(&mut self);
@@ -35,6 +47,83 @@ pub trait Edge: Sized {
     /// Envoy's rules bind the core to nothing; nginx sends one call at a time and lane.
     fn is_nginx(&self) -> bool {
         self.profile() == Profile::Nginx
+    }
+
+    /// The headers of a request whose body follows piece by piece.
+    fn open(&mut self, request: &Request) -> u32 {
+        self.headers(request, false)
+    }
+
+    /// The headers of a request, which are all of it if it has nothing else.
+    fn arrive(&mut self, request: &Request) -> u32 {
+        let more = !request.chunks.is_empty() || request.trailers.is_some();
+        self.headers(request, !more && !request.streamed && !request.ends_apart)
+    }
+
+    /// A whole request; its stream is left open.
+    fn upload(&mut self, request: &Request) -> u32 {
+        if self.is_nginx() {
+            // The body comes in one piece, and nobody says that headers end a request.
+            let (stream, body) = (self.open(request), request.body());
+            if !body.is_empty() {
+                self.body(stream, &body, true);
+            }
+            return stream;
+        }
+        let stream = self.arrive(request);
+        let last = request.chunks.len().wrapping_sub(1);
+        let apart = request.ends_apart || request.trailers.is_some();
+        for (index, chunk) in request.chunks.iter().enumerate() {
+            self.body(stream, chunk, index == last && !apart);
+        }
+        if request.ends_apart {
+            self.body(stream, b"", true);
+        }
+        if request.trailers.is_some() {
+            self.trailers(stream);
+        }
+        stream
+    }
+
+    /// The target answers with nothing but a status.
+    fn answer(&mut self, stream: u32, status: u16) {
+        self.respond(stream, &Response::status(status));
+    }
+
+    /// Until a request that is complete has gone on, or was answered.
+    fn served(&mut self, stream: u32) {
+        for _ in 0..10_000 {
+            if !self.seen(stream).is_waiting() || !self.is_ticking() {
+                return;
+            }
+            self.advance(1);
+        }
+        panic!("it waits for ever");
+    }
+
+    /// A whole exchange with this answer, if the request gets as far.
+    fn exchange(&mut self, request: &Request, response: &Response) -> Seen {
+        let stream = self.upload(request);
+        self.served(stream);
+        if self.seen(stream).headers.is_some() {
+            self.respond(stream, response);
+        }
+        let seen = self.seen(stream);
+        self.close(stream);
+        seen
+    }
+
+    /// A metric of mode `sign`.
+    fn sign(&mut self, what: &str) -> i64 {
+        self.advance(PUBLISH_MS);
+        self.metric(&format!("sentry_edge_mirror.sign.{what}"))
+    }
+
+    /// Writes: received, signed, denied and aborted; they add up, and so does what became of the signed ones.
+    fn writes(&mut self) -> [i64; 4] {
+        self.advance(PUBLISH_MS);
+        let books = sign_books(|what| self.metric(&format!("sentry_edge_mirror.sign.{what}")));
+        [books.received, books.signed, books.denied, books.aborted]
     }
 
     /// A metric of the leg. Counters are published every 100 ms at most, so that much passes first.
@@ -138,25 +227,8 @@ pub fn envelope(project: u64) -> Request {
     Request::post(&format!("/api/{project}/envelope/")).chunk(b"{}\n{\"type\":\"event\"}\n{}\n")
 }
 
-/// Runs scenarios, functions over any [`Edge`], natively and in the module, as Envoy and as nginx.
-#[macro_export]
-macro_rules! everywhere {
-    ($($scenario:ident),+ $(,)?) => {
-        $crate::everywhere!(@as core_as_envoy, $crate::native::Native, Envoy, $($scenario),+);
-        $crate::everywhere!(@as core_as_nginx, $crate::native::Native, Nginx, $($scenario),+);
-        $crate::everywhere!(@as module_in_envoy, $crate::module::Module, Envoy, $($scenario),+);
-        $crate::everywhere!(@as module_in_nginx, $crate::module::Module, Nginx, $($scenario),+);
-        $crate::everywhere!(@as core_with_lanes, $crate::native::NativeWith::<4>, Nginx, $($scenario),+);
-        $crate::everywhere!(@as module_with_lanes, $crate::module::ModuleWith::<4>, Nginx, $($scenario),+);
-    };
-    (@as $name:ident, $edge:ty, $profile:ident, $($scenario:ident),+) => {
-        mod $name {
-            $(
-                #[test]
-                fn $scenario() {
-                    super::$scenario::<$edge>(test_host::Profile::$profile);
-                }
-            )+
-        }
-    };
+/// The scenarios' projects, in mode `rewrite`.
+pub fn rewriting(extra: &str) -> String {
+    config_with_rum("", &format!(r#", "mode": "rewrite" {extra}"#))
+        .replace(r#""upstream": "rum.test:80", "#, "")
 }

@@ -1,20 +1,18 @@
 //! What becomes of traffic: scenarios that run on the core natively and on the compiled module, as Envoy and as nginx
 //! would run it.
 //!
-//! `edge` is what a scenario may do, `native` and `module` do it, `gate` is the same for mode `sign`; the other
-//! files are the scenarios, by subject. They assert what was sent and what was counted, never log text. Every scenario
+//! `edge` is what a scenario may do, `native` and `module` do it, `everywhere` says where it runs, `seen` what it sees; the
+//! other files are the scenarios, by subject. They assert what was sent and what was counted, never log text. Every scenario
 //! ends with the books being checked.
 
 // `pub` is what the other files use.
 #![allow(unreachable_pub)]
 
 mod edge;
-mod gate;
+mod everywhere;
 mod module;
 mod native;
-mod target;
-mod target_module;
-mod target_native;
+mod seen;
 
 mod accounts;
 mod bodies;

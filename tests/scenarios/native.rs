@@ -1,148 +1,96 @@
-//! The core without a module: the same callbacks in the same order, with the smallest possible host around it.
+//! The core without a module: the same callbacks in the same order, on a proxy that is not there.
 
-use crate::edge::{Edge, for_host_with};
-use sentry_edge_mirror::config::Config;
-use sentry_edge_mirror::delivery::answer::Answer;
-use sentry_edge_mirror::effect::Effect;
-use sentry_edge_mirror::rum::headers::Head;
+use crate::edge::{Edge, Refusal, for_host_with};
+use crate::seen::Seen;
+use sentry_edge_mirror::config::{Config, Mode};
+use sentry_edge_mirror::drive::{Driver, Header, Passing, Sent, turns};
 use sentry_edge_mirror::time::Millis;
-use sentry_edge_mirror::worker::Worker;
-use sentry_edge_mirror::worker::collect::Ticket;
 use sentry_edge_mirror::worker::lanes::Lanes;
 use std::collections::BTreeMap;
-use test_host::{Call, Headers, Profile, Reply, Request};
+use test_host::{Call, Headers, Profile, Reply, Request, Response};
 
 /// The core in the worker of a host; on nginx with so many root contexts, of which the others are lanes.
 pub struct NativeWith<const LANES: u8> {
     profile: Profile,
-    pub plugin: Worker,
-    pub now: Millis,
-    pub logs: Vec<String>,
-    /// Period and next tick.
-    tick: Option<(u64, Millis)>,
-    streams: BTreeMap<u32, Option<Ticket>>,
-    pub next_stream: u32,
-    next_token: u32,
+    pub driver: Driver,
+    requests: BTreeMap<u32, Passing>,
     calls: Vec<Call>,
     /// Which root context waits for which call.
     in_flight: BTreeMap<u32, u32>,
     lanes: Lanes,
-    refuse: u32,
-    metrics: BTreeMap<String, i64>,
-    gone: bool,
 }
 
 pub type Native = NativeWith<1>;
 
-/// The root context of the plugin; the lanes have the numbers after it.
+/// The root context of the worker; the lanes have the numbers after it.
 const ROOT: u32 = 1;
 
+fn owned(headers: &Headers) -> Vec<Header> {
+    let headers = headers.iter();
+    headers
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect()
+}
+
+fn borrowed(headers: &[Header]) -> Headers {
+    Headers::from_iter(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice())),
+    )
+}
+
 impl<const LANES: u8> NativeWith<LANES> {
-    fn set_tick(&mut self, period: u32) {
-        let period = u64::from(period);
-        self.tick = (period > 0).then(|| (period, self.now.after(period)));
+    /// A callback of a request.
+    fn callback(&mut self, stream: u32, run: impl FnOnce(&mut Passing, &mut Driver)) {
+        run(self.requests.get_mut(&stream).unwrap(), &mut self.driver);
+        self.took_calls(ROOT);
     }
 
-    /// The end of a request callback.
-    pub fn finish(&mut self) {
-        if self.plugin.has_effects() {
-            self.carry_out();
+    /// The calls that left in a callback of a root context.
+    fn took_calls(&mut self, root: u32) {
+        for sent in std::mem::take(&mut self.driver.written.calls) {
+            if self.profile == Profile::Nginx {
+                let other = self.in_flight.insert(root, sent.token);
+                assert_eq!(other, None, "one call in flight in root context {root}");
+                self.lanes.took(root, sent.token, ROOT);
+            }
+            self.calls.push(call(sent, root));
         }
     }
 
-    /// Time passes; each tick begins with that.
-    pub fn advance_with(&mut self, ms: u64, mut begins: impl FnMut(&mut Self)) {
-        let until = self.now.after(ms);
-        while let Some((period, due)) = self.tick.filter(|(_, due)| *due <= until) {
-            self.now = due;
-            self.tick = Some((period, due.after(period)));
-            begins(self);
-            self.plugin.tick(self.lanes.is_free(ROOT));
-            self.carry_out();
-            // The lanes tick for themselves, with the same period.
-            for lane in ROOT + 1..ROOT + u32::from(LANES) {
-                if self.lanes.is_free(lane) && self.plugin.has_ready() {
-                    self.plugin.tick_for_lane();
-                    self.carry_out_in(lane);
-                }
+    fn tick(&mut self) {
+        turns(&mut self.driver, &mut self.requests);
+        self.driver.worker.tick(self.lanes.is_free(ROOT));
+        self.driver.carry_out();
+        self.took_calls(ROOT);
+        // The lanes tick for themselves, with the same period.
+        for lane in ROOT + 1..ROOT + u32::from(LANES) {
+            if self.lanes.is_free(lane) && self.driver.worker.has_ready() {
+                self.driver.worker.tick_for_lane();
+                self.driver.carry_out();
+                self.took_calls(lane);
             }
         }
-        self.now = until;
     }
 
-    fn carry_out(&mut self) {
-        self.carry_out_in(ROOT);
+    fn only_watches(&self) -> bool {
+        self.driver.worker.config().mode == Mode::Tee
     }
+}
 
-    fn carry_out_in(&mut self, root: u32) {
-        let now = self.now;
-        let mut period = None;
-        while let Some(effect) = self.plugin.next_effect(now) {
-            match effect {
-                Effect::Dispatch(call) => {
-                    let taken = self.refuse == 0;
-                    self.refuse = self.refuse.saturating_sub(1);
-                    if !taken {
-                        self.plugin.call_refused(now);
-                        continue;
-                    }
-                    self.next_token += 1;
-                    self.calls.push(Call {
-                        token: self.next_token,
-                        root,
-                        context: root,
-                        callback: "proxy_on_tick",
-                        upstream: call.upstream.to_owned(),
-                        headers: Headers::from_iter(call.headers.iter()),
-                        body: call.body.to_vec(),
-                        trailers: Headers::new(),
-                        timeout_ms: call.timeout_ms,
-                        at_ms: now.0,
-                    });
-                    if self.profile == Profile::Nginx {
-                        let other = self.in_flight.insert(root, self.next_token);
-                        assert_eq!(other, None, "one call in flight in root context {root}");
-                        self.lanes.took(root, self.next_token, ROOT);
-                    }
-                    self.plugin.call_started(self.next_token, now);
-                }
-                Effect::Add(metric, amount) => {
-                    *self.metrics.entry(metric.name()).or_default() += amount;
-                }
-                Effect::Set(metric, value) => {
-                    self.metrics
-                        .insert(metric.name(), i64::try_from(value).unwrap());
-                }
-                Effect::Latency(..) => {}
-                Effect::Log(_, line) => self.logs.push(line),
-                Effect::SetTick(ms) => period = Some(ms),
-                Effect::Worked => {}
-                Effect::Done => self.gone = true,
-            }
-        }
-        if let Some(period) = period {
-            self.set_tick(period);
-        }
-    }
-
-    fn chunk(&mut self, stream: u32, chunk: &[u8]) {
-        // The host is not asked for an empty piece.
-        if chunk.is_empty() {
-            return;
-        }
-        let slot = self.streams.get_mut(&stream).unwrap();
-        if let Some(exchange) = slot.take() {
-            *slot = self.plugin.chunk(exchange, chunk.len(), |body| {
-                body.extend_from_slice(chunk);
-                Some(())
-            });
-        }
-    }
-
-    fn end(&mut self, stream: u32) {
-        if let Some(Some(exchange)) = self.streams.remove(&stream) {
-            self.plugin.end(exchange, self.now);
-        }
+fn call(sent: Sent, root: u32) -> Call {
+    Call {
+        token: sent.token,
+        root,
+        context: root,
+        callback: "proxy_on_tick",
+        headers: borrowed(&sent.headers),
+        upstream: sent.upstream,
+        body: sent.body,
+        trailers: Headers::new(),
+        timeout_ms: sent.timeout_ms,
+        at_ms: sent.at.0,
     }
 }
 
@@ -152,26 +100,14 @@ impl<const LANES: u8> Edge for NativeWith<LANES> {
     fn start(profile: Profile, config: &str) -> Self {
         let config = for_host_with(profile, LANES, config);
         let config = Config::parse(config.as_bytes(), &|_| None).unwrap();
-        let mut plugin = Worker::new(config, 1);
-        plugin.start("test");
-        let mut edge = Self {
+        Self {
             profile,
-            plugin,
-            now: Millis(1_767_225_600_000),
-            logs: Vec::new(),
-            tick: None,
-            streams: BTreeMap::new(),
-            next_stream: 0,
-            next_token: 0,
+            driver: Driver::new(config, Millis(1_767_225_600_000), "test"),
+            requests: BTreeMap::new(),
             calls: Vec::new(),
             in_flight: BTreeMap::new(),
             lanes: Lanes::default(),
-            refuse: 0,
-            metrics: BTreeMap::new(),
-            gone: false,
-        };
-        edge.carry_out();
-        edge
+        }
     }
 
     fn profile(&self) -> Profile {
@@ -179,59 +115,71 @@ impl<const LANES: u8> Edge for NativeWith<LANES> {
     }
 
     fn send(&mut self, request: &Request) {
-        let stream = self.open(request);
-        // nginx hands the body over in one piece.
-        let chunks = match self.profile {
-            Profile::Envoy => request.chunks.clone(),
-            Profile::Nginx => vec![request.body()],
-        };
-        for chunk in &chunks {
-            self.chunk(stream, chunk);
-        }
-        self.end(stream);
-        self.finish();
-    }
-
-    fn open(&mut self, request: &Request) -> u32 {
-        let text = |name: &str| request.headers.get(name).unwrap_or_default().to_vec();
-        let (method, target) = (text(":method"), text(":path"));
-        let source = || request.peer(self.profile);
-        let exchange = self.plugin.decide(&method, &target).and_then(|plan| {
-            let pairs: Vec<(&[u8], &[u8])> = request.headers.iter().collect();
-            self.plugin.begin(
-                plan,
-                &Head {
-                    method: &method,
-                    target: &target,
-                    headers: pairs.iter().copied(),
-                    source: &source,
-                    scheme: None,
-                },
-            )
-        });
-        self.next_stream += 1;
-        self.streams.insert(self.next_stream, exchange);
-        self.finish();
-        self.next_stream
-    }
-
-    fn body(&mut self, stream: u32, chunk: &[u8], end: bool) {
-        self.chunk(stream, chunk);
-        if end {
-            self.end(stream);
-        }
-        self.finish();
+        let stream = self.upload(request);
+        self.close(stream);
     }
 
     fn abort(&mut self, stream: u32) {
-        if let Some(Some(exchange)) = self.streams.remove(&stream) {
-            self.plugin.abort(exchange);
+        self.close(stream);
+    }
+
+    fn headers(&mut self, request: &Request, end: bool) -> u32 {
+        let stream = u32::try_from(self.requests.len()).unwrap();
+        let mut passing = Passing::new(stream, owned(&request.headers));
+        passing.stream.peer = request.peer(self.profile);
+        self.requests.insert(stream, passing);
+        self.callback(stream, |request, driver| request.headers(driver, end));
+        stream
+    }
+
+    fn body(&mut self, stream: u32, chunk: &[u8], end: bool) {
+        // A host asks nobody about a request that was answered.
+        if self.requests[&stream].stream.answered.is_some() {
+            return;
         }
-        self.finish();
+        self.callback(stream, |request, driver| request.piece(driver, chunk, end));
+        if end && self.only_watches() {
+            self.close(stream);
+        }
+    }
+
+    fn trailers(&mut self, stream: u32) {
+        self.callback(stream, Passing::trailers);
+    }
+
+    fn respond(&mut self, stream: u32, response: &Response) {
+        let headers = owned(&response.headers);
+        self.callback(stream, |request, driver| request.respond(driver, headers));
+    }
+
+    fn close(&mut self, stream: u32) {
+        self.callback(stream, Passing::gone);
+    }
+
+    fn seen(&self, stream: u32) -> Seen {
+        let stream = &self.requests[&stream].stream;
+        let local = stream.answered.as_ref().map(|answer| {
+            let headers = Headers::from_iter(answer.headers.iter());
+            (answer.status, headers, answer.body.clone())
+        });
+        Seen {
+            headers: stream.goes_on.then(|| borrowed(&stream.headers)),
+            body: stream.passed.clone(),
+            ended: stream.goes_on && stream.ended,
+            local,
+        }
+    }
+
+    fn fault(&mut self, refusal: Refusal, times: u32) {
+        self.driver.refusals.get_mut().insert(refusal, times);
     }
 
     fn advance(&mut self, ms: u64) {
-        self.advance_with(ms, |_| {});
+        let until = self.driver.written.now.after(ms);
+        while self.driver.written.next_tick(until) {
+            self.tick();
+        }
+        self.driver.written.now = until;
     }
 
     fn calls(&mut self) -> Vec<Call> {
@@ -244,39 +192,42 @@ impl<const LANES: u8> Edge for NativeWith<LANES> {
             self.in_flight.remove(&root);
             assert_eq!(self.lanes.answered(root, token), ROOT);
         }
-        let status = reply
-            .headers
-            .text(":status")
-            .and_then(|status| status.parse().ok());
-        let bytes = self.plugin.answer_bytes(token, status);
+        let status = reply.headers.text(":status");
+        let status = status.and_then(|status| status.parse().ok());
         let header = |name: &str| reply.headers.text(name);
-        let answer = Answer {
-            status,
-            header: &header,
-            body: &reply.body[..bytes.min(reply.body.len())],
-        };
-        self.plugin.answered(token, &answer, self.now);
-        self.carry_out();
+        self.driver.answer(token, status, &header, &reply.body);
+        self.took_calls(ROOT);
     }
 
     fn refuse(&mut self, count: u32) {
-        self.refuse = count;
+        self.driver.written.refuses = count;
     }
 
     fn metric(&self, name: &str) -> i64 {
-        self.metrics.get(name).copied().unwrap_or_default()
+        let metrics = &self.driver.written.metrics;
+        metrics.get(name).copied().unwrap_or_default()
     }
 
     fn is_ticking(&self) -> bool {
-        self.tick.is_some()
+        self.driver.written.is_ticking()
+    }
+
+    fn log_lines(&self) -> String {
+        let lines = self.driver.written.log.iter();
+        let lines: Vec<&str> = lines.map(|(_, line)| line.as_str()).collect();
+        lines.join("\n")
+    }
+
+    fn wall_clock_ms(&self) -> u64 {
+        self.driver.written.now.0
     }
 
     fn drain(&mut self) {
-        self.plugin.drain(self.now);
-        self.carry_out();
+        self.driver.drain();
+        self.took_calls(ROOT);
     }
 
     fn is_gone(&self) -> bool {
-        self.gone
+        self.driver.is_over
     }
 }

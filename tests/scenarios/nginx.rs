@@ -1,9 +1,9 @@
 //! What only the module in nginx shows: each of these was wrong on the real host once.
 
+use crate::edge::rewriting;
 use crate::edge::{Edge, config, config_with_rum, envelope, for_host};
 use crate::module::Module;
 use crate::sls;
-use crate::target::rewriting;
 use test_host::{Guest, Host, Options, Profile, Reply, Request, StartError};
 
 const NGINX: Profile = Profile::Nginx;

@@ -1,9 +1,8 @@
 //! Mode `rewrite`, the plain way: the request goes on as the copy, and its answer is counted.
 
 use crate::at_a_target;
-use crate::edge::{Edge, envelope};
+use crate::edge::{Edge, Refusal, envelope, rewriting};
 use crate::sls;
-use crate::target::{Target, rewriting};
 use test_host::{Profile, Reply, Request};
 
 at_a_target! {
@@ -39,28 +38,28 @@ fn with_logs(extra: &str) -> String {
     rewriting(&format!(", {} {extra}", sls::section("")))
 }
 
-fn a_request_goes_on_as_the_copy<T: Target>(profile: Profile) {
+fn a_request_goes_on_as_the_copy<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
     let body = envelope(42).body();
-    let stream = target.send(&Request::post("/api/42/envelope/?sentry_key=k").chunk(&body));
+    let stream = target.upload(&Request::post("/api/42/envelope/?sentry_key=k").chunk(&body));
     let seen = target.seen(stream);
     assert_eq!(
         seen.path(),
         "/rum/sentry/ws/web@42/api/42/envelope/?sentry_key=k"
     );
     assert_eq!(
-        (seen.body, seen.ended, seen.answered),
+        (seen.body.clone(), seen.ended, seen.answered()),
         (body.clone(), true, None)
     );
-    let edge = target.edge();
+    let edge = &mut target;
     assert_eq!(edge.books(), [1, 0, 0, 0, 1]);
     assert_eq!(
         ["in_flight", "pending_bytes", "attempts", "in_place"].map(|what| edge.rum(what)),
         [1, 0, 1, 1]
     );
     target.answer(stream, 200);
-    target.leave(stream);
-    let edge = target.edge();
+    target.close(stream);
+    let edge = &mut target;
     assert_eq!(edge.books(), [1, 1, 0, 0, 0]);
     assert_eq!(
         ["in_flight", "bytes", "retries"].map(|what| edge.rum(what)),
@@ -70,7 +69,7 @@ fn a_request_goes_on_as_the_copy<T: Target>(profile: Profile) {
     assert_eq!(edge.is_ticking(), edge.is_nginx());
 }
 
-fn the_copy_has_the_allow_list_and_its_connections_own<T: Target>(profile: Profile) {
+fn the_copy_has_the_allow_list_and_its_connections_own<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
     let request = envelope(42)
         .header("cookie", "sid=secret")
@@ -84,7 +83,7 @@ fn the_copy_has_the_allow_list_and_its_connections_own<T: Target>(profile: Profi
         .header("content-length", "24")
         .header("x-sentry-auth", "Sentry sentry_key=k")
         .header("x-forwarded-for", "203.0.113.5, 192.0.2.7");
-    let stream = target.send(&request);
+    let stream = target.upload(&request);
     let headers = target.seen(stream).headers.unwrap();
     let names: Vec<String> = headers
         .iter()
@@ -112,13 +111,13 @@ fn the_copy_has_the_allow_list_and_its_connections_own<T: Target>(profile: Profi
     );
 }
 
-fn nginx_sets_the_path_and_blanks_credentials<T: Target>(profile: Profile) {
+fn nginx_sets_the_path_and_blanks_credentials<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
     let request = envelope(42)
         .header("cookie", "sid=secret")
         .header("authorization", "Bearer secret")
         .header("user-agent", "sdk");
-    let stream = target.send(&request);
+    let stream = target.upload(&request);
     let seen = target.seen(stream);
     assert_eq!(seen.path(), "/rum/sentry/ws/web@42/api/42/envelope/");
     assert_eq!(
@@ -126,33 +125,33 @@ fn nginx_sets_the_path_and_blanks_credentials<T: Target>(profile: Profile) {
         ["", "", "sdk"]
     );
     let sentry = "Sentry sentry_key=k";
-    let stream = target.send(&envelope(42).header("authorization", sentry));
+    let stream = target.upload(&envelope(42).header("authorization", sentry));
     let seen = target.seen(stream);
     assert_eq!(seen.header("authorization").as_deref(), Some(sentry));
 }
 
-fn a_second_cookie_line_cannot_leave<T: Target>(profile: Profile) {
+fn a_second_cookie_line_cannot_leave<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
     let request = envelope(42).header("cookie", "a=1").header("cookie", "b=2");
-    let stream = target.send(&request);
+    let stream = target.upload(&request);
     target.seen(stream).assert_answered();
-    assert_eq!(target.edge().books(), [1, 0, 1, 0, 0]);
+    assert_eq!(target.books(), [1, 0, 1, 0, 0]);
 }
 
-fn the_target_is_kept_byte_for_byte<T: Target>(profile: Profile) {
+fn the_target_is_kept_byte_for_byte<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
     for path in [
         "//api//42///envelope/",
         "/api/42/envelope/?sentry_key=a%20b&x=%zz&@=1;2",
         "/api/42/envelope/?",
     ] {
-        let stream = target.send(&Request::post(path).chunk(b"{}"));
+        let stream = target.upload(&Request::post(path).chunk(b"{}"));
         let sent = target.seen(stream).path();
         assert_eq!(sent, format!("/rum/sentry/ws/web@42{path}"));
     }
 }
 
-fn the_body_streams_and_nothing_is_kept<T: Target>(profile: Profile) {
+fn the_body_streams_and_nothing_is_kept<T: Edge>(profile: Profile) {
     // Far more than would be copied.
     let limits = r#", "limits": {"max_body_bytes": 1000, "max_pending_bytes": 2000}"#;
     let mut target = T::start(profile, &rewriting(limits));
@@ -160,17 +159,17 @@ fn the_body_streams_and_nothing_is_kept<T: Target>(profile: Profile) {
     let stream = target.open(&announced);
     assert!(target.seen(stream).headers.is_some());
     for n in 1..=50 {
-        target.piece(stream, &[b'x'; 10_000], n == 50);
+        target.body(stream, &[b'x'; 10_000], n == 50);
         let seen = target.seen(stream);
         assert_eq!((seen.body.len(), seen.ended), (n * 10_000, n == 50));
     }
-    assert_eq!(target.edge().rum("pending_bytes"), 0);
+    assert_eq!(target.rum("pending_bytes"), 0);
     target.answer(stream, 204);
-    assert_eq!(target.edge().books(), [1, 1, 0, 0, 0]);
-    assert_eq!(target.edge().rum("bytes"), 500_000);
+    assert_eq!(target.books(), [1, 1, 0, 0, 0]);
+    assert_eq!(target.rum("bytes"), 500_000);
 }
 
-fn what_no_rule_covers_is_answered<T: Target>(profile: Profile) {
+fn what_no_rule_covers_is_answered<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
     for (method, path) in [
         ("POST", "/api/7/envelope/"),
@@ -181,14 +180,14 @@ fn what_no_rule_covers_is_answered<T: Target>(profile: Profile) {
         ("POST", "/rum/sentry/ws/web@42/api/42/envelope/"),
         ("POST", "/api/0/envelope/"),
     ] {
-        let stream = target.send(&Request::new(method, path).chunk(b"{}"));
+        let stream = target.upload(&Request::new(method, path).chunk(b"{}"));
         target.seen(stream).assert_answered();
-        target.leave(stream);
+        target.close(stream);
     }
     // Somebody's copy: this is where two edges that mirror to each other end.
-    let marked = target.send(&envelope(42).header("x-sentry-edge-mirror", "1"));
+    let marked = target.upload(&envelope(42).header("x-sentry-edge-mirror", "1"));
     target.seen(marked).assert_answered();
-    let edge = target.edge();
+    let edge = &mut target;
     assert_eq!(
         ["excluded", "loop", "route", "aborted"].map(|why| edge.rum(&format!("skipped.{why}"))),
         [1, 2, 2, 0]
@@ -197,7 +196,7 @@ fn what_no_rule_covers_is_answered<T: Target>(profile: Profile) {
     assert_eq!(edge.is_ticking(), edge.is_nginx());
 }
 
-fn the_answer_decides<T: Target>(profile: Profile) {
+fn the_answer_decides<T: Edge>(profile: Profile) {
     for (status, delivered) in [
         (200, 1),
         (204, 1),
@@ -211,10 +210,10 @@ fn the_answer_decides<T: Target>(profile: Profile) {
         (504, 0),
     ] {
         let mut target = T::start(profile, &rewriting(""));
-        let stream = target.send(&envelope(42));
+        let stream = target.upload(&envelope(42));
         target.answer(stream, status);
-        target.leave(stream);
-        let edge = target.edge();
+        target.close(stream);
+        let edge = &mut target;
         assert_eq!(
             edge.books(),
             [1, delivered, 1 - delivered, 0, 0],
@@ -225,49 +224,49 @@ fn the_answer_decides<T: Target>(profile: Profile) {
     }
 }
 
-fn without_an_answer_it_has_failed<T: Target>(profile: Profile) {
+fn without_an_answer_it_has_failed<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
-    let whole = target.send(&envelope(42));
-    target.leave(whole);
-    assert_eq!(target.edge().books(), [1, 0, 1, 0, 0]);
+    let whole = target.upload(&envelope(42));
+    target.close(whole);
+    assert_eq!(target.books(), [1, 0, 1, 0, 0]);
     let cut = target.open(&Request::post("/api/42/envelope/").header("content-length", "300"));
-    target.leave(cut);
-    assert_eq!(target.edge().books(), [2, 0, 2, 0, 0]);
+    target.close(cut);
+    assert_eq!(target.books(), [2, 0, 2, 0, 0]);
 }
 
-fn what_cannot_be_changed_does_not_leave<T: Target>(profile: Profile) {
+fn what_cannot_be_changed_does_not_leave<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
-    target.refuse_changes(1);
-    let stream = target.send(&envelope(42).header("cookie", "sid=secret"));
+    target.fault(Refusal::Replace, 1);
+    let stream = target.upload(&envelope(42).header("cookie", "sid=secret"));
     target.seen(stream).assert_answered();
-    target.leave(stream);
-    assert_eq!(target.edge().books(), [1, 0, 1, 0, 0]);
-    assert_eq!(target.edge().rum("attempts"), 0);
+    target.close(stream);
+    assert_eq!(target.books(), [1, 0, 1, 0, 0]);
+    assert_eq!(target.rum("attempts"), 0);
 }
 
-fn what_cannot_be_answered_waits<T: Target>(profile: Profile) {
+fn what_cannot_be_answered_waits<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
-    target.refuse_answers(2);
-    target.refuse_changes(1);
+    target.fault(Refusal::Answer, 2);
+    target.fault(Refusal::Replace, 1);
     for request in [envelope(7), envelope(42)] {
-        let stream = target.send(&request.header("cookie", "sid=secret"));
+        let stream = target.upload(&request.header("cookie", "sid=secret"));
         let seen = target.seen(stream);
-        assert_eq!((seen.headers, seen.answered), (None, None));
-        target.leave(stream);
+        assert_eq!((seen.headers.as_ref(), seen.answered()), (None, None));
+        target.close(stream);
     }
-    assert_eq!(target.edge().books(), [1, 0, 1, 0, 0]);
+    assert_eq!(target.books(), [1, 0, 1, 0, 0]);
 }
 
-fn logs_are_made_on_the_way<T: Target>(profile: Profile) {
+fn logs_are_made_on_the_way<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &with_logs(""));
-    let stream = target.send(&sls::events(&["one", "two"]));
+    let stream = target.upload(&sls::events(&["one", "two"]));
     assert_eq!(
         target.seen(stream).path(),
         "/rum/sentry/ws/web@42/api/42/envelope/"
     );
     target.answer(stream, 200);
-    target.leave(stream);
-    let edge = target.edge();
+    target.close(stream);
+    let edge = &mut target;
     edge.advance(2_020);
     let call = edge.call();
     assert_eq!(call.upstream, sls::UPSTREAM);
@@ -279,24 +278,24 @@ fn logs_are_made_on_the_way<T: Target>(profile: Profile) {
     assert_eq!(edge.books(), [1, 1, 0, 0, 0]);
 }
 
-fn logs_of_a_cut_request_are_not_made<T: Target>(profile: Profile) {
+fn logs_of_a_cut_request_are_not_made<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &with_logs(""));
     let stream = target.open(&Request::post("/api/42/envelope/"));
-    target.piece(stream, b"{}\n{\"type\":\"event\"}\n", false);
-    target.leave(stream);
-    let edge = target.edge();
+    target.body(stream, b"{}\n{\"type\":\"event\"}\n", false);
+    target.close(stream);
+    let edge = &mut target;
     edge.advance(3_000);
     assert!(edge.calls().is_empty());
     assert_eq!(edge.sls("skipped.aborted"), 1);
     assert_eq!(edge.books(), [1, 0, 1, 0, 0]);
 }
 
-fn the_logs_of_a_project_without_rum<T: Target>(profile: Profile) {
+fn the_logs_of_a_project_without_rum<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &with_logs(""));
     let request = Request::post("/api/7/envelope/").chunk(sls::events(&["one"]).body());
-    let stream = target.send(&request);
+    let stream = target.upload(&request);
     target.seen(stream).assert_answered();
-    let edge = target.edge();
+    let edge = &mut target;
     edge.advance(2_020);
     let call = edge.call();
     assert_eq!(sls::logs(&call).len(), 1);
@@ -306,35 +305,35 @@ fn the_logs_of_a_project_without_rum<T: Target>(profile: Profile) {
 }
 
 /// A location that answers by itself never reads a body.
-fn nginx_has_no_logs_without_rum<T: Target>(profile: Profile) {
+fn nginx_has_no_logs_without_rum<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &with_logs(""));
-    let stream = target.send(&envelope(7));
+    let stream = target.upload(&envelope(7));
     target.seen(stream).assert_answered();
-    target.leave(stream);
-    assert_eq!(target.edge().sls("skipped.unreadable"), 1);
+    target.close(stream);
+    assert_eq!(target.sls("skipped.unreadable"), 1);
 }
 
-fn a_copy_without_a_body<T: Target>(profile: Profile) {
+fn a_copy_without_a_body<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
-    let stream = target.send(&Request::post("/api/42/envelope/"));
+    let stream = target.upload(&Request::post("/api/42/envelope/"));
     assert!(target.seen(stream).ended);
     target.answer(stream, 400);
-    assert_eq!(target.edge().books(), [1, 0, 1, 0, 0]);
+    assert_eq!(target.books(), [1, 0, 1, 0, 0]);
 }
 
 /// Streams may outlive the drain by far; what they come to then is counted already.
-fn books_at_the_end_of_a_drain<T: Target>(profile: Profile) {
+fn books_at_the_end_of_a_drain<T: Edge>(profile: Profile) {
     let mut target = T::start(profile, &rewriting(""));
-    let first = target.send(&envelope(42));
-    let second = target.send(&envelope(42));
+    let first = target.upload(&envelope(42));
+    let second = target.upload(&envelope(42));
     target.answer(first, 200);
-    target.leave(first);
-    assert_eq!(target.edge().books(), [2, 1, 0, 0, 1]);
-    target.edge().drain();
+    target.close(first);
+    assert_eq!(target.books(), [2, 1, 0, 0, 1]);
+    target.drain();
     target.answer(second, 200);
-    target.leave(second);
-    target.edge().advance(11_000);
-    assert_eq!(target.edge().books(), [2, 2, 0, 0, 0]);
-    assert!(target.edge().is_gone());
-    target.edge().reply(1, &Reply::status(200));
+    target.close(second);
+    target.advance(11_000);
+    assert_eq!(target.books(), [2, 2, 0, 0, 0]);
+    assert!(target.is_gone());
+    target.reply(1, &Reply::status(200));
 }

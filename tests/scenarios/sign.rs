@@ -1,12 +1,14 @@
 //! Mode `sign`: what goes on is signed, what does not is answered, and each request ends in one outcome.
 
 use crate::at_the_gate;
-use crate::gate::{Fault, Gate, ModuleGate, Seen};
+use crate::edge::{Edge, Refusal};
+use crate::module::Module;
+use crate::seen::Seen;
 use oracles::signed::is_signed;
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::date;
 use std::collections::BTreeSet;
-use test_host::{Headers, Options, Reply, Request, Response};
+use test_host::{Headers, Options, Profile, Reply, Request, Response};
 
 at_the_gate!(
     a_write_with_keys_of_its_own_goes_on_with_ours,
@@ -129,17 +131,17 @@ pub fn refused(seen: &Seen) -> (u16, String) {
     (*status, body["errorCode"].as_str().unwrap().to_owned())
 }
 
-fn a_write_with_keys_of_its_own_goes_on_with_ours<G: Gate>() {
-    let mut gate = G::start(&config());
+fn a_write_with_keys_of_its_own_goes_on_with_ours<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     let request = sdk_write(b"body");
-    let id = gate.open(&request);
+    let id = gate.arrive(&request);
     assert!(
         gate.seen(id).is_waiting(),
         "held until the body is complete"
     );
     gate.body(id, b"bo", false);
     assert!(gate.seen(id).is_waiting());
-    assert_eq!(gate.count("pending"), 1);
+    assert_eq!(gate.sign("pending"), 1);
     gate.body(id, b"dy", true);
     let headers = check(
         &gate.seen(id),
@@ -157,26 +159,26 @@ fn a_write_with_keys_of_its_own_goes_on_with_ours<G: Gate>() {
         Some("log-python-sdk")
     );
     assert_eq!(text(&headers, "x-acs-security-token"), None);
-    assert_eq!(gate.count("in_flight"), 1);
+    assert_eq!(gate.sign("in_flight"), 1);
     gate.respond(id, &taken().chunk(b"{}"));
     gate.close(id);
-    assert_eq!(gate.books(), [1, 1, 0, 0]);
-    assert_eq!((gate.count("answered.2xx"), gate.count("bytes")), (1, 4));
+    assert_eq!(gate.writes(), [1, 1, 0, 0]);
+    assert_eq!((gate.sign("answered.2xx"), gate.sign("bytes")), (1, 4));
 }
 
-fn a_write_without_any_header_is_completed<G: Gate>() {
-    let mut gate = G::start(&config());
+fn a_write_without_any_header_is_completed<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     let request = bare_write(b"raw body").header("transfer-encoding", "chunked");
     let seen = gate.exchange(&request, &taken());
     let headers = check(&seen, "/logstores/app-log", b"raw body", &key(), None);
     assert_eq!(text(&headers, "x-log-apiversion").as_deref(), Some("0.6.0"));
     assert_eq!(text(&headers, "x-log-bodyrawsize").as_deref(), Some("8"));
-    assert_eq!(gate.books(), [1, 1, 0, 0]);
+    assert_eq!(gate.writes(), [1, 1, 0, 0]);
 }
 
-fn a_v4_signature_too<G: Gate>() {
+fn a_v4_signature_too<G: Edge>() {
     let sls = r#", "signature": "v4", "region": "cn-test""#;
-    let mut gate = G::start(&config_with(LITERAL, sls, ""));
+    let mut gate = G::start(Profile::Envoy, &config_with(LITERAL, sls, ""));
     let target =
         "/logstores/other_log/shards/route?key=14d2f850ad6ea48e46e4547edbbb27e0&processor=a%2Bb+c";
     for request in [sdk_write(b"body"), bare_write(b"body")] {
@@ -188,12 +190,12 @@ fn a_v4_signature_too<G: Gate>() {
             assert_eq!(text(&headers, name), None, "{name}");
         }
     }
-    assert_eq!(gate.books(), [2, 2, 0, 0]);
+    assert_eq!(gate.writes(), [2, 2, 0, 0]);
 }
 
-fn however_the_body_comes_its_digest_is_right<G: Gate>() {
+fn however_the_body_comes_its_digest_is_right<G: Edge>() {
     let body: Vec<u8> = (0..700_001_u32).map(|n| (n % 251) as u8).collect();
-    let mut gate = G::start(&config());
+    let mut gate = G::start(Profile::Envoy, &config());
     for size in [700_001, 16_384, 9_999] {
         let mut request = Request::post("/logstores/app-log").body_in(&body, size);
         for end in ["with the last piece", "apart", "with trailers"] {
@@ -203,20 +205,20 @@ fn however_the_body_comes_its_digest_is_right<G: Gate>() {
             check(&seen, "/logstores/app-log", &body, &key(), None);
         }
     }
-    assert_eq!(gate.books(), [9, 9, 0, 0]);
-    assert_eq!(gate.count("bytes"), 9 * 700_001);
+    assert_eq!(gate.writes(), [9, 9, 0, 0]);
+    assert_eq!(gate.sign("bytes"), 9 * 700_001);
 }
 
-fn a_write_without_a_body_is_signed_too<G: Gate>() {
-    let mut gate = G::start(&config());
+fn a_write_without_a_body_is_signed_too<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     let seen = gate.exchange(&Request::post("/logstores/app-log"), &Response::status(400));
     check(&seen, "/logstores/app-log", b"", &key(), None);
-    assert_eq!(gate.count("answered.4xx"), 1);
-    assert_eq!(gate.books(), [1, 1, 0, 0]);
+    assert_eq!(gate.sign("answered.4xx"), 1);
+    assert_eq!(gate.writes(), [1, 1, 0, 0]);
 }
 
-fn what_is_no_allowed_write_is_answered_before_its_body<G: Gate>() {
-    let mut gate = G::start(&config());
+fn what_is_no_allowed_write_is_answered_before_its_body<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     let (mut ids, mut sent) = (BTreeSet::new(), 0);
     for (method, target) in [
         ("POST", "/logstores/secret-log"),
@@ -230,7 +232,7 @@ fn what_is_no_allowed_write_is_answered_before_its_body<G: Gate>() {
         ("DELETE", "/logstores/app-log"),
         ("PUT", "/logstores/app-log/shards/lb"),
     ] {
-        let id = gate.open(&Request::new(method, target).streamed());
+        let id = gate.arrive(&Request::new(method, target).streamed());
         let seen = gate.seen(id);
         assert_eq!(
             refused(&seen),
@@ -247,12 +249,12 @@ fn what_is_no_allowed_write_is_answered_before_its_body<G: Gate>() {
     odd.headers.replace(":path", b"/logstores/\xFF".as_slice());
     assert_eq!(refused(&gate.exchange(&odd, &taken())).0, 400);
     let sent = i64::try_from(sent).unwrap();
-    assert_eq!(gate.count("denied.forbidden"), sent);
-    assert_eq!(gate.books(), [sent + 1, 0, sent + 1, 0]);
+    assert_eq!(gate.sign("denied.forbidden"), sent);
+    assert_eq!(gate.writes(), [sent + 1, 0, sent + 1, 0]);
 }
 
-fn what_cannot_be_signed_for_sure_is_answered<G: Gate>() {
-    let mut gate = G::start(&config());
+fn what_cannot_be_signed_for_sure_is_answered<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     let route = Request::post("/logstores/app-log/shards/route").chunk(b"x");
     assert_eq!(
         refused(&gate.exchange(&route, &taken())),
@@ -275,24 +277,23 @@ fn what_cannot_be_signed_for_sure_is_answered<G: Gate>() {
         refused(&gate.exchange(&bytes, &taken())),
         (400, "ParameterInvalid".to_owned())
     );
-    assert_eq!(gate.books(), [4, 0, 4, 0]);
-    assert_eq!(gate.count("denied.malformed"), 4);
+    assert_eq!(gate.writes(), [4, 0, 4, 0]);
+    assert_eq!(gate.sign("denied.malformed"), 4);
 }
 
-fn a_body_over_the_limit_is_answered_at_once<G: Gate>() {
-    let mut gate = G::start(&config_with(
-        LITERAL,
-        "",
-        r#", "limits": {"max_body_bytes": 10}"#,
-    ));
+fn a_body_over_the_limit_is_answered_at_once<G: Edge>() {
+    let mut gate = G::start(
+        Profile::Envoy,
+        &config_with(LITERAL, "", r#", "limits": {"max_body_bytes": 10}"#),
+    );
     let announced = bare_write(b"").header("content-length", "11").streamed();
-    let id = gate.open(&announced);
+    let id = gate.arrive(&announced);
     assert_eq!(
         refused(&gate.seen(id)),
         (413, "PostBodyTooLarge".to_owned())
     );
     gate.close(id);
-    let id = gate.open(&Request::post("/logstores/app-log").streamed());
+    let id = gate.arrive(&Request::post("/logstores/app-log").streamed());
     gate.body(id, b"0123456789", false);
     assert!(gate.seen(id).is_waiting());
     gate.body(id, b"0", false);
@@ -303,16 +304,16 @@ fn a_body_over_the_limit_is_answered_at_once<G: Gate>() {
     gate.close(id);
     let fits = gate.exchange(&bare_write(b"0123456789"), &taken());
     check(&fits, "/logstores/app-log", b"0123456789", &key(), None);
-    assert_eq!(gate.count("denied.too_large"), 2);
-    assert_eq!(gate.books(), [3, 1, 2, 0]);
+    assert_eq!(gate.sign("denied.too_large"), 2);
+    assert_eq!(gate.writes(), [3, 1, 2, 0]);
 }
 
-fn the_budget_is_for_all_open_requests_until_they_are_answered<G: Gate>() {
+fn the_budget_is_for_all_open_requests_until_they_are_answered<G: Edge>() {
     let limits = r#", "limits": {"max_body_bytes": 100000, "max_pending_bytes": 170000}"#;
-    let mut gate = G::start(&config_with(LITERAL, "", limits));
+    let mut gate = G::start(Profile::Envoy, &config_with(LITERAL, "", limits));
     let body = vec![b'x'; 100_000];
     let open = Request::post("/logstores/app-log").streamed();
-    let (first, second) = (gate.open(&open), gate.open(&open));
+    let (first, second) = (gate.arrive(&open), gate.arrive(&open));
     gate.body(first, &body, false);
     gate.body(second, &body[..50_000], false);
     assert!(gate.seen(second).is_waiting());
@@ -329,12 +330,12 @@ fn the_budget_is_for_all_open_requests_until_they_are_answered<G: Gate>() {
     let fourth = gate.exchange(&bare_write(&body), &taken());
     check(&fourth, "/logstores/app-log", &body, &key(), None);
     gate.close(first);
-    assert_eq!(gate.count("denied.no_room"), 2);
-    assert_eq!(gate.books(), [4, 2, 2, 0]);
+    assert_eq!(gate.sign("denied.no_room"), 2);
+    assert_eq!(gate.writes(), [4, 2, 2, 0]);
     // Requests without a body are bounded too.
     let mut opened = Vec::new();
     while opened.len() < 200 {
-        let id = gate.open(&open);
+        let id = gate.arrive(&open);
         opened.push(id);
         if !gate.seen(id).is_waiting() {
             break;
@@ -344,15 +345,15 @@ fn the_budget_is_for_all_open_requests_until_they_are_answered<G: Gate>() {
     for id in opened {
         gate.close(id);
     }
-    gate.books();
+    gate.writes();
 }
 
-fn a_huge_write_leaves_room_for_the_others<G: Gate>() {
+fn a_huge_write_leaves_room_for_the_others<G: Edge>() {
     let limits = r#", "limits": {"max_body_bytes": 900000, "max_pending_bytes": 970000}"#;
-    let mut gate = G::start(&config_with(LITERAL, "", limits));
+    let mut gate = G::start(Profile::Envoy, &config_with(LITERAL, "", limits));
     let open = Request::post("/logstores/app-log").streamed();
     let piece = vec![b'x'; 200_000];
-    let (small, huge) = (gate.open(&open), gate.open(&open));
+    let (small, huge) = (gate.arrive(&open), gate.arrive(&open));
     // While others write, it may hold no more than it leaves free.
     gate.body(huge, &piece, false);
     gate.body(huge, &piece, false);
@@ -374,11 +375,11 @@ fn a_huge_write_leaves_room_for_the_others<G: Gate>() {
     let alone = vec![b'x'; 900_000];
     let seen = gate.exchange(&bare_write(&alone), &taken());
     check(&seen, "/logstores/app-log", &alone, &key(), None);
-    assert_eq!(gate.books(), [3, 2, 1, 0]);
+    assert_eq!(gate.writes(), [3, 2, 1, 0]);
 }
 
 /// Answers the metadata service's calls, with this id.
-fn serve_metadata<G: Gate>(gate: &mut G, id: &str) -> usize {
+fn serve_metadata<G: Edge>(gate: &mut G, id: &str) -> usize {
     let mut served = 0;
     for _ in 0..6 {
         gate.advance(10);
@@ -405,9 +406,9 @@ fn role_key(id: &str) -> Credential {
     Credential::new(id, &secret, Some(&token)).unwrap()
 }
 
-fn without_a_credential_the_answer_is_503_and_then_it_works<G: Gate>() {
-    let mut gate = G::start(&config_with(ROLE, "", ""));
-    let id = gate.open(&sdk_write(b"body"));
+fn without_a_credential_the_answer_is_503_and_then_it_works<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config_with(ROLE, "", ""));
+    let id = gate.arrive(&sdk_write(b"body"));
     assert_eq!(
         refused(&gate.seen(id)),
         (503, "ServerBusy".to_owned()),
@@ -428,17 +429,17 @@ fn without_a_credential_the_answer_is_503_and_then_it_works<G: Gate>() {
         Some("token-of-STS.one")
     );
     // Six hours later it has expired, and nobody answers: a request that has begun is answered at its end.
-    let id = gate.open(&bare_write(b"body"));
+    let id = gate.arrive(&bare_write(b"body"));
     gate.advance(6 * 3_600_000);
     gate.body(id, b"body", true);
     assert_eq!(refused(&gate.seen(id)), (503, "ServerBusy".to_owned()));
     gate.close(id);
-    assert_eq!(gate.count("denied.no_credential"), 2);
-    assert_eq!(gate.books(), [3, 1, 2, 0]);
+    assert_eq!(gate.sign("denied.no_credential"), 2);
+    assert_eq!(gate.writes(), [3, 1, 2, 0]);
 }
 
-fn a_refused_role_is_fetched_again<G: Gate>() {
-    let mut gate = G::start(&config_with(ROLE, "", ""));
+fn a_refused_role_is_fetched_again<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config_with(ROLE, "", ""));
     serve_metadata(&mut gate, "STS.one");
     let refusal = Response::status(401)
         .header("x-log-requestid", "5D")
@@ -464,12 +465,12 @@ fn a_refused_role_is_fetched_again<G: Gate>() {
     gate.exchange(&bare_write(b"body"), &Response::status(401));
     gate.advance(60_000);
     assert_eq!(serve_metadata(&mut gate, "STS.three"), 0);
-    assert_eq!(gate.count("answered.4xx"), 2);
-    gate.books();
+    assert_eq!(gate.sign("answered.4xx"), 2);
+    gate.writes();
 }
 
-fn many_requests_leave_nothing_behind<G: Gate>() {
-    let mut gate = G::start(&config());
+fn many_requests_leave_nothing_behind<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     let body = vec![b'x'; 8_192];
     for n in 0..50 {
         let seen = gate.exchange(&sdk_write(&body), &taken());
@@ -482,52 +483,49 @@ fn many_requests_leave_nothing_behind<G: Gate>() {
         );
         gate.advance(1_000);
     }
-    assert_eq!(gate.books(), [50, 50, 0, 0]);
-    assert_eq!(
-        (gate.count("pending_bytes"), gate.count("in_flight")),
-        (0, 0)
-    );
+    assert_eq!(gate.writes(), [50, 50, 0, 0]);
+    assert_eq!((gate.sign("pending_bytes"), gate.sign("in_flight")), (0, 0));
 }
 
-fn a_client_that_goes_away_is_counted<G: Gate>() {
-    let mut gate = G::start(&config());
-    let id = gate.open(&sdk_write(b"body"));
+fn a_client_that_goes_away_is_counted<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
+    let id = gate.arrive(&sdk_write(b"body"));
     gate.close(id);
-    let id = gate.open(&sdk_write(b"body"));
+    let id = gate.arrive(&sdk_write(b"body"));
     gate.body(id, b"bo", false);
     gate.close(id);
-    assert_eq!(gate.books(), [2, 0, 0, 2]);
-    assert_eq!(gate.count("pending_bytes"), 0);
+    assert_eq!(gate.writes(), [2, 0, 0, 2]);
+    assert_eq!(gate.sign("pending_bytes"), 0);
 }
 
-fn a_target_that_does_not_answer_is_counted<G: Gate>() {
-    let mut gate = G::start(&config());
+fn a_target_that_does_not_answer_is_counted<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     let id = gate.upload(&sdk_write(b"body"));
     gate.close(id);
     gate.exchange(&sdk_write(b"body"), &Response::status(503));
     gate.exchange(&sdk_write(b"body"), &Response::status(302));
-    assert_eq!(gate.books(), [3, 3, 0, 0]);
-    let counts = ["unanswered", "answered.5xx", "answered.other"].map(|what| gate.count(what));
+    assert_eq!(gate.writes(), [3, 3, 0, 0]);
+    let counts = ["unanswered", "answered.5xx", "answered.other"].map(|what| gate.sign(what));
     assert_eq!(counts, [1, 1, 1]);
 }
 
-fn a_host_that_fails_lets_nothing_through<G: Gate>() {
-    for fault in [Fault::Headers, Fault::Body, Fault::Map] {
-        let mut gate = G::start(&config());
+fn a_host_that_fails_lets_nothing_through<G: Edge>() {
+    for fault in [Refusal::Replace, Refusal::Body, Refusal::Headers] {
+        let mut gate = G::start(Profile::Envoy, &config());
         gate.exchange(&sdk_write(b"body"), &taken());
-        gate.fault(fault);
+        gate.fault(fault, u32::MAX);
         for request in [sdk_write(b"body"), bare_write(&[b'x'; 100_000])] {
             let seen = gate.exchange(&request, &taken());
             assert_eq!(refused(&seen), (503, "ServerBusy".to_owned()), "{fault:?}");
         }
-        assert_eq!(gate.count("denied.host"), 2, "{fault:?}");
-        assert_eq!(gate.books(), [3, 1, 2, 0]);
+        assert_eq!(gate.sign("denied.host"), 2, "{fault:?}");
+        assert_eq!(gate.writes(), [3, 1, 2, 0]);
     }
 }
 
-fn the_clock_is_learnt_from_sls_alone<G: Gate>() {
+fn the_clock_is_learnt_from_sls_alone<G: Edge>() {
     const HOUR: u64 = 3_600_000;
-    let mut gate = G::start(&config());
+    let mut gate = G::start(Profile::Envoy, &config());
     let expired = |now: u64| Response::status(400).header("date", date::http(now));
     let dated = |gate: &mut G| {
         let seen = gate.exchange(&bare_write(b"body"), &taken());
@@ -552,17 +550,16 @@ fn the_clock_is_learnt_from_sls_alone<G: Gate>() {
         now + 2 * HOUR,
         "a date that was taken was right"
     );
-    gate.books();
+    gate.writes();
 }
 
-fn nothing_secret_is_in_the_log<G: Gate>() {
+fn nothing_secret_is_in_the_log<G: Edge>() {
     let role = r#"{"ecs_ram_role": {"upstream": "metadata"}}"#;
     for credential in [LITERAL, role] {
-        let mut gate = G::start(&config_with(
-            credential,
-            "",
-            r#", "limits": {"max_body_bytes": 1000}"#,
-        ));
+        let mut gate = G::start(
+            Profile::Envoy,
+            &config_with(credential, "", r#", "limits": {"max_body_bytes": 1000}"#),
+        );
         gate.exchange(&sdk_write(b"payload-payload"), &taken());
         serve_metadata(&mut gate, "STS.one");
         for status in [200, 400, 401, 403, 500] {
@@ -575,13 +572,13 @@ fn nothing_secret_is_in_the_log<G: Gate>() {
                 &Request::post("/logstores/payload-log?theirs=theirs").chunk(b"payload-"),
                 &answer,
             );
-            let id = gate.open(&sdk_write(b"payload-"));
+            let id = gate.arrive(&sdk_write(b"payload-"));
             gate.close(id);
         }
-        gate.fault(Fault::Headers);
+        gate.fault(Refusal::Replace, u32::MAX);
         gate.exchange(&sdk_write(b"payload-payload"), &taken());
         gate.advance(120_000);
-        let logs = gate.logs();
+        let logs = gate.log_lines();
         assert!(logs.matches("sign: ").count() >= 4, "{logs}");
         for secret in [
             ID,
@@ -598,8 +595,8 @@ fn nothing_secret_is_in_the_log<G: Gate>() {
     }
 }
 
-fn a_literal_key_needs_no_tick<G: Gate>() {
-    let mut gate = G::start(&config());
+fn a_literal_key_needs_no_tick<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     assert!(!gate.is_ticking());
     gate.exchange(&bare_write(b"body"), &taken());
     gate.advance(300);
@@ -610,42 +607,46 @@ fn a_literal_key_needs_no_tick<G: Gate>() {
 /// Envoy answers by itself when a body outgrows its own buffer, which the module cannot see coming.
 #[test]
 fn the_proxys_own_413_is_no_signed_write() {
-    let mut gate = ModuleGate::with(Options {
-        buffer_limit: 1_000,
-        ..Options::new(config())
-    });
+    let mut gate = Module::with(
+        Profile::Envoy,
+        Options {
+            buffer_limit: 1_000,
+            ..Options::new(config())
+        },
+    );
     let request = bare_write(&[b'x'; 1_500]).chunk(b"the end");
     let seen = gate.exchange(&request, &taken());
     assert_eq!(seen.local().0, 413);
-    assert_eq!(gate.books(), [1, 0, 0, 1]);
+    assert_eq!(gate.writes(), [1, 0, 0, 1]);
     assert!(
-        gate.logs().contains("per_connection_buffer_limit_bytes"),
+        gate.log_lines()
+            .contains("per_connection_buffer_limit_bytes"),
         "{}",
-        gate.logs()
+        gate.log_lines()
     );
 }
 
 /// Without the filter's option Envoy keeps the body from the module: nothing goes on, and the log says why.
 #[test]
 fn a_body_that_never_comes_is_explained() {
-    let mut gate = ModuleGate::start(&config());
-    let id = gate.open(&sdk_write(b"body"));
+    let mut gate = Module::start(Profile::Envoy, &config());
+    let id = gate.arrive(&sdk_write(b"body"));
     gate.close(id);
     gate.advance(200);
     assert!(
-        gate.logs().contains("allow_on_headers_stop_iteration"),
+        gate.log_lines().contains("allow_on_headers_stop_iteration"),
         "{}",
-        gate.logs()
+        gate.log_lines()
     );
 }
 
 /// What the host holds is not held again by the module.
 #[test]
 fn a_large_body_is_not_copied_into_the_module() {
-    let mut gate = ModuleGate::start(&config());
+    let mut gate = Module::start(Profile::Envoy, &config());
     let body = vec![b'x'; 10 << 20];
     gate.exchange(&bare_write(b"x"), &taken());
-    let before = gate.host().memory_bytes();
+    let before = gate.host.memory_bytes();
     let request = Request::post("/logstores/app-log").body_in(&body, 65_536);
     check(
         &gate.exchange(&request, &taken()),
@@ -654,17 +655,17 @@ fn a_large_body_is_not_copied_into_the_module() {
         &key(),
         None,
     );
-    let grown = gate.host().memory_bytes() - before;
+    let grown = gate.host.memory_bytes() - before;
     assert!(grown < 1 << 20, "{grown}");
 }
 
 /// A listener that goes away waits for its requests, in the proxy and here.
 #[test]
 fn a_drain_ends_when_the_requests_have() {
-    let mut gate = ModuleGate::start(&config());
-    let root = gate.host().current_root();
-    let id = gate.open(&sdk_write(b"body"));
-    gate.host().drain();
+    let mut gate = Module::start(Profile::Envoy, &config());
+    let root = gate.host.current_root();
+    let id = gate.arrive(&sdk_write(b"body"));
+    gate.host.drain();
     gate.body(id, b"body", true);
     check(
         &gate.seen(id),
@@ -675,7 +676,7 @@ fn a_drain_ends_when_the_requests_have() {
     );
     gate.respond(id, &taken());
     gate.close(id);
-    assert!(gate.host().is_gone(root));
+    assert!(gate.host.is_gone(root));
     assert_eq!(gate.metric("sentry_edge_mirror.sign.answered.2xx"), 1);
 }
 
@@ -683,13 +684,13 @@ fn a_drain_ends_when_the_requests_have() {
 #[test]
 fn a_host_that_cannot_answer_holds_the_request() {
     use test_host::{What, When};
-    let mut gate = ModuleGate::start(&config());
+    let mut gate = Module::start(Profile::Envoy, &config());
     for call in ["proxy_send_local_response", "proxy_set_header_map_pairs"] {
-        gate.host().fault(call, When::Always, What::Status(10));
+        gate.host.fault(call, When::Always, What::Status(10));
     }
     for request in [sdk_write(b"body"), Request::get("/")] {
         let seen = gate.exchange(&request, &taken());
         assert!(seen.is_waiting());
     }
-    assert_eq!(gate.books(), [2, 0, 2, 0]);
+    assert_eq!(gate.writes(), [2, 0, 2, 0]);
 }

@@ -2,12 +2,13 @@
 //! longer than its bound.
 
 use crate::at_the_gate;
-use crate::gate::{Fault, Gate, ModuleGate};
+use crate::edge::{Edge, Refusal};
+use crate::module::Module;
 use crate::sign::{
     LITERAL, bare_write, check, config, config_with, key, refused, sdk_write, taken,
 };
 use sentry_edge_mirror::meter::CALLBACK;
-use test_host::{Headers, Request, What, When};
+use test_host::{Headers, Profile, Request, What, When};
 
 at_the_gate!(
     a_large_write_is_hashed_in_ticks,
@@ -32,10 +33,10 @@ fn large_body(seed: usize, size: usize) -> Vec<u8> {
     (seed..seed + size).map(|n| (n % 251) as u8).collect()
 }
 
-fn a_large_write_is_hashed_in_ticks<G: Gate>() {
+fn a_large_write_is_hashed_in_ticks<G: Edge>() {
     let body = large_body(0, 1_500_001);
     for (config, region) in [(config(), None), (large_config(), Some("cn-test"))] {
-        let mut gate = G::start(&config);
+        let mut gate = G::start(Profile::Envoy, &config);
         for pieces in [1_500_001, 700_000] {
             for end in ["with the last piece", "apart", "with trailers"] {
                 let mut request = Request::post("/logstores/app-log").body_in(&body, pieces);
@@ -50,15 +51,15 @@ fn a_large_write_is_hashed_in_ticks<G: Gate>() {
                 gate.close(id);
             }
         }
-        assert_eq!(gate.books(), [6, 6, 0, 0]);
-        assert_eq!(gate.count("bytes"), 6 * 1_500_001);
+        assert_eq!(gate.writes(), [6, 6, 0, 0]);
+        assert_eq!(gate.sign("bytes"), 6 * 1_500_001);
         gate.advance(300);
         assert!(!gate.is_ticking(), "nothing is left to do");
     }
 }
 
-fn large_writes_take_turns_and_a_small_one_does_not_wait<G: Gate>() {
-    let mut gate = G::start(&large_config());
+fn large_writes_take_turns_and_a_small_one_does_not_wait<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &large_config());
     let sizes = [4 << 20, 300_000, 300_000, 300_000];
     let bodies: Vec<Vec<u8>> = sizes
         .iter()
@@ -89,16 +90,16 @@ fn large_writes_take_turns_and_a_small_one_does_not_wait<G: Gate>() {
         gate.respond(id, &taken());
         gate.close(id);
     }
-    assert_eq!(gate.books(), [5, 5, 0, 0]);
+    assert_eq!(gate.writes(), [5, 5, 0, 0]);
 }
 
-fn a_client_that_goes_away_while_its_write_is_hashed<G: Gate>() {
-    let mut gate = G::start(&large_config());
+fn a_client_that_goes_away_while_its_write_is_hashed<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &large_config());
     let body = large_body(0, 1 << 20);
     let [gone, stays] = [(); 2].map(|()| gate.upload(&bare_write(&body)));
     gate.advance(3);
     gate.close(gone);
-    let unfinished = gate.open(&bare_write(b"x"));
+    let unfinished = gate.arrive(&bare_write(b"x"));
     gate.body(unfinished, &body, false);
     gate.served(stays);
     let region = Some("cn-test");
@@ -115,14 +116,14 @@ fn a_client_that_goes_away_while_its_write_is_hashed<G: Gate>() {
     gate.advance(3_000);
     assert!(gate.seen(unfinished).is_waiting());
     gate.close(unfinished);
-    assert_eq!(gate.books(), [3, 1, 0, 2]);
-    assert_eq!(gate.count("pending_bytes"), 0);
+    assert_eq!(gate.writes(), [3, 1, 0, 2]);
+    assert_eq!(gate.sign("pending_bytes"), 0);
     gate.advance(300);
     assert!(!gate.is_ticking());
 }
 
-fn what_is_wrong_with_a_large_write_is_answered_by_a_tick<G: Gate>() {
-    let mut gate = G::start(&large_config());
+fn what_is_wrong_with_a_large_write_is_answered_by_a_tick<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &large_config());
     let body = large_body(0, 300_000);
     let unknown_size = bare_write(&body).header("x-log-compresstype", "lz4");
     let id = gate.upload(&unknown_size);
@@ -134,7 +135,7 @@ fn what_is_wrong_with_a_large_write_is_answered_by_a_tick<G: Gate>() {
     );
     gate.close(id);
     // What is too much is known at once, whatever waits for its turn.
-    let id = gate.open(&bare_write(b"x"));
+    let id = gate.arrive(&bare_write(b"x"));
     gate.body(id, &body, false);
     gate.body(id, &vec![0; 16 << 20], false);
     assert_eq!(
@@ -142,34 +143,39 @@ fn what_is_wrong_with_a_large_write_is_answered_by_a_tick<G: Gate>() {
         (413, "PostBodyTooLarge".to_owned())
     );
     gate.close(id);
-    assert_eq!(gate.books(), [2, 0, 2, 0]);
+    assert_eq!(gate.writes(), [2, 0, 2, 0]);
     gate.advance(300);
     assert!(!gate.is_ticking());
 }
 
-fn a_host_that_fails_in_a_tick_lets_nothing_through<G: Gate>() {
+fn a_host_that_fails_in_a_tick_lets_nothing_through<G: Edge>() {
     let body = large_body(0, 300_000);
-    for fault in [Fault::Headers, Fault::Body, Fault::Continue, Fault::Enter] {
-        let mut gate = G::start(&large_config());
+    for fault in [
+        Refusal::Replace,
+        Refusal::Body,
+        Refusal::Continue,
+        Refusal::Enter,
+    ] {
+        let mut gate = G::start(Profile::Envoy, &large_config());
         gate.exchange(&bare_write(b"x"), &taken());
         let id = gate.upload(&bare_write(&body));
         assert!(gate.seen(id).is_waiting());
-        gate.fault(fault);
+        gate.fault(fault, u32::MAX);
         gate.advance(2_000);
         let seen = gate.seen(id);
         match fault {
             // In whose name nothing can be done, it cannot be answered either.
-            Fault::Enter => assert!(seen.is_waiting()),
+            Refusal::Enter => assert!(seen.is_waiting()),
             _ => assert_eq!(refused(&seen), (503, "ServerBusy".to_owned()), "{fault:?}"),
         }
         gate.close(id);
-        assert_eq!(gate.count("denied.host"), 1, "{fault:?}");
-        assert_eq!(gate.books(), [2, 1, 1, 0]);
+        assert_eq!(gate.sign("denied.host"), 1, "{fault:?}");
+        assert_eq!(gate.writes(), [2, 1, 1, 0]);
     }
 }
 
-fn what_costs_more_than_it_is_worth_is_answered<G: Gate>() {
-    let mut gate = G::start(&config());
+fn what_costs_more_than_it_is_worth_is_answered<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     let invalid = (400, "ParameterInvalid".to_owned());
     let long = format!("/logstores/app-log?key={}", "k".repeat(4_096));
     let mut request = bare_write(b"x");
@@ -185,11 +191,11 @@ fn what_costs_more_than_it_is_worth_is_answered<G: Gate>() {
     let fine = bare_write(b"x").header("user-agent", "u".repeat(30_000));
     let seen = gate.exchange(&fine, &taken());
     check(&seen, "/logstores/app-log", b"x", &key(), None);
-    assert_eq!(gate.books(), [4, 1, 3, 0]);
+    assert_eq!(gate.writes(), [4, 1, 3, 0]);
 }
 
-fn what_looks_like_grpc_is_answered<G: Gate>() {
-    let mut gate = G::start(&config());
+fn what_looks_like_grpc_is_answered<G: Edge>() {
+    let mut gate = G::start(Profile::Envoy, &config());
     for kind in [
         "application/grpc",
         "application/grpc+proto",
@@ -200,7 +206,7 @@ fn what_looks_like_grpc_is_answered<G: Gate>() {
         let seen = gate.exchange(&request, &taken());
         assert_eq!(refused(&seen), (400, "InvalidContentType".to_owned()));
     }
-    assert_eq!(gate.books(), [4, 0, 4, 0]);
+    assert_eq!(gate.writes(), [4, 0, 4, 0]);
 }
 
 /// Whatever a client sends: a callback is short.
@@ -242,11 +248,11 @@ fn every_callback_has_a_bound() {
                 if kib > 1_024 && *head != heads[0] {
                     continue;
                 }
-                let mut gate = ModuleGate::start(&config);
+                let mut gate = Module::start(Profile::Envoy, &config);
                 let mut request = head.clone();
                 request.chunks = vec![vec![b'x'; kib << 10]];
                 gate.exchange(&request, &taken());
-                let (callback, instructions) = gate.host().largest_callback();
+                let (callback, instructions) = gate.host.largest_callback();
                 eprintln!(
                     "XX {} {kib} {callback} {instructions}",
                     request.headers.len()
@@ -265,10 +271,10 @@ fn every_callback_has_a_bound() {
 #[test]
 fn a_small_write_needs_no_tick() {
     for (config, size) in [(config(), 512 << 10), (large_config(), 65_536)] {
-        let mut gate = ModuleGate::start(&config);
+        let mut gate = Module::start(Profile::Envoy, &config);
         let id = gate.upload(&sdk_write(&vec![b'x'; size]));
-        assert!(gate.seen(id).upstream.is_some(), "{size}");
-        let (_, instructions) = gate.host().largest_callback();
+        assert!(gate.seen(id).headers.is_some(), "{size}");
+        let (_, instructions) = gate.host.largest_callback();
         assert!(instructions <= CALLBACK, "{instructions}");
     }
 }
@@ -282,35 +288,35 @@ fn a_refusal_is_no_success_for_what_envoy_takes_for_grpc() {
         request
     };
     for (target, status) in [("/logstores/app-log", "400"), ("/logstores/other", "403")] {
-        let mut gate = ModuleGate::start(&config());
+        let mut gate = Module::start(Profile::Envoy, &config());
         let id = gate.upload(&grpc(target));
-        let told = gate.host().so_far(id).downstream.headers.unwrap();
+        let told = gate.host.so_far(id).downstream.headers.unwrap();
         assert_eq!(told.text(":status").as_deref(), Some(status));
         gate.close(id);
         // A status that cannot be put right is not told.
         let fault = "proxy_replace_header_map_value";
-        gate.host().fault(fault, When::Always, What::Status(10));
+        gate.host.fault(fault, When::Always, What::Status(10));
         let id = gate.upload(&grpc(target));
-        assert_eq!(gate.host().so_far(id).downstream.headers, None);
+        assert_eq!(gate.host.so_far(id).downstream.headers, None);
         gate.close(id);
-        assert_eq!(gate.books(), [2, 0, 2, 0]);
+        assert_eq!(gate.writes(), [2, 0, 2, 0]);
     }
 }
 
 /// A listener that goes away waits for its requests, also for those that are hashed in its ticks.
 #[test]
 fn a_drain_waits_for_what_is_hashed() {
-    let mut gate = ModuleGate::start(&large_config());
-    let root = gate.host().current_root();
+    let mut gate = Module::start(Profile::Envoy, &large_config());
+    let root = gate.host.current_root();
     let body = large_body(0, 1 << 20);
     let id = gate.upload(&bare_write(&body));
-    gate.host().drain();
-    assert!(gate.seen(id).is_waiting() && !gate.host().is_gone(root));
+    gate.host.drain();
+    assert!(gate.seen(id).is_waiting() && !gate.host.is_gone(root));
     gate.served(id);
     let region = Some("cn-test");
     check(&gate.seen(id), "/logstores/app-log", &body, &key(), region);
     gate.respond(id, &taken());
     gate.close(id);
-    assert!(gate.host().is_gone(root));
+    assert!(gate.host.is_gone(root));
     assert_eq!(gate.metric("sentry_edge_mirror.sign.answered.2xx"), 1);
 }

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# The module of this tree, built a second time in another folder, is the same bytes (after `make build`).
+# The artefacts of this tree, built a second time in another folder, are the same bytes (after `make build`).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-module=dist/sentry_edge_mirror.wasm
 # A longer path than this one, so that a path in the module shows in its size too.
 other=$(mktemp -d)/quite/another/folder
 trap 'rm -rf "${other%/quite/another/folder}"' EXIT
@@ -14,5 +13,7 @@ git ls-files -z --cached --others --exclude-standard |
 cp -a "$(git rev-parse --git-common-dir)" "$other/.git"
 ln -s "$PWD/.tools" "$other/.tools"
 make --no-print-directory -C "$other" build
-cmp "$module" "$other/$module"
-printf '%s: two builds, two folders, the same bytes: SHA-256 %s\n' "$module" "$(sha256sum <"$module" | cut -d' ' -f1)"
+for module in dist/*.wasm; do
+  cmp "$module" "$other/$module"
+  printf '%s: two builds, two folders, the same bytes: SHA-256 %s\n' "$module" "$(sha256sum <"$module" | cut -d' ' -f1)"
+done

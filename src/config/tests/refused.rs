@@ -32,7 +32,7 @@ fn every_problem_is_reported_at_once() {
             "limits.max_body_bytes: expected an integer from 1 to 268435456, got 1.5".to_owned(),
             "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
             "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),
-            "hots: unknown key (expected one of host, lanes, mode, fast_ack, rum, sls, limits, retry), got \"envoy\"".to_owned(),
+            "hots: unknown key (expected one of host, lanes, mode, fast_ack, hosts, dsn_path, rum, sls, limits, retry), got \"envoy\"".to_owned(),
         ]
     );
 }
@@ -146,5 +146,32 @@ fn names_that_would_change_a_path_or_a_header_are_refused() {
             parse(&with_rum(&format!(r#""authority": "{authority}""#))).is_ok(),
             "{authority}"
         );
+    }
+}
+
+#[test]
+fn what_is_no_host_and_no_path_of_a_dsn() {
+    let with = |member: &str| {
+        let rum = r#""rum": {"upstream": "rum", "authority": "a.example.com", "default": {"workspace": "w", "service_id": "s"}}"#;
+        problems(&format!("{{{rum}, {member}}}"))
+    };
+    assert_eq!(
+        with(r#""hosts": ["a.example.com:80", "*.b.example.com", "*"]"#),
+        [
+            r#"hosts[0]: expected a host without a port, such as sentry.example.com or *.example.com, got "a.example.com:80""#,
+            r#"hosts[2]: expected a host without a port, such as sentry.example.com or *.example.com, got "*""#,
+        ]
+    );
+    assert_eq!(
+        with(r#""hosts": []"#),
+        ["hosts: expected 1 to 100 hosts (without the key it is every host), got 0"]
+    );
+    for path in [
+        "sentry", "/a//b", "/a?b", "/api", "/rum/x", "/a/../b", "/a b",
+    ] {
+        let problem = format!(
+            "dsn_path: expected the path of the DSN before the project id, such as /sentry, and not /api or /rum, got {path:?}"
+        );
+        assert_eq!(with(&format!(r#""dsn_path": "{path}""#)), [problem]);
     }
 }

@@ -112,7 +112,7 @@ fn event(u: &mut Unstructured<'_>, tame: bool) -> Result<Event> {
             *u.choose(&[
                 Dispatch::Takes,
                 Dispatch::Refuses,
-                Dispatch::Forgets
+                Dispatch::Refuses
             ])?;
             1 + which(u)?
         ]),

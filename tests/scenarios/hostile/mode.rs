@@ -1,11 +1,11 @@
 //! What the module can be asked to do: its configuration, traffic for it, and what must hold of what went on.
 
 use super::chance::ROLE_KEY;
+use crate::edge::rewriting;
 use crate::edge::{Edge, PUBLISH_MS, config, for_host};
-use crate::gate::sign_books;
 use crate::module::Module;
+use crate::seen::sign_books;
 use crate::sls;
-use crate::target::rewriting;
 use oracles::random::Random;
 use test_host::{Call, Exchange, Guest, Host, Options, Profile, Reply, Request, StartError};
 

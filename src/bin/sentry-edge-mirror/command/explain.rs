@@ -234,5 +234,6 @@ fn meaning(leg: &str, reason: &str) -> Option<&'static str> {
         SkipReason::Aborted => "the request ended before it was complete",
         SkipReason::Unreadable => "the proxy did not hand out the body",
         SkipReason::Slow => "the body came too slowly",
+        SkipReason::Host => "the request is for a host that is none of `hosts`",
     })
 }

@@ -1,17 +1,12 @@
 //! One request through the real core: the host around it is this file. Time is virtual, every call is answered at once with
 //! 200, nothing leaves.
 
-use sentry_edge_mirror::config::{Config, Mode};
-use sentry_edge_mirror::delivery::answer::Answer;
-use sentry_edge_mirror::delivery::verdict::Verdict;
-use sentry_edge_mirror::effect::Effect;
+use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::drive::{Driver, Header, Passing};
 use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::log::Level;
-use sentry_edge_mirror::metric::{Kind, PREFIX};
-use sentry_edge_mirror::rum::headers::Head;
+use sentry_edge_mirror::metric::{Kind, Leg, PREFIX, Series};
 use sentry_edge_mirror::time::Millis;
-use sentry_edge_mirror::worker::Worker;
-use sentry_edge_mirror::worker::rewrite::{RewriteRequest, Step};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -63,189 +58,88 @@ pub(super) fn now_ms() -> u64 {
 
 /// Lets the core handle a request.
 pub(super) fn drive(config: Config, request: &Request) -> Trace {
-    let mut host = Host {
-        nginx: config.host == HostKind::Nginx,
-        rewrites: matches!(config.mode, Mode::Rewrite { .. }),
-        worker: Worker::new(config, 0),
-        now: Millis(now_ms()),
-        tick: None,
-        trace: Trace::default(),
-        tokens: 0,
-    };
-    let end = host.now.after(WATCHED_MS);
-    host.worker.start(env!("EDGE_MIRROR_VERSION"));
-    host.carry_out();
-    host.exchange(request);
-    host.carry_out();
-    while let Some((period, due)) = host.tick.filter(|(_, due)| *due <= end) {
-        host.now = due;
-        host.tick = Some((period, due.after(period)));
-        host.worker.tick(true);
-        host.carry_out();
+    let nginx = config.host == HostKind::Nginx;
+    let version = env!("EDGE_MIRROR_VERSION");
+    let mut driver = Driver::new(config, Millis(now_ms()), version);
+    let mut trace = Trace::default();
+    let mut passing = arriving(request);
+    let has_body = !request.body.is_empty();
+    passing.headers(&mut driver, !has_body);
+    if has_body {
+        passing.piece(&mut driver, &request.body, true);
     }
+    trace.answered = passing.stream.answered.is_some();
+    if passing.stream.goes_on && passing.stream.headers != arriving(request).stream.headers {
+        trace.calls.push(in_place(&passing, request));
+    }
+    let status = (b":status".to_vec(), b"200".to_vec());
+    passing.respond(&mut driver, vec![status]);
+    passing.gone(&mut driver);
+    answer_all(&mut driver, &mut trace, nginx);
+    driver.advance(WATCHED_MS, |driver| answer_all(driver, &mut trace, nginx));
     // Counters that nobody is in a hurry for are published now.
-    host.worker.drain(host.now);
-    host.carry_out();
-    host.trace
+    driver.drain();
+    answer_all(&mut driver, &mut trace, nginx);
+    for (name, count) in std::mem::take(&mut driver.written.metrics) {
+        if is_counter(&name) {
+            let name = name.strip_prefix(PREFIX).unwrap_or(&name);
+            trace.counters.insert(name.to_owned(), count);
+        }
+    }
+    let log = std::mem::take(&mut driver.written.log).into_iter();
+    let log = log.filter(|(level, _)| matches!(level, Level::Warn | Level::Error));
+    trace.log = log.map(|(_, line)| line).collect();
+    trace
 }
 
-struct Host {
-    nginx: bool,
-    rewrites: bool,
-    worker: Worker,
-    now: Millis,
-    /// Period, and when it is over.
-    tick: Option<(u64, Millis)>,
-    trace: Trace,
-    tokens: u32,
+fn is_counter(name: &str) -> bool {
+    let legs = Leg::ALL.into_iter().flat_map(Series::of);
+    let mut counters = legs.filter(|series| series.metric.kind() == Kind::Counter);
+    counters.any(|series| series.name() == name)
 }
 
-impl Host {
-    fn exchange(&mut self, request: &Request) {
-        let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
-        let Some(plan) = self.worker.decide(method, target) else {
-            self.trace.answered = self.rewrites;
+fn arriving(request: &Request) -> Passing {
+    let pseudo = [(":method", &request.method), (":path", &request.target)];
+    let named = pseudo.map(|(name, value)| (name.as_bytes().to_vec(), value.clone().into_bytes()));
+    let own = request.headers.iter();
+    let own = own.map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()));
+    let mut passing = Passing::new(1, named.into_iter().chain(own).collect());
+    passing.stream.peer = request.peer.clone().map(String::into_bytes);
+    passing
+}
+
+/// Answers every call with 200, and those that follow.
+fn answer_all(driver: &mut Driver, trace: &mut Trace, nginx: bool) {
+    loop {
+        let calls = std::mem::take(&mut driver.written.calls);
+        if calls.is_empty() {
             return;
-        };
-        let headers = request.headers.iter();
-        let source = || request.peer.as_ref().map(|peer| peer.clone().into_bytes());
-        let head = Head {
-            method,
-            target,
-            headers: headers.map(|(name, value)| (name.as_bytes(), value.as_bytes())),
-            source: &source,
-            scheme: None,
-        };
-        if self.rewrites {
-            let has_body = !request.body.is_empty();
-            let (passage, step) = self.worker.arrive(plan, &head, has_body, self.now);
-            return self.pass(passage, step, request);
         }
-        let exchange = self.worker.begin(plan, &head).and_then(|exchange| {
-            if request.body.is_empty() {
-                return Some(exchange);
-            }
-            self.worker.chunk(exchange, request.body.len(), |body| {
-                body.extend_from_slice(&request.body);
-                Some(())
-            })
-        });
-        if let Some(exchange) = exchange {
-            self.worker.end(exchange, self.now);
+        for call in calls {
+            driver.answer(call.token, Some(200), &|_| None, b"");
+            trace.calls.push(Sent {
+                upstream: Some(call.upstream),
+                scheme: nginx.then_some(call.scheme),
+                headers: call.headers.iter().map(text).collect(),
+                body: call.body,
+                timeout_ms: call.timeout_ms,
+            });
         }
-    }
-
-    /// Does what the core says, with the whole body at once; the proxied request is answered with 200.
-    fn pass(&mut self, passage: RewriteRequest, step: Step, request: &Request) {
-        let (mut passage, mut step) = (passage, step);
-        let mut bodies = (!request.body.is_empty())
-            .then_some(&request.body)
-            .into_iter();
-        loop {
-            (passage, step) = match step {
-                Step::PutInPlace => {
-                    self.trace.calls.extend(in_place(&passage, request));
-                    self.worker.placed(passage, true)
-                }
-                Step::Answer => {
-                    self.trace.answered = true;
-                    self.worker.answered_here(passage, true, self.now)
-                }
-                Step::Pass | Step::Wait => match bodies.next() {
-                    Some(body) => {
-                        let fill = |copy: &mut Vec<u8>| {
-                            copy.extend_from_slice(body);
-                            Some(())
-                        };
-                        self.worker.piece(passage, body.len(), Some(self.now), fill)
-                    }
-                    None => break,
-                },
-            };
-        }
-        let (status, now) = (200, self.now);
-        self.worker
-            .response(&mut passage, status, Verdict::Delivered, now);
-        self.worker.leave(&mut passage, now);
-    }
-
-    /// Does what the core asks for, and answers its calls until it asks for nothing more.
-    fn carry_out(&mut self) {
-        let mut unanswered = self.effects();
-        while !unanswered.is_empty() {
-            for token in std::mem::take(&mut unanswered) {
-                self.answer(token);
-                unanswered.append(&mut self.effects());
-            }
-        }
-    }
-
-    fn answer(&mut self, token: u32) {
-        let status = Some(200);
-        let answer = Answer {
-            status,
-            header: &|_| None,
-            body: b"",
-        };
-        self.worker.answered(token, &answer, self.now);
-    }
-
-    fn effects(&mut self) -> Vec<u32> {
-        let mut tokens = Vec::new();
-        let trace = &mut self.trace;
-        while let Some(effect) = self.worker.next_effect(self.now) {
-            match effect {
-                Effect::Dispatch(call) => {
-                    trace.calls.push(Sent {
-                        upstream: Some(call.upstream.to_owned()),
-                        scheme: self.nginx.then(|| call.scheme.to_owned()),
-                        headers: call
-                            .headers
-                            .iter()
-                            .map(|(name, value)| (lossy(name), lossy(value)))
-                            .collect(),
-                        body: call.body.to_vec(),
-                        timeout_ms: call.timeout_ms,
-                    });
-                    self.tokens = self.tokens.saturating_add(1);
-                    self.worker.call_started(self.tokens, self.now);
-                    tokens.push(self.tokens);
-                }
-                Effect::Add(series, amount) if series.metric.kind() == Kind::Counter => {
-                    let name = series.name();
-                    let name = name.strip_prefix(PREFIX).unwrap_or(&name);
-                    let counter = trace.counters.entry(name.to_owned()).or_default();
-                    *counter = counter.saturating_add(amount);
-                }
-                Effect::Log(Level::Warn | Level::Error, line) => trace.log.push(line),
-                Effect::SetTick(period) => {
-                    let period = u64::from(period);
-                    self.tick = (period > 0).then(|| (period, self.now.after(period)));
-                }
-                Effect::Add(..)
-                | Effect::Set(..)
-                | Effect::Latency(..)
-                | Effect::Log(..)
-                | Effect::Worked
-                | Effect::Done => {}
-            }
-        }
-        tokens
     }
 }
 
-fn in_place(passage: &RewriteRequest, request: &Request) -> Option<Sent> {
-    let headers = passage.headers()?;
-    Some(Sent {
+fn in_place(passing: &Passing, request: &Request) -> Sent {
+    Sent {
         upstream: None,
         scheme: None,
-        headers: headers
-            .iter()
-            .map(|(name, value)| (lossy(name), lossy(value)))
-            .collect(),
+        headers: passing.stream.headers.iter().map(text).collect(),
         body: request.body.clone(),
         timeout_ms: 0,
-    })
+    }
+}
+
+fn text((name, value): &Header) -> (String, String) {
+    (lossy(name), lossy(value))
 }
 
 fn lossy(bytes: &[u8]) -> String {

@@ -1,21 +1,79 @@
-//! The wire format of header maps in the proxy-wasm ABI 0.2.
+//! The headers that a proxy hands out: a header map of the proxy-wasm ABI 0.2, read where it lies.
 //!
 //! Little endian: `u32 count`, then for each pair `u32 name_size, u32 value_size`, then for each pair the name, a NUL,
 //! the value, a NUL. Source: the ABI specification and both hosts' sources. A map that does not keep to it ends where
 //! it stops making sense.
 
 use crate::header_list::HeaderList;
-use crate::rum::headers::Pair;
+use std::fmt;
 
-/// The pairs of a map in the host's format.
+/// A header: name and value.
+pub type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// The headers of a request or an answer, as the proxy handed them out.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HeaderMap(Vec<u8>);
+
+/// Values may be credentials.
+impl fmt::Debug for HeaderMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.iter().map(|(name, _)| String::from_utf8_lossy(name));
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl HeaderMap {
+    /// From the bytes of the ABI.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Names and values, pseudo headers among them.
+    #[must_use]
+    pub fn iter(&self) -> Pairs<'_> {
+        Pairs::new(&self.0)
+    }
+
+    /// Bytes that it occupies.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the proxy handed out nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a HeaderMap {
+    type Item = Pair<'a>;
+    type IntoIter = Pairs<'a>;
+
+    fn into_iter(self) -> Pairs<'a> {
+        self.iter()
+    }
+}
+
+impl From<&HeaderList> for HeaderMap {
+    fn from(list: &HeaderList) -> Self {
+        let mut bytes = Vec::new();
+        write(&mut bytes, None, list);
+        Self(bytes)
+    }
+}
+
+/// The pairs of a [`HeaderMap`].
 #[derive(Clone, Debug)]
-pub(super) struct Pairs<'a> {
+pub struct Pairs<'a> {
     sizes: &'a [u8],
     data: &'a [u8],
 }
 
 impl<'a> Pairs<'a> {
-    pub(super) fn new(map: &'a [u8]) -> Self {
+    fn new(map: &'a [u8]) -> Self {
         Self::parse(map).unwrap_or(Self {
             sizes: &[],
             data: &[],
@@ -52,7 +110,7 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Writes the list, behind at most one header more, into `buffer`, which is cleared first.
-pub(super) fn write(buffer: &mut Vec<u8>, first: Option<Pair<'_>>, list: &HeaderList) {
+pub(crate) fn write(buffer: &mut Vec<u8>, first: Option<Pair<'_>>, list: &HeaderList) {
     let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
     let count = list.len().saturating_add(first.iter().len());
     buffer.clear();

@@ -1,0 +1,266 @@
+//! What becomes of a request, by mode.
+//!
+//! [`Request`] is what is known of a request between the proxy's callbacks. Each mode is a [`Mode`]: it answers a callback
+//! with a [`Step`], and [`Request`] carries the steps out on the [`Stream`] until the request may go on or has to wait.
+//! So no mode knows a proxy, and a proxy knows no mode: it implements [`Stream`], and passes its callbacks on.
+
+mod arrival;
+mod rewrite;
+mod sign;
+mod stream;
+mod tee;
+
+pub use stream::Stream;
+
+use crate::config;
+use crate::header_list::HeaderList;
+use crate::meter::Meter;
+use crate::worker::Worker;
+use crate::worker::signing::LocalAnswer;
+use rewrite::Rewrite;
+use sign::Sign;
+use tee::Tee;
+
+/// What the proxy is to do with a request.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Let it, or this piece of it, go on.
+    Pass,
+    /// Keep it.
+    Wait,
+    /// Replace its headers, then ask [`Mode::replaced`].
+    ReplaceHeaders(Replacement),
+    /// Answer it, then ask [`Mode::answered`].
+    Answer(LocalAnswer),
+}
+
+/// New headers of a request.
+#[derive(Debug)]
+pub(crate) enum Replacement {
+    /// These, and no others.
+    All(HeaderList),
+    /// These in place of their namesakes, and the target last: the request may leave then.
+    Each(HeaderList),
+}
+
+/// What the callback tells the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The request goes on.
+    Continue,
+    /// The proxy keeps it.
+    Hold,
+}
+
+/// A request in one of the modes. The defaults are those of a mode that only watches.
+pub(crate) trait Mode: Sized {
+    /// The headers are complete; with `end` the request is, too.
+    fn headers(worker: &mut Worker, stream: &mut impl Stream, end: bool) -> (Self, Step);
+
+    /// The proxy can hand out `size` bytes of the body.
+    fn body(
+        &mut self,
+        worker: &mut Worker,
+        stream: &mut impl Stream,
+        size: usize,
+        end: bool,
+    ) -> Step;
+
+    /// Trailers: the request is complete.
+    fn trailers(&mut self, worker: &mut Worker, stream: &mut impl Stream) -> Step;
+
+    /// Whether the headers were replaced.
+    fn replaced(&mut self, _: &mut Worker, _: &mut impl Stream, _: bool) -> Step {
+        Step::Wait
+    }
+
+    /// Whether the request was answered.
+    fn answered(&mut self, _: &mut Worker, _: &mut impl Stream, _: bool) -> Step {
+        Step::Wait
+    }
+
+    /// The headers of the answer, the target's or the proxy's own.
+    fn response(&mut self, _: &mut Worker, _: &mut impl Stream) {}
+
+    /// The stream is over, whether the request was complete or not. Nothing comes after it.
+    fn gone(&mut self, worker: &mut Worker, stream: &mut impl Stream);
+}
+
+/// A request between the proxy's callbacks.
+#[derive(Debug, Default)]
+pub struct Request(State);
+
+#[derive(Debug, Default)]
+enum State {
+    /// Its headers have not come.
+    #[default]
+    New,
+    Tee(Tee),
+    Rewrite(Box<Rewrite>),
+    Sign(Box<Sign>),
+}
+
+/// Carries out a request's steps. It ends: a mode answers a failure with another step, and has no more than one of each.
+fn carry_out(
+    mode: &mut impl Mode,
+    worker: &mut Worker,
+    stream: &mut impl Stream,
+    mut step: Step,
+) -> Flow {
+    loop {
+        step = match step {
+            Step::Pass => return Flow::Continue,
+            Step::Wait => return Flow::Hold,
+            Step::ReplaceHeaders(headers) => {
+                let done = replace(worker, stream, &headers).is_some();
+                mode.replaced(worker, stream, done)
+            }
+            Step::Answer(_) if !stream.may_be_answered() => return Flow::Continue,
+            Step::Answer(answer) => {
+                let done = stream.answer(&answer);
+                mode.answered(worker, stream, done)
+            }
+        };
+    }
+}
+
+fn replace(worker: &mut Worker, stream: &mut impl Stream, replacement: &Replacement) -> Option<()> {
+    match replacement {
+        Replacement::All(headers) => stream.replace_headers(headers),
+        Replacement::Each(headers) => {
+            for (name, value) in headers.iter() {
+                stream.replace_header(name, value)?;
+            }
+            if !stream.let_leave(headers.get(b":path")?)? {
+                worker.unguarded();
+            }
+            Some(())
+        }
+    }
+}
+
+/// What becomes of a request of the mode of which nothing is known. On nginx nothing is held: the location itself answers
+/// what was not put in place.
+#[must_use]
+pub fn unknown(config: &config::Config) -> Flow {
+    if config.mode != config::Mode::Tee && config.host.traits().answers_requests {
+        Flow::Hold
+    } else {
+        Flow::Continue
+    }
+}
+
+impl Request {
+    /// The headers are complete; with `end` the request is, too.
+    pub fn headers(&mut self, worker: &mut Worker, stream: &mut impl Stream, end: bool) -> Flow {
+        // No host says the headers twice; should one do so, nothing goes uncounted.
+        self.gone(worker, stream);
+        match worker.config().mode {
+            config::Mode::Tee => {
+                let (mut tee, step) = Tee::headers(worker, stream, end);
+                let flow = carry_out(&mut tee, worker, stream, step);
+                self.0 = State::Tee(tee);
+                flow
+            }
+            config::Mode::Rewrite { .. } => {
+                let (mut rewrite, step) = Rewrite::headers(worker, stream, end);
+                let flow = carry_out(&mut rewrite, worker, stream, step);
+                self.0 = State::Rewrite(Box::new(rewrite));
+                flow
+            }
+            config::Mode::Sign => {
+                let (mut sign, step) = Sign::headers(worker, stream, end);
+                let flow = carry_out(&mut sign, worker, stream, step);
+                self.0 = State::Sign(Box::new(sign));
+                flow
+            }
+        }
+    }
+
+    /// The proxy can hand out `size` bytes of the body: the new piece of a request that goes on, everything of one that is
+    /// kept.
+    pub fn body(
+        &mut self,
+        worker: &mut Worker,
+        stream: &mut impl Stream,
+        size: usize,
+        end: bool,
+    ) -> Flow {
+        match &mut self.0 {
+            State::New => unknown(worker.config()),
+            State::Tee(tee) => {
+                let step = tee.body(worker, stream, size, end);
+                carry_out(tee, worker, stream, step)
+            }
+            State::Rewrite(rewrite) => {
+                let step = rewrite.body(worker, stream, size, end);
+                carry_out(&mut **rewrite, worker, stream, step)
+            }
+            State::Sign(sign) => {
+                let step = sign.body(worker, stream, size, end);
+                carry_out(&mut **sign, worker, stream, step)
+            }
+        }
+    }
+
+    /// Trailers: the request is complete.
+    pub fn trailers(&mut self, worker: &mut Worker, stream: &mut impl Stream) -> Flow {
+        match &mut self.0 {
+            State::New => unknown(worker.config()),
+            State::Tee(tee) => {
+                let step = tee.trailers(worker, stream);
+                carry_out(tee, worker, stream, step)
+            }
+            State::Rewrite(rewrite) => {
+                let step = rewrite.trailers(worker, stream);
+                carry_out(&mut **rewrite, worker, stream, step)
+            }
+            State::Sign(sign) => {
+                let step = sign.trailers(worker, stream);
+                carry_out(&mut **sign, worker, stream, step)
+            }
+        }
+    }
+
+    /// The headers of the answer, the target's or the proxy's own.
+    pub fn response(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
+        match &mut self.0 {
+            State::New => {}
+            State::Tee(tee) => tee.response(worker, stream),
+            State::Rewrite(rewrite) => rewrite.response(worker, stream),
+            State::Sign(sign) => sign.response(worker, stream),
+        }
+    }
+
+    /// A tick's turn of a request that waits for it: see [`Worker::next_turn`].
+    pub fn turn(&mut self, worker: &mut Worker, stream: &mut impl Stream, meter: &mut Meter) {
+        if let State::Sign(sign) = &mut self.0 {
+            let step = sign.turn(worker, stream, meter);
+            carry_out(&mut **sign, worker, stream, step);
+        }
+    }
+
+    /// The proxy lets no tick act for the stream: the request is over, and waits, for nobody can answer it.
+    pub fn stuck(&mut self, worker: &mut Worker) {
+        if let State::Sign(sign) = &mut self.0 {
+            sign.stuck(worker);
+        }
+    }
+
+    /// The stream is over, whether the request was complete or not. May come more than once.
+    pub fn gone(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
+        // Whatever may still come is of nothing that is known.
+        match std::mem::take(&mut self.0) {
+            State::New => {}
+            State::Tee(mut tee) => tee.gone(worker, stream),
+            State::Rewrite(mut rewrite) => rewrite.gone(worker, stream),
+            State::Sign(mut sign) => sign.gone(worker, stream),
+        }
+    }
+
+    /// Its headers are those of the copy, and it may go on without us.
+    #[must_use]
+    pub fn is_rewritten(&self) -> bool {
+        matches!(&self.0, State::Rewrite(rewrite) if rewrite.is_rewritten())
+    }
+}

@@ -1,0 +1,108 @@
+//! A copy that the proxy keeps until it is complete; then it is answered, and delivered from here.
+
+use super::{Rewrite, Stage, Step, Stream};
+use crate::rum::capture::Refusal;
+use crate::worker::Worker;
+use crate::worker::collect::Ticket;
+use crate::worker::exchange::{Exchange, Mirrored, Parts};
+
+impl Rewrite {
+    /// Holds the request, if there is room.
+    pub(super) fn hold(&mut self, worker: &mut Worker, stream: &impl Stream, parts: Parts) -> Step {
+        self.stage = Stage::Held;
+        match worker.open(parts) {
+            Ok(exchange) => self.exchange = Some(exchange),
+            Err((mut parts, refusal)) => {
+                self.forward = parts.rum.take();
+                match self.forward {
+                    Some(_) => self.exchange = begin_logs(worker, *parts),
+                    None => worker.refuse(parts.legs(), refusal),
+                }
+                return self.let_go(worker, stream, refusal);
+            }
+        }
+        if self.ended.is_some() {
+            return self.answer();
+        }
+        Step::Wait
+    }
+
+    /// A piece has come: `before` bytes had, now there are `size`, and the proxy has all of them.
+    pub(super) fn held_piece(
+        &mut self,
+        worker: &mut Worker,
+        stream: &mut impl Stream,
+        size: usize,
+        before: usize,
+    ) -> Step {
+        let Some(ticket) = self.exchange else {
+            return Step::Wait;
+        };
+        let Some(room) = room_to_hold(worker, ticket, size, before) else {
+            // It was too slow, or gave way: that is counted, and nobody has to wait any more.
+            self.exchange = None;
+            return self.answer();
+        };
+        let complete = self.ended.is_some();
+        let mut was_read = false;
+        let result = match (size, complete) {
+            _ if size > worker.config().limits.max_body_bytes => Err(Refusal::TooLarge),
+            _ if size > room => Err(Refusal::NoRoom),
+            (0, _) | (_, false) => Ok(()),
+            (size, true) => worker.collecting.push(ticket, size, room, |body| {
+                was_read = true;
+                stream.append_body(size, body)
+            }),
+        };
+        let Err(refusal) = result else {
+            return if complete { self.answer() } else { Step::Wait };
+        };
+        (self.forward, self.exchange) = part(worker, ticket);
+        if refusal == Refusal::NoRoom && !was_read {
+            self.log_piece(worker, size, |body| stream.append_body(size, body));
+        } else if let Some(logs) = self.take_exchange(worker) {
+            worker.refuse(logs.legs(), refusal);
+        }
+        self.let_go(worker, stream, refusal)
+    }
+
+    /// It is not held any more: it goes on, if it is a copy.
+    fn let_go(&mut self, worker: &mut Worker, stream: &impl Stream, refusal: Refusal) -> Step {
+        let Some(rum) = &self.forward else {
+            return self.answer();
+        };
+        worker.let_go(rum.target.project, refusal);
+        self.replace(worker, stream)
+    }
+}
+
+/// What may be held of a body of which `before` bytes had come, and now there are `size`: what the RUM leg has room
+/// for, because the other way for it is open still. The proxy keeps it until it is complete, so it needs no part of
+/// what is set aside for bodies that are being received. `None` if its exchange is over.
+fn room_to_hold(worker: &mut Worker, ticket: Ticket, size: usize, before: usize) -> Option<usize> {
+    let wants = worker
+        .collecting
+        .grows(ticket, size.saturating_sub(before))?;
+    let room = worker.room(wants.rum, wants.rum.is_none() && wants.sls);
+    Some(room.saturating_sub(worker.collecting.bytes()))
+}
+
+/// Takes an exchange apart: what is forwarded, and what is still to be delivered from here.
+pub(super) fn part(worker: &mut Worker, ticket: Ticket) -> (Option<Mirrored>, Option<Ticket>) {
+    let logs = worker.collecting.get(ticket).and_then(Exchange::sls);
+    let rum = worker.collecting.change(ticket, Exchange::take_rum);
+    let rest = logs.map(|_| ticket);
+    if rest.is_none() {
+        worker.collecting.remove(ticket);
+    }
+    (rum.flatten(), rest)
+}
+
+/// The SLS leg's part of a forwarded request.
+pub(super) fn begin_logs(worker: &mut Worker, parts: Parts) -> Option<Ticket> {
+    parts.sls.as_ref()?;
+    worker
+        .open(parts)
+        .map_err(|(parts, refusal)| worker.refuse(parts.legs(), refusal))
+        .ok()
+}

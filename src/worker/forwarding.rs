@@ -1,0 +1,49 @@
+//! Copies that leave with the request itself, in mode `rewrite`: what the RUM leg counts of them.
+
+use super::{Worker, report};
+use crate::delivery::verdict::Verdict;
+use crate::metric::{Leg, Metric};
+use crate::rum::capture::Refusal;
+
+impl Worker {
+    /// Request callback: the copy leaves with the request.
+    pub(crate) fn forward(&mut self) {
+        if let Some((rum, mut context)) = self.legs.rum() {
+            rum.forward(&mut context);
+        }
+        self.publish_soon();
+    }
+
+    /// Request callback: the end of the only attempt of a copy that left.
+    pub(crate) fn forwarded_ended(
+        &mut self,
+        project: u64,
+        bytes: usize,
+        verdict: Verdict,
+        waited_ms: u64,
+    ) {
+        if let Some((rum, mut context)) = self.legs.rum() {
+            rum.forwarded_ended(project, bytes, verdict, waited_ms, &mut context);
+        }
+        self.publish_soon();
+    }
+
+    /// Request callback: the proxy does not replace the headers, so the copy cannot leave.
+    pub(crate) fn not_in_place(&mut self, project: u64) {
+        for metric in [Metric::Captured, Metric::Failed] {
+            self.legs.count(Leg::Rum, metric, 1);
+        }
+        report::not_in_place(&mut self.legs.log, project);
+        self.publish_soon();
+    }
+
+    /// Request callback: a request that was held goes on.
+    pub(crate) fn let_go(&mut self, project: u64, refusal: Refusal) {
+        report::let_go(&mut self.legs.log, project, refusal);
+    }
+
+    /// Request callback: nginx's location does not answer what is no copy.
+    pub(crate) fn unguarded(&mut self) {
+        report::unguarded(&mut self.legs.log);
+    }
+}
