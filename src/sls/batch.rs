@@ -109,7 +109,8 @@ impl Batcher {
     ) -> Result<Accepted, Rejected> {
         let repairs = repair::repair(&mut log, now_ms)?;
         let (seconds, nanos) = (log.seconds(), log.nanos());
-        let size = log_group::log_len(seconds, nanos, log.bytes());
+        let body = log_group::body_len(seconds, nanos, log.bytes());
+        let size = log_group::delimited_len(body);
         let alone = size.saturating_add(destination.trailer().len());
         if alone > MAX_RAW_BYTES {
             return Err(Rejected::TooLarge { bytes: alone });
@@ -136,7 +137,7 @@ impl Batcher {
         let (mut full, mut lost) = (false, false);
         if let Some(open) = self.open.get_mut(index) {
             if open.group.reserve(alone, self.limits.max_bytes).is_ok() {
-                open.group.push(seconds, nanos, log.bytes());
+                open.group.push_sized(body, seconds, nanos, log.bytes());
             } else {
                 lost = true;
             }
@@ -232,6 +233,7 @@ mod tests {
         Log {
             time_ns: NOW * 1_000_000,
             contents: vec![(Cow::Borrowed("k"), Cow::Borrowed(value))],
+            ..Log::default()
         }
     }
 
@@ -338,18 +340,17 @@ mod tests {
             .push(
                 &to,
                 Log {
-                    time_ns: 0,
                     contents,
+                    ..Log::default()
                 },
                 NOW,
             )
             .unwrap_err();
         assert!(matches!(refused, Rejected::TooLarge { bytes } if bytes > MAX_RAW_BYTES));
-        let none = Log {
-            time_ns: 0,
-            contents: Vec::new(),
-        };
-        assert_eq!(batcher.push(&to, none, NOW).unwrap_err(), Rejected::Empty);
+        assert_eq!(
+            batcher.push(&to, Log::default(), NOW).unwrap_err(),
+            Rejected::Empty
+        );
         assert_eq!((batcher.bytes(), batcher.logs()), (before, 1));
         let repaired = batcher
             .push(

@@ -27,7 +27,7 @@ use super::keys::{GRACE_MS, Keys};
 use super::reader::Outcome;
 use super::readers::{Needs, Readers};
 use super::record::{Options, Record};
-use super::repair::Log;
+use super::repair::{Log, Names};
 use super::report;
 use super::scrub::Scrubber;
 use super::write::{Batch, Queue};
@@ -301,5 +301,6 @@ fn log<'r>(record: &'r Record) -> Log<'r> {
             .fields()
             .map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value)))
             .collect(),
+        names: Names::Fields,
     }
 }

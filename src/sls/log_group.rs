@@ -92,6 +92,17 @@ impl LogGroup {
     /// Appends one log as it is given. `time_s` is in unix seconds, `time_ns` the part below the second.
     pub fn push<'c>(&mut self, time_s: u32, time_ns: Option<u32>, contents: impl Contents<'c>) {
         let body = body_len(time_s, time_ns, contents.clone());
+        self.push_sized(body, time_s, time_ns, contents);
+    }
+
+    /// The same of a log whose [`body_len`] is known.
+    pub(super) fn push_sized<'c>(
+        &mut self,
+        body: usize,
+        time_s: u32,
+        time_ns: Option<u32>,
+        contents: impl Contents<'c>,
+    ) {
         self.raw.push(LOG);
         put_varint(&mut self.raw, body);
         self.raw.push(TIME);
@@ -160,7 +171,12 @@ pub(super) fn log_end(raw: &[u8], at: usize) -> Option<usize> {
     None
 }
 
-fn body_len<'c>(time_s: u32, time_ns: Option<u32>, contents: impl Contents<'c>) -> usize {
+/// The bytes of a log without its tag and its length.
+pub(super) fn body_len<'c>(
+    time_s: u32,
+    time_ns: Option<u32>,
+    contents: impl Contents<'c>,
+) -> usize {
     let fixed = varint_len(wide(time_s))
         .saturating_add(1)
         .saturating_add(if time_ns.is_some() { 5 } else { 0 });
@@ -174,7 +190,7 @@ fn pair_len(key: &[u8], value: &[u8]) -> usize {
 }
 
 /// Tag, length and bytes.
-fn delimited_len(bytes: usize) -> usize {
+pub(super) fn delimited_len(bytes: usize) -> usize {
     varint_len(bytes).saturating_add(1).saturating_add(bytes)
 }
 
@@ -203,16 +219,60 @@ fn put_varint(out: &mut Vec<u8>, mut value: usize) {
 }
 
 fn put_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
-    out.push(tag);
-    put_varint(out, bytes.len());
-    out.extend_from_slice(bytes);
+    match short(bytes.len()) {
+        Some(length) => out.extend_from_slice(&[tag, length]),
+        None => {
+            out.push(tag);
+            put_varint(out, bytes.len());
+        }
+    }
+    put(out, bytes);
 }
 
 fn put_pair(out: &mut Vec<u8>, tag: u8, key: &[u8], value: &[u8]) {
-    out.push(tag);
-    put_varint(out, pair_len(key, value));
-    put_bytes(out, KEY, key);
+    match (short(pair_len(key, value)), short(key.len())) {
+        // Nearly all pairs.
+        (Some(length), Some(key_length)) => {
+            out.extend_from_slice(&[tag, length, KEY, key_length]);
+            put(out, key);
+        }
+        _ => {
+            out.push(tag);
+            put_varint(out, pair_len(key, value));
+            put_bytes(out, KEY, key);
+        }
+    }
     put_bytes(out, VALUE, value);
+}
+
+/// A length as a varint of one byte, if it is one.
+#[inline(always)]
+fn short(length: usize) -> Option<u8> {
+    u8::try_from(length).ok().filter(|length| *length < 0x80)
+}
+
+/// Appends bytes. Few of them, as keys and most values have, are moved without a call, which costs more than the move: their
+/// first half and their last one, which may overlap.
+#[inline(always)]
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    match bytes.len() {
+        4..8 => halves::<4>(out, bytes),
+        8..16 => halves::<8>(out, bytes),
+        16..=32 => halves::<16>(out, bytes),
+        _ => out.extend_from_slice(bytes),
+    }
+}
+
+#[inline(always)]
+fn halves<const HALF: usize>(out: &mut Vec<u8>, bytes: &[u8]) {
+    let (Some(first), Some(last)) = (bytes.first_chunk::<HALF>(), bytes.last_chunk::<HALF>())
+    else {
+        return out.extend_from_slice(bytes);
+    };
+    let end = out.len().saturating_add(bytes.len());
+    out.extend_from_slice(first);
+    out.truncate(end.saturating_sub(HALF));
+    out.extend_from_slice(last);
 }
 
 /// `usize` has at least 32 bits on every target that we build for.

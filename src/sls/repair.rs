@@ -52,6 +52,18 @@ pub struct Log<'a> {
     pub time_ns: u64,
     /// Keys and values, in the order in which they are sent.
     pub contents: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// What is known of the keys.
+    pub names: Names,
+}
+
+/// What is known of the keys of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Nothing: each is looked at.
+    #[default]
+    Any,
+    /// They are the fields of a record: names that SLS accepts, each once. So they are not looked at again.
+    Fields,
 }
 
 impl Log<'_> {
@@ -60,6 +72,13 @@ impl Log<'_> {
         self.contents
             .iter()
             .map(|(key, value)| (key.as_bytes(), value.as_bytes()))
+    }
+
+    /// Whether the keys are what [`Names::Fields`] says.
+    fn are_fields(&self) -> bool {
+        let keys = self.contents.iter().map(|(key, _)| key);
+        let once: HashSet<_> = keys.clone().collect();
+        keys.clone().all(|key| legal_key(key)) && once.len() == self.contents.len()
     }
 
     /// The time in whole seconds, as field 1 of a log has it.
@@ -119,7 +138,7 @@ pub fn repair(log: &mut Log<'_>, now_ms: u64) -> Result<Repairs, Rejected> {
     repairs.time_clamped = time_ns != log.time_ns;
     log.time_ns = time_ns;
     for (key, value) in &mut log.contents {
-        if !legal_key(key) {
+        if log.names == Names::Any && !legal_key(key) {
             *key = Cow::Owned(mend_key(key));
             repairs.keys = repairs.keys.saturating_add(1);
         }
@@ -128,7 +147,10 @@ pub fn repair(log: &mut Log<'_>, now_ms: u64) -> Result<Repairs, Rejected> {
             repairs.values_cut = repairs.values_cut.saturating_add(1);
         }
     }
-    repairs.duplicates = remove_duplicates(&mut log.contents);
+    match log.names {
+        Names::Any => repairs.duplicates = remove_duplicates(&mut log.contents),
+        Names::Fields => debug_assert!(log.are_fields()),
+    }
     Ok(repairs)
 }
 
@@ -243,6 +265,7 @@ mod tests {
         Log {
             time_ns: NOW * NS_PER_MS,
             contents,
+            names: Names::Any,
         }
     }
 
@@ -265,7 +288,7 @@ mod tests {
         assert_eq!(
             Log {
                 time_ns: 5 * NS_PER_S,
-                contents: Vec::new()
+                ..Log::default()
             }
             .nanos(),
             None

@@ -146,7 +146,7 @@ proptest! {
                     let mut contents: Vec<(Cow<'_, str>, Cow<'_, str>)> =
                         contents.into_iter().map(|(key, value)| (Cow::Owned(key), Cow::Owned(value))).collect();
                     contents.push((Cow::Borrowed("NUMBER"), Cow::Owned(n.to_string())));
-                    let accepted = batcher.push(&destinations[to], Log { time_ns, contents }, now).unwrap();
+                    let accepted = batcher.push(&destinations[to], Log { time_ns, contents, ..Log::default() }, now).unwrap();
                     pushed[to].push(n);
                     sealed.extend(accepted.sealed.into_iter().map(|group| (now, group)));
                 }
@@ -209,7 +209,7 @@ proptest! {
         let mut batcher = Batcher::new(Limits::new(usize::MAX, usize::MAX, 0));
         for n in 0..logs {
             let contents = vec![(Cow::Borrowed("NUMBER"), Cow::Owned(n.to_string()))];
-            batcher.push(to, Log { time_ns: T0 * 1_000_000, contents }, T0).unwrap();
+            batcher.push(to, Log { time_ns: T0 * 1_000_000, contents, ..Log::default() }, T0).unwrap();
         }
         let mut queue: VecDeque<Group> = batcher.seal_all().into();
         let (mut requests, mut delivered, mut dropped, mut spent) = (0, Vec::new(), Vec::new(), false);

@@ -21,7 +21,7 @@ use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::log_group::MAX_RAW_BYTES;
 use sentry_edge_mirror::sls::put_logs::{self, Destination};
 use sentry_edge_mirror::sls::record::{self, Context, Options, Record};
-use sentry_edge_mirror::sls::repair::Log;
+use sentry_edge_mirror::sls::repair::{Log, Names};
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use sentry_edge_mirror::sls::signature::Signature;
 use sentry_edge_mirror::sls::write::{Batch, Group, Packer, Packing};
@@ -138,12 +138,10 @@ impl Workload {
         };
         let mut logs = Vec::new();
         workload.records(true, &mut |record| {
-            let owned = |(key, value): &(&str, Cow<'_, str>)| {
-                ((*key).to_owned(), value.clone().into_owned())
-            };
+            let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
             logs.push(OwnedLog {
                 time_ns: u64::from(record.time_s) * 1_000_000_000 + u64::from(record.time_ns),
-                fields: record.fields.iter().map(owned).collect(),
+                fields: record.fields().map(owned).collect(),
             });
         });
         workload.logs = logs;
@@ -238,6 +236,7 @@ impl Workload {
             let log = Log {
                 time_ns: log.time_ns,
                 contents: fields.map(borrowed).collect(),
+                names: Names::Fields,
             };
             let accepted = batcher
                 .push(&self.destination, log, NOW_MS)

@@ -73,7 +73,15 @@ fn a_batch_becomes_the_request_of_the_sdk() {
                 // The log's own time, for v1-11 and v4-11 are signed later than SLS would take it.
                 assert!(
                     batcher
-                        .push(&destination, Log { time_ns, contents }, time_ns / 1_000_000)
+                        .push(
+                            &destination,
+                            Log {
+                                time_ns,
+                                contents,
+                                ..Log::default()
+                            },
+                            time_ns / 1_000_000
+                        )
                         .unwrap()
                         .repairs
                         .none()

@@ -20,7 +20,11 @@ fn group(logs: usize) -> Group {
     for n in 0..logs {
         let contents = vec![(Cow::Borrowed("n"), Cow::Owned(format!("<{n}>")))];
         let time_ns = NOW * 1_000_000;
-        let log = Log { time_ns, contents };
+        let log = Log {
+            time_ns,
+            contents,
+            ..Log::default()
+        };
         assert!(batcher.push(&to, log, NOW).unwrap().sealed.is_empty());
     }
     batcher.seal_all().pop().unwrap()
