@@ -69,6 +69,7 @@ lint: cc rust ## format, lints, links and structure, for the machine and for the
 	cargo clippy --quiet --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz --all-targets -- --deny warnings
 	cargo clippy --quiet --locked --lib --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --quiet --locked --target wasm32-unknown-unknown --test web -- --deny warnings
+	cargo clippy --quiet --locked --manifest-path benches/sls/Cargo.toml --lib --target wasm32-unknown-unknown -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --exclude before --no-deps --document-private-items
 
 .PHONY: unit
@@ -104,6 +105,11 @@ bench: cost bench-sls ## cost, then side by side with the alternatives, each leg
 	@tests/e2e/setup.sh nginx wrk
 	$(PYTHON) benches/side_by_side/run.py $(if $(QUICK),--quick)
 	$(PYTHON) benches/mirror_wait/run.py $(if $(QUICK),--rounds 3)
+
+.PHONY: bench-counts
+bench-counts: build ## what a mirror makes Envoy do: its instructions and allocations a request, by contender, under callgrind (6 minutes): benches/counts/results.md
+	@tests/e2e/setup.sh valgrind
+	$(PYTHON) benches/counts/run.py $(if $(ONLY),--only $(ONLY)) $(if $(RATE),--rate $(RATE))
 
 .PHONY: pause
 pause: build e2e-tools ## what each hostile body makes another client wait, in real Envoy (half an hour; QUICK=1 some minutes): benches/pause/results.md

@@ -1,4 +1,4 @@
-"""The six proxies that are compared: their configurations, as text, for given ports.
+"""The seven proxies that are compared: their configurations, as text, for given ports.
 
 All Envoys share one bootstrap and differ only in what mirrors; all listen on loopback with one worker. `ours` is the
 sample of this repository (envoy/tee.yaml) with the ports, the module's path and the RUM mapping replaced, so what is
@@ -44,6 +44,15 @@ function envoy_on_request(handle)
 end
 """
 
+# Cheap, because it is one hop and looks at nothing: all headers go along, Envoy's own too, and nothing is counted.
+UPSTREAM = f"""
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  headers:replace(":path", "{PREFIX}" .. headers:get(":path"))
+  headers:replace(":authority", "{AUTHORITY}")
+end
+"""
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -74,10 +83,11 @@ class Contender:
 PLAIN = Contender("plain", "Envoy, no mirror", mirrors=False, rewrites=False)
 SHADOW = Contender("shadow", "Envoy shadow, not rewritten", rewrites=False)
 LOOP = Contender("loop", "Envoy shadow + 2nd listener")
+UPSTREAM_LUA = Contender("peer", "Envoy shadow + upstream Lua")
 LUA_CALL = Contender("lua", "Envoy Lua httpCall")
 NGINX = Contender("nginx", "nginx mirror + map", program="nginx")
 OURS = Contender("ours", "Envoy + sentry_edge_mirror.wasm")
-ALL = (PLAIN, SHADOW, LOOP, LUA_CALL, NGINX, OURS)
+ALL = (PLAIN, SHADOW, LOOP, UPSTREAM_LUA, LUA_CALL, NGINX, OURS)
 
 
 def write_config(contender: Contender, ports: Ports, repository: Path, directory: Path) -> Path:
@@ -137,15 +147,21 @@ def listener(name: str, port: int, route: dict, filters: list[dict], **manager) 
     return {"name": name, "address": address(port), "filter_chains": [{"filters": [network_filter]}]}
 
 
+def lua(source: str) -> dict:
+    """A Lua filter."""
+    config = {"@type": f"{HTTP}.http.lua.v3.Lua", "default_source_code": {"inline_string": source}}
+    return {"name": "envoy.filters.http.lua", "typed_config": config}
+
+
 def other_envoy(contender: Contender, ports: Ports) -> dict:
-    """The bootstrap of `plain`, `shadow`, `loop` and `lua`."""
+    """The bootstrap of `plain`, `shadow`, `loop`, `peer` and `lua`."""
     route: dict = {"cluster": "primary", "timeout": "30s"}
     filters: list[dict] = []
     clusters = [cluster("primary", ports.primary)]
     listeners = []
     if contender.mirrors:
         clusters.append(cluster("rum", ports.rum))
-    if contender is SHADOW:
+    if contender in (SHADOW, UPSTREAM_LUA):
         route["request_mirror_policies"] = [{"cluster": "rum"}]
     if contender is LOOP:
         route["request_mirror_policies"] = [{"cluster": "inner"}]
@@ -157,16 +173,20 @@ def other_envoy(contender: Contender, ports: Ports) -> dict:
             "host_rewrite_literal": AUTHORITY,
         }
         listeners.append(listener("inner", ports.inner, rewrite, [], generate_request_id=False))
-    if contender is LUA_CALL:
-        filters.append(
-            {
-                "name": "envoy.filters.http.lua",
-                "typed_config": {
-                    "@type": f"{HTTP}.http.lua.v3.Lua",
-                    "default_source_code": {"inline_string": LUA},
-                },
+    if contender is UPSTREAM_LUA:
+        codec = {"@type": f"{HTTP}.http.upstream_codec.v3.UpstreamCodec"}
+        clusters[-1]["typed_extension_protocol_options"] = {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "http_filters": [
+                    lua(UPSTREAM),
+                    {"name": "envoy.filters.http.upstream_codec", "typed_config": codec},
+                ],
             }
-        )
+        }
+    if contender is LUA_CALL:
+        filters.append(lua(LUA))
     listeners.insert(0, listener("edge", ports.edge, route, filters, use_remote_address=True))
     return {
         "admin": {"address": address(ports.admin)},

@@ -26,14 +26,14 @@ def wait_quiet(seconds: float) -> float:
     return load()
 
 
-def heading(before: float) -> str:
-    """Markdown. `before`: the load when the run began."""
+def heading(before: float, counted: bool = False) -> str:
+    """Markdown. `before`: the load when the run began. Where things are counted it does not matter."""
     lines = [
         f"* commit {_output('git', 'describe', '--always', '--dirty', '--exclude=*')}",
         f"* {time.strftime('%Y-%m-%d', time.gmtime())}, load average before it started: {before:.2f}",
         f"* Envoy {_envoy()}, {os.cpu_count()} cores, {_processor()}",
     ]
-    if before >= QUIET:
+    if before >= QUIET and not counted:
         lines.append(f"* **not on a quiet machine** (load {QUIET} or more): times show little")
     return "\n".join(lines)
 
