@@ -1,12 +1,18 @@
-//! Two things that the module needs to know or have at build time.
+//! Three things that the module needs to know or have at build time.
 
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::Command;
 
-fn main() {
+use brotli_decompressor::dictionary::kBrotliDictionary;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+
+fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     for path in [".git/HEAD", ".git/logs/HEAD"] {
         // A path that is missing would mean a rebuild every time.
-        if std::path::Path::new(path).exists() {
+        if Path::new(path).exists() {
             println!("cargo::rerun-if-changed={path}");
         }
     }
@@ -32,4 +38,14 @@ fn main() {
         ),
         None => println!("cargo::rustc-env=EDGE_MIRROR_VERSION={version}"),
     }
+    pack_dictionary()
+}
+
+/// Brotli's dictionary is half as large packed: see src/sentry/decode/br/dictionary.rs.
+fn pack_dictionary() -> io::Result<()> {
+    let folder = std::env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&kBrotliDictionary)?;
+    let packed = encoder.finish()?;
+    std::fs::write(Path::new(&folder).join("brotli_dictionary.deflate"), packed)
 }

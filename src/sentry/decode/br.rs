@@ -10,10 +10,12 @@
 mod blocks;
 mod commands;
 mod contexts;
+mod dictionary;
 mod header;
 
 use self::blocks::{Blocks, ContextMap};
 use self::commands::{Command, Distances};
+use self::dictionary::Dictionary;
 use self::header::MAX_ALPHABET;
 use super::bits::Bits;
 use super::output::Output;
@@ -41,6 +43,7 @@ const COUNTS: [(usize, u32); 26] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Start,
+    Dictionary,
     Metablock,
     /// Bytes without meaning.
     Skipped(usize),
@@ -76,6 +79,7 @@ pub(super) struct Br {
     distance_codes: Codes,
     offsets: Distances,
     command: Command,
+    dictionary: Dictionary,
 }
 
 impl Br {
@@ -97,6 +101,7 @@ impl Br {
             distance_codes: Codes::default(),
             offsets: Distances::default(),
             command: Command::default(),
+            dictionary: Dictionary::default(),
         }
     }
 }
@@ -119,7 +124,9 @@ impl Coding for Br {
         let blocks = blocks.map(Blocks::memory);
         let maps = maps.map(ContextMap::memory);
         let codes = codes.map(Codes::memory);
-        blocks.iter().chain(&maps).chain(&codes).sum()
+        let dictionary = self.dictionary.memory();
+        let all = blocks.iter().chain(&maps).chain(&codes);
+        all.fold(dictionary, |sum, part| sum.saturating_add(*part))
     }
 
     fn advance(
@@ -132,7 +139,12 @@ impl Coding for Br {
         match self.state {
             State::Start => {
                 self.window = self.window(body)?;
-                self.state = State::Metablock;
+                self.state = State::Dictionary;
+            }
+            State::Dictionary => {
+                if self.dictionary.advance(meter)? {
+                    self.state = State::Metablock;
+                }
             }
             State::Metablock => {
                 meter.spend(METABLOCK);

@@ -1,7 +1,7 @@
 //! The commands of a metablock (RFC 7932, section 5): so many literals, then a copy, or a word of the dictionary.
 
 use brotli_decompressor::dictionary::{
-    kBrotliDictionary, kBrotliDictionaryOffsetsByLength, kBrotliDictionarySizeBitsByLength,
+    kBrotliDictionaryOffsetsByLength, kBrotliDictionarySizeBitsByLength,
 };
 use brotli_decompressor::transform::{TransformDictionaryWord, kNumTransforms};
 
@@ -329,8 +329,7 @@ impl Br {
         let first = kBrotliDictionaryOffsetsByLength.get(length).ok_or(BROKEN)?;
         let first = usize::try_from(*first).map_err(|_| BROKEN)?;
         let start = index.wrapping_mul(length).wrapping_add(first);
-        let word = kBrotliDictionary.get(start..start.wrapping_add(length));
-        let word = word.ok_or(BROKEN)?;
+        let word = self.dictionary.word(start, length).ok_or(BROKEN)?;
         let mut changed = [0; LONGEST];
         let length = i32::try_from(length).map_err(|_| BROKEN)?;
         let length = TransformDictionaryWord(&mut changed, word, length, transform);
