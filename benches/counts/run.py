@@ -179,8 +179,8 @@ def report(found: list[Found], heading: str, rate: float) -> str:
     rows = []
     for each in found:
         instructions, allocations = statistics.median(each.instructions), statistics.median(each.allocations)
-        times = instructions / statistics.median(shadow.instructions) if shadow else 0
-        row = [each.contender.title, f"{instructions / 1000:.1f}", f"{times:.2f}", f"{allocations:.0f}"]
+        times = f"{instructions / statistics.median(shadow.instructions):.2f}" if shadow else "-"
+        row = [each.contender.title, f"{instructions / 1000:.1f}", times, f"{allocations:.0f}"]
         rows.append([*row, f"{each.spread():.2%}"])
     head = ["", "thousand instructions a request", "times native shadow", "allocations a request", "spread"]
     return f"""# What a mirror makes Envoy do
