@@ -92,8 +92,14 @@ python:
 e2e-tools:
 	@tests/e2e/setup.sh nginx
 
+# What the tests of the image and of the manifests need besides.
+.PHONY: deploy-tools
+deploy-tools: e2e-tools
+	@tests/e2e/setup.sh skopeo docker-registry systemd-analyze
+	@tests/tools/setup.sh supply-chain
+
 .PHONY: e2e
-e2e: build e2e-tools ## real Envoy, real SDKs, a real Sentry-compatible server
+e2e: build deploy-tools ## real Envoy, real SDKs, a real Sentry-compatible server
 	$(PYTHON) -m pytest --numprocesses 4 --dist loadfile tests/e2e
 
 .PHONY: cost
@@ -171,6 +177,16 @@ dist: build ## the module with its SHA-256 and its SBOM (CycloneDX)
 	@tests/tools/setup.sh supply-chain
 	cd dist && sha256sum $(notdir $(MODULE)) >$(notdir $(MODULE)).sha256
 	@.tools/supply-chain/bin/python tests/tools/supply_chain/sbom.py $(MODULE) $(MODULE:.wasm=.cdx.json)
+
+# IMAGE_SOURCE: where the sources are, for the annotation org.opencontainers.image.source.
+.PHONY: image
+image: build ## dist/image: the module as an OCI layout for Istio, Envoy Gateway and Higress (IMAGE_SOURCE=https://...)
+	@tests/tools/setup.sh supply-chain
+	@.tools/supply-chain/bin/python tests/tools/image/build.py $(MODULE) dist/image $(if $(IMAGE_SOURCE),--source $(IMAGE_SOURCE))
+
+.PHONY: image-check
+image-check: image deploy-tools ## the image through a registry, and out of it as a gateway takes it (20 seconds)
+	$(PYTHON) -m pytest tests/e2e/test_image.py
 
 .PHONY: supply-chain
 supply-chain: dist ## licences, sources and doubles (deny.toml), known vulnerabilities where RustSec can be reached, pins, the SBOM

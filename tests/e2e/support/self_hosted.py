@@ -4,7 +4,6 @@ Changed is only what a container would have by itself: addresses, ports, and the
 """
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import yaml
 
 from . import compose, paths, sample
 from .envoy import Envoy
+from .free_port import free_port
 from .nginx import Nginx, listener, substitute
 from .tls import Receiver
 
@@ -23,12 +23,6 @@ VARIABLES = compose.environment((compose.KIT / "env.example").read_text()) | {
 }
 STATS = "stats"
 ENVOY_FILE, MODULE_FILE = "/etc/envoy/edge.yaml", "/etc/envoy/sentry_edge_mirror.wasm"
-
-
-def free_port() -> int:
-    """A port free on loopback a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def static(cluster: sample.Yaml, port: int) -> None:
