@@ -196,6 +196,7 @@ impl Config {
         mut root: Object<'_>,
         host: Option<HostKind>,
     ) -> Option<Self> {
+        refuse_rules(reader, &mut root);
         let lanes = lane::count(reader, &mut root, host);
         let mode = match root.take("mode") {
             Some(field) => {
@@ -259,6 +260,19 @@ impl Config {
             limits: limits?,
             retry: retry?,
         })
+    }
+}
+
+/// Higress hands its `matchRules` over as this key, for the plugin to match routes and domains by itself.
+const RULES: &str = "_rules_";
+
+fn refuse_rules(reader: &mut Reader<'_>, root: &mut Object<'_>) {
+    if let Some(field) = root.take_foreign(RULES) {
+        let what = format!(
+            "matchRules of Higress are not supported: write one defaultConfig, which picks by project (rum.projects, rum.exclude), got {}",
+            field.node.kind()
+        );
+        reader.problem(&field.path, what);
     }
 }
 

@@ -38,6 +38,18 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
+fn the_rules_of_higress_are_refused_in_every_mode() {
+    let said = "_rules_: matchRules of Higress are not supported: write one defaultConfig, which picks by project (rum.projects, rum.exclude), got a list";
+    let rules = r#""_rules_": [{"_match_domain_": ["sentry.example.com"], "rum": {}}]"#;
+    // With `defaultConfigDisable` there is nothing else.
+    assert_eq!(problems(&format!("{{{rules}}}"))[0], said);
+    for mode in ["tee", "rewrite", "sign"] {
+        let found = problems(&format!(r#"{{"mode": "{mode}", {rules}}}"#));
+        assert_eq!(found[0], said, "{mode}");
+    }
+}
+
+#[test]
 fn without_a_leg_there_is_nothing_to_do() {
     assert_eq!(problems(""), problems("{}"), "an empty Struct");
     assert_eq!(
