@@ -13,7 +13,7 @@ fn normalised(text: &str) -> String {
 
 /// What users read: every Markdown file of these folders.
 fn pages() -> Vec<PathBuf> {
-    ["", "envoy", "envoy/self-hosted", "nginx"]
+    ["", "envoy", "envoy/deploy", "envoy/self-hosted", "nginx"]
         .iter()
         .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())

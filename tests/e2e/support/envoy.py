@@ -23,6 +23,14 @@ PREFIX = "wasmcustom.sentry_edge_mirror."
 TRAP = re.compile(r"Function: proxy_\w+ failed|Uncaught RuntimeError|panicked at")
 
 
+def version() -> tuple[int, ...]:
+    """Of the Envoy under test: (1, 40, 0)."""
+    said = subprocess.run([paths.envoy(), "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"/(\d+\.\d+\.\d+)/", said)
+    assert found is not None, said
+    return tuple(int(part) for part in found[1].split("."))
+
+
 class Envoy:
     """A running Envoy."""
 

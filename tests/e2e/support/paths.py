@@ -1,5 +1,6 @@
 """Where things are. A missing program is an error that says how to get it: a test must fail, never skip."""
 
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -11,14 +12,21 @@ TOOLS = ROOT / ".tools"
 def program(path: Path) -> str:
     """The path of a program that setup.sh installs, or that the build makes."""
     if not path.exists():
-        raise RuntimeError(f"{path.relative_to(ROOT)} is missing: run `make e2e`, which installs and builds it")
+        raise RuntimeError(f"{path} is missing: run `make e2e`, which installs and builds it")
     return str(path)
 
 
 def envoy() -> str:
+    # `make matrix` goes through other versions.
+    if chosen := os.environ.get("ENVOY"):
+        return program(ROOT / chosen)
     # The wheel's own launcher is a Python script that execs this; started directly, the pid is Envoy's.
     found = sorted((TOOLS / "venv" / "lib").glob("python3.*/site-packages/envoy/_bin/envoy"))
     return program(found[0] if found else TOOLS / "venv" / "bin" / "envoy")
+
+
+def kubectl() -> str:
+    return program(TOOLS / "venv" / "bin" / "kubectl")
 
 
 def python() -> str:
