@@ -102,6 +102,18 @@ deploy-tools: e2e-tools
 e2e: build deploy-tools ## real Envoy, real SDKs, a real Sentry-compatible server
 	$(PYTHON) -m pytest --numprocesses 4 --dist loadfile tests/e2e
 
+.PHONY: matrix
+matrix: build deploy-tools ## the end-to-end suite on every Envoy that people run: tests/e2e/matrix.md, envoy/README.md (half an hour; ONLY=1.36.4, TESTS="files")
+	$(PYTHON) tests/e2e/matrix.py $(addprefix --only ,$(ONLY)) $(TESTS)
+
+# One after the other, each also when one before it has failed.
+.PHONY: nightly
+nightly: ## what is too long for make check: matrix, image-check, chaos, soak, pause (two hours); each writes its results file
+	@failed=; for part in matrix image-check chaos soak pause; do \
+		$(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
+	done; \
+	[ -z "$$failed" ] || { echo "nightly: failed:$$failed" >&2; exit 1; }
+
 .PHONY: cost
 cost: build python ## what a request costs: instructions, host calls, copies, allocations (UPDATE_BASELINE=1 writes it); the largest callback
 	cargo test --quiet --locked --package edge-tests --test cost -- --nocapture
@@ -187,6 +199,11 @@ image: build ## dist/image: the module as an OCI layout for Istio, Envoy Gateway
 .PHONY: image-check
 image-check: image deploy-tools ## the image through a registry, and out of it as a gateway takes it (20 seconds)
 	$(PYTHON) -m pytest tests/e2e/test_image.py
+
+.PHONY: checksums
+checksums: dist cli image ## dist/SHA256SUMS: of everything that a release publishes, the image as a tar
+	@tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --format=ustar -cf dist/image.tar -C dist/image .
+	cd dist && sha256sum $(notdir $(MODULE)) $(notdir $(MODULE:.wasm=.cdx.json)) sentry-edge-mirror image.tar >SHA256SUMS
 
 .PHONY: supply-chain
 supply-chain: dist ## licences, sources and doubles (deny.toml), known vulnerabilities where RustSec can be reached, pins, the SBOM

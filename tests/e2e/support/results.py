@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from . import paths
+from .envoy import version
 
 # Above it the machine does something else too, and times are not to be trusted.
 QUIET = 0.5
@@ -26,12 +27,13 @@ def wait_quiet(seconds: float) -> float:
     return load()
 
 
-def heading(before: float, counted: bool = False) -> str:
-    """Markdown. `before`: the load when the run began. Where things are counted it does not matter."""
+def heading(before: float, counted: bool = False, envoy: str | None = None) -> str:
+    """Markdown. `before`: the load when the run began. Where things are counted it does not matter. `envoy`: its version, if
+    not that of the suite."""
     lines = [
         f"* commit {_output('git', 'describe', '--always', '--dirty', '--exclude=*')}",
         f"* {time.strftime('%Y-%m-%d', time.gmtime())}, load average before it started: {before:.2f}",
-        f"* Envoy {_envoy()}, {os.cpu_count()} cores, {_processor()}",
+        f"* Envoy {envoy or '.'.join(map(str, version()))}, {os.cpu_count()} cores, {_processor()}",
     ]
     if before >= QUIET and not counted:
         lines.append(f"* **not on a quiet machine** (load {QUIET} or more): times show little")
@@ -41,11 +43,6 @@ def heading(before: float, counted: bool = False) -> str:
 def _output(*command: str) -> str:
     done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
-
-
-def _envoy() -> str:
-    found = re.search(r"/(\d+\.\d+\.\d+)", _output(paths.envoy(), "--version"))
-    return found[1] if found else "of an unknown version"
 
 
 def _processor() -> str:

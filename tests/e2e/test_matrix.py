@@ -1,0 +1,52 @@
+"""What `make matrix` reads and writes; not the run itself."""
+
+import pytest
+
+import matrix
+from matrix import Outcome, Version
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="tests.e2e.test_a" name="test_one"/>
+<testcase classname="tests.e2e.test_a" name="test_two"><failure>no</failure></testcase>
+<testcase classname="tests.e2e.test_b" name="test_three"><skipped/></testcase>
+<testcase classname="tests.e2e.test_b" name="test_four"><properties/></testcase>
+<testcase classname="tests.e2e.test_b" name="test_five"/>
+<testcase classname="tests.e2e.test_b" name="test_five"><error>at its teardown</error></testcase>
+</testsuite></testsuites>"""
+
+
+def test_the_document_has_the_versions_that_are_tried() -> None:
+    text = matrix.DOCUMENT.read_text(encoding="utf-8")
+    shown = text.partition(matrix.BEGIN)[2].partition(matrix.END)[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in shown.strip().splitlines()[2:]]
+    assert [row[:2] for row in rows] == [[its.number, its.gateways] for its in matrix.versions()]
+
+
+def test_the_run_that_was_kept_is_of_these_versions() -> None:
+    if not matrix.RESULTS.exists():
+        assert matrix.NOT_RUN in matrix.DOCUMENT.read_text(encoding="utf-8")
+        return
+    kept = matrix.RESULTS.read_text(encoding="utf-8")
+    assert all(f"## Envoy {its.number}\n" in kept for its in matrix.versions())
+
+
+def test_a_report_is_read() -> None:
+    outcome = matrix.read(REPORT)
+    assert outcome == Outcome(2, ["test_a::test_two", "test_b::test_three", "test_b::test_five"])
+    assert str(outcome) == "2 passed, 3 failed"
+
+
+def test_only_what_is_between_the_markers_is_written() -> None:
+    text = f"a\n{matrix.BEGIN}\nold\n{matrix.END}\nb\n"
+    made = matrix.table({Version("1.2.3", "Gateway 4"): Outcome(5), Version("1.2.4", "Gateway 5"): None})
+    once = matrix.written(text, made)
+    assert once == matrix.written(once, made)
+    assert once.startswith("a\n") and once.endswith(f"{matrix.END}\nb\n") and "old" not in once
+    assert "| 1.2.3 | Gateway 4 | 5 passed |" in once and matrix.NOT_RUN in once
+    with pytest.raises(ValueError, match="no markers"):
+        matrix.written("a", made)
+
+
+def test_each_version_is_once() -> None:
+    numbers = [its.number for its in matrix.versions()]
+    assert len(set(numbers)) == len(numbers), numbers
