@@ -1,7 +1,7 @@
 //! The examples of the documents are what the command prints.
 
 use crate::root;
-use regex::Regex;
+use fancy_regex::Regex;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

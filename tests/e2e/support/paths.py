@@ -43,3 +43,8 @@ def node_modules() -> str:
 
 def module() -> str:
     return program(ROOT / "dist" / "sentry_edge_mirror.wasm")
+
+
+def command() -> str:
+    """The command `sentry-edge-mirror`."""
+    return program(ROOT / "dist" / "sentry-edge-mirror")

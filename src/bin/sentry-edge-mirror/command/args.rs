@@ -142,8 +142,10 @@ pub(super) struct Explain {
 /// and prints the plugin configuration in JSON on standard output. What could not be carried over, or means something
 /// else now, is named on standard error with its line. `include` is followed. Names do not matter, the form does.
 ///
-/// Which projects an entry of the map covers is found by trying its regular expression on envelope requests of the
-/// projects 1 to 99999 and of every number that stands in it, in nginx's order. Text in angle brackets, as the
+/// Envelope requests of every project that the file may treat unlike others are followed through it, by nginx's own rules:
+/// server, locations, `if`, `mirror`, maps. What the recipe does not mirror is not mirrored: it is in rum.exclude, or a
+/// problem is named and nothing is printed. So it is with servers: all that pass envelopes on must mirror, and in one way, or
+/// --server says which are meant; their requests alone are then to reach the module. Text in angle brackets, as the
 /// recipe has it to be filled in, becomes a reference to the environment: <endpoint> ${RUM_ENDPOINT}, <workspace_name>
 /// ${RUM_WORKSPACE}, <rum_service_id> ${RUM_SERVICE_ID}, others by their own name.
 #[derive(Debug, Args)]
@@ -153,6 +155,7 @@ pub(super) struct Explain {
 Examples:
   sentry-edge-mirror import /etc/nginx/nginx.conf > plugin.json
   sentry-edge-mirror import --host nginx /etc/nginx/nginx.conf     # for the module inside nginx
+  sentry-edge-mirror import --server sentry.example.com /etc/nginx/nginx.conf
 
 Exit status: 0 a configuration was printed (read standard error all the same), 1 none could be made, 2 wrong command line or
 unreadable file."
@@ -164,6 +167,10 @@ pub(super) struct Import {
     /// The proxy that will run the module
     #[arg(long, value_enum, default_value_t = Host::Envoy)]
     pub(super) host: Host,
+
+    /// A server that is meant, by its name or its port; may be given several times. All, if none is given
+    #[arg(long, value_name = "NAME|PORT")]
+    pub(super) server: Vec<String>,
 }
 
 /// Print a completion script for a shell

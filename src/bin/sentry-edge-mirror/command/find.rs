@@ -91,7 +91,7 @@ pub(super) struct Found {
 /// The file is neither JSON nor YAML nor an nginx configuration.
 pub(super) fn find(source: &Source) -> Result<Found, Finding> {
     if source.format() == Format::Nginx {
-        return Ok(nginx::find(conf::load(&source.name, &source.text)?));
+        return Ok(nginx::find(conf::load(&source.name, source.bytes())?));
     }
     let documents =
         documents(source).map_err(|error| Finding::new(&source.name, error.line, error.message))?;

@@ -87,7 +87,7 @@ proptest! {
                 }
             }
             let mut notes = Vec::new();
-            let _ = import::import(&source, super::args::Host::Nginx, &mut notes);
+            let _ = import::import(&source, super::args::Host::Nginx, &[], &mut notes);
         }
         let lines = text.matches('\n').count() + 1;
         if let Err(error) = json::parse(&text, Lines::From(1)) {
@@ -96,7 +96,7 @@ proptest! {
         if let Err(error) = yaml::parse(&text) {
             prop_assert!(error.line >= 1, "{}", error.line);
         }
-        if let Err(error) = load("x.conf", &text) {
+        if let Err(error) = load("x.conf", text.as_bytes()) {
             prop_assert!(error.line >= 1 && error.line <= lines, "{}", error.line);
         }
     }
@@ -104,7 +104,7 @@ proptest! {
     #[test]
     fn quoted_words_come_back(text in "[ -~\n\t]{0,40}") {
         let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
-        let loaded = load("x.conf", &format!("a \"{quoted}\";")).unwrap();
+        let loaded = load("x.conf", format!("a \"{quoted}\";").as_bytes()).unwrap();
         prop_assert_eq!(loaded.directives[0].arg(0), Some(text.as_str()));
     }
 }

@@ -1,12 +1,26 @@
-//! `import`: the nginx recipe becomes a plugin configuration.
+//! `import`: the nginx recipe becomes a plugin configuration that mirrors what the recipe mirrored, and nothing else.
 //!
-//! `forward` finds the locations that pass to RUM, `map` reads their map of projects, `probe` says which projects a pattern
-//! covers, `placeholder` deals with what was never filled in; this file puts it together and lets the core judge the result.
+//! Envelope requests are followed through the configuration as nginx would (`follow`, with `locations`, `rewrites`,
+//! `variables` and `maps`), for each project that it may treat unlike the others (`candidates`, by `coverage`) and for some
+//! that stand for all others. `decide` sums up a project and `projects` a server, `forward` reads what is said of the target,
+//! `placeholder` deals with what was never filled in. This file puts it together and lets the core judge the result.
 
+mod candidates;
+mod coverage;
+mod decide;
+mod destination;
+mod follow;
 mod forward;
-mod map;
+mod locations;
+mod maps;
+mod passed;
+mod pattern;
 mod placeholder;
-mod probe;
+mod projects;
+mod remarks;
+mod rewrites;
+mod servers;
+mod variables;
 
 use super::Output;
 use super::args::{Host, Import};
@@ -18,36 +32,15 @@ use super::judge::judge;
 use super::nginx::load;
 use super::source::Source;
 use super::status::{Failure, Status};
-use forward::{Forward, forwards};
-use map::{Destination, Projects};
-use serde::Serialize;
+use candidates::Candidates;
+use destination::{Configuration, Destination, Rum};
+use follow::Server;
+use forward::{Target, target};
+use projects::Projects;
+use servers::Site;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-
-/// The plugin configuration, keys in the order of envoy/README.md.
-#[derive(Debug, PartialEq, Serialize)]
-struct Configuration {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<&'static str>,
-    rum: Rum,
-}
-
-#[derive(Debug, PartialEq, Serialize)]
-struct Rum {
-    upstream: String,
-    authority: String,
-    /// In Envoy the cluster decides.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scheme: Option<&'static str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    projects: BTreeMap<u64, Destination>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    default: Option<Destination>,
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    exclude: BTreeSet<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout_ms: Option<u64>,
-}
+use variables::World;
 
 /// The name of the cluster in the samples.
 const CLUSTER: &str = "rum";
@@ -55,7 +48,7 @@ const CLUSTER: &str = "rum";
 pub(super) fn run(args: &Import, output: &mut Output) -> Result<Status, Failure> {
     let source = Source::read(&args.file).map_err(|error| Failure::read(&args.file, &error))?;
     let mut notes = Vec::new();
-    let result = import(&source, args.host, &mut notes);
+    let result = import(&source, args.host, &args.server, &mut notes);
     // In the order of the file; several locations share a map.
     for note in notes.into_iter().collect::<BTreeSet<_>>() {
         let _ = writeln!(output.remarks, "{note}");
@@ -74,32 +67,49 @@ pub(super) fn run(args: &Import, output: &mut Output) -> Result<Status, Failure>
     }
 }
 
+/// `servers` are those that are meant, all if none is named.
 pub(super) fn import(
     source: &Source,
     host: Host,
+    servers: &[String],
     notes: &mut Vec<Finding>,
 ) -> Result<String, Vec<Finding>> {
-    let mut loaded = load(&source.name, &source.text).map_err(|problem| vec![problem])?;
+    let mut loaded = load(&source.name, source.bytes()).map_err(|problem| vec![problem])?;
     notes.append(&mut loaded.notes);
-    let mut configurations = Vec::new();
-    for forward in forwards(&loaded.directives, notes) {
-        let configuration = configuration(&forward, host, notes);
-        configurations.push((forward, configuration));
-    }
-    let mut configurations = configurations.into_iter();
-    let Some((_, configuration)) = configurations.next() else {
-        let message = "expected a location that passes to RUM, as in `proxy_pass \
-                       http://rum_forwarder$forwarder_path$request_uri;` with `map $request_uri $forwarder_path {...}` \
-                       whose values begin with /rum/sentry/, got none";
-        return Err(vec![Finding::new(&source.name, 1, message)]);
-    };
-    for (other, different) in configurations {
-        if different != configuration {
-            let message = "not carried over: this location forwards in another way than the first one; a second filter \
-                           with its own configuration would be needed";
-            notes.push(other.location.finding(message));
+    let site = Site::new(&loaded.directives);
+    let (meant, others): (Vec<&Server<'_>>, Vec<&Server<'_>>) =
+        site.servers.iter().partition(|server| {
+            servers.is_empty() || servers.iter().any(|name| server.is_called(name))
+        });
+    for name in servers {
+        if !meant.iter().any(|server| server.is_called(name)) {
+            let message = format!(
+                "expected a server with the name or the port that --server gives, got none with {name:?}"
+            );
+            return Err(vec![Finding::new(&source.name, 1, message)]);
         }
     }
+    let world = World::new(&site.directives);
+    let candidates = Candidates::new(&site.directives);
+    let mut remarks = BTreeSet::new();
+    let mut found = Vec::new();
+    for server in meant {
+        let projects = projects::read(server, &world, &candidates, &mut remarks);
+        found.push((server, projects));
+    }
+    let configuration = together(source, &site, &found, host, notes)?;
+    for server in others {
+        let ignored = projects::read(server, &world, &candidates, &mut BTreeSet::new());
+        if !ignored.silent || !ignored.is_empty() {
+            let message = format!(
+                "--server leaves out {}: let none of its requests reach the module",
+                server.title()
+            );
+            notes.push(server.head.finding(message));
+        }
+    }
+    remarks::add(&site, &world, &candidates, &found, &mut remarks);
+    notes.extend(remarks);
     let mut text = serde_json::to_string_pretty(&configuration).unwrap_or_default();
     text.push('\n');
     let problems = problems(source, &text);
@@ -110,38 +120,153 @@ pub(super) fn import(
     }
 }
 
-fn configuration(forward: &Forward<'_>, host: Host, notes: &mut Vec<Finding>) -> Configuration {
-    let Projects {
-        projects,
-        default,
-        exclude,
-    } = map::read(&forward.prefix, notes);
-    let upstream = match host {
-        Host::Envoy => {
-            let message = format!(
-                "rum.upstream is the cluster {CLUSTER:?} of the samples in envoy/: its address is to be {}, {}",
-                forward.server,
-                match forward.scheme {
-                    "https" => "with TLS",
-                    _ => "without TLS",
-                }
-            );
-            notes.push(forward.proxy_pass.finding(message));
-            CLUSTER.to_owned()
+/// One configuration for all servers that are meant: they must agree.
+fn together<'d>(
+    source: &Source,
+    site: &Site<'d>,
+    found: &[(&Server<'d>, Projects<'d>)],
+    host: Host,
+    notes: &mut Vec<Finding>,
+) -> Result<Configuration, Vec<Finding>> {
+    let mirrors = |projects: &Projects<'_>| !projects.is_empty();
+    let any = found.iter().any(|(_, projects)| mirrors(projects));
+    // What is unclear about a server that mirrors nothing does not matter: it is not one that is meant.
+    let asked = found
+        .iter()
+        .filter(|(_, projects)| mirrors(projects) || !any);
+    let mut problems: BTreeSet<Finding> = asked
+        .flat_map(|(_, projects)| projects.problems.iter().cloned())
+        .collect();
+    if !problems.is_empty() {
+        return Err(problems.into_iter().collect());
+    }
+    let mut first: Option<(&Server<'_>, Configuration)> = None;
+    for (server, projects) in found.iter().filter(|(_, projects)| !projects.is_empty()) {
+        let configuration = configuration(site, projects, host, notes)?;
+        match &first {
+            None => first = Some((server, configuration)),
+            Some((_, other)) if *other == configuration => {}
+            Some((other, _)) => {
+                problems.insert(server.head.finding(format!(
+                    "expected a server that mirrors as {} does, got another way for {}: name one of them (--server), and keep \
+                     the requests of the other from the module",
+                    other.title(),
+                    server.title()
+                )));
+            }
         }
-        Host::Nginx => forward.server.clone(),
+    }
+    let Some((first, configuration)) = first else {
+        let message = "expected a location whose `mirror` leads to RUM, as in `proxy_pass \
+                       http://rum_forwarder$forwarder_path$request_uri;` with `map $request_uri $forwarder_path {...}` \
+                       whose values begin with /rum/sentry/, got none";
+        return Err(vec![Finding::new(&source.name, 1, message)]);
     };
-    Configuration {
+    let silent = |projects: &Projects<'_>| !projects.is_empty() || projects.silent;
+    for (server, _) in found.iter().filter(|(_, projects)| !silent(projects)) {
+        problems.insert(server.head.finding(format!(
+            "expected a server that mirrors, got {}, whose envelopes go on without a copy: name the one that is meant \
+             (--server, such as {}), and keep the requests of this one from the module",
+            server.title(),
+            first.title().split(' ').next().unwrap_or_default(),
+        )));
+    }
+    if problems.is_empty() {
+        Ok(configuration)
+    } else {
+        Err(problems.into_iter().collect())
+    }
+}
+
+fn configuration(
+    site: &Site<'_>,
+    found: &Projects<'_>,
+    host: Host,
+    notes: &mut Vec<Finding>,
+) -> Result<Configuration, Vec<Finding>> {
+    let mut targets: Vec<Target> = Vec::new();
+    let mut numbers = Vec::new();
+    for copy in found.copies() {
+        let target = target(copy, &site.directives, notes).map_err(|problem| vec![problem])?;
+        let number = targets
+            .iter()
+            .position(|other| *other == target)
+            .unwrap_or_else(|| {
+                if host == Host::Envoy {
+                    let tls = if target.scheme == "https" {
+                        "with TLS"
+                    } else {
+                        "without TLS"
+                    };
+                    let name = cluster(targets.len());
+                    let whose = if targets.is_empty() {
+                        format!("rum.upstream is the cluster {name:?} of the samples in envoy/")
+                    } else {
+                        format!("a further cluster {name:?} is needed")
+                    };
+                    notes.push(copy.pass.finding(format!(
+                        "{whose}: its address is to be {}, {tls}",
+                        target.server
+                    )));
+                }
+                targets.push(target);
+                targets.len().saturating_sub(1)
+            });
+        numbers.push(number);
+    }
+    let Some(main) = targets.first().cloned() else {
+        return Err(Vec::new());
+    };
+    if let Some(other) = targets
+        .iter()
+        .find(|target| target.scheme != main.scheme && host == Host::Nginx)
+    {
+        let message = format!(
+            "expected one scheme for all, got {} for {} and {} for {}",
+            main.scheme, main.server, other.scheme, other.server
+        );
+        return Err(found
+            .copies()
+            .next()
+            .map(|copy| copy.pass.finding(message))
+            .into_iter()
+            .collect());
+    }
+    let upstream = |number: usize, target: &Target| match host {
+        Host::Envoy => cluster(number),
+        Host::Nginx => target.server.clone(),
+    };
+    let mut destinations = found.copies().zip(numbers).map(|(copy, number)| {
+        let mut destination = Destination::new(copy, notes);
+        if let Some(target) = targets.get(number).filter(|_| number > 0) {
+            destination.upstream =
+                Some(upstream(number, target)).filter(|own| *own != upstream(0, &main));
+            destination.authority =
+                Some(target.authority.clone()).filter(|own| *own != main.authority);
+        }
+        destination
+    });
+    let default = found.default.as_ref().and_then(|_| destinations.next());
+    let projects: BTreeMap<u64, Destination> =
+        found.projects.keys().copied().zip(destinations).collect();
+    Ok(Configuration {
         host: (host == Host::Nginx).then_some("nginx"),
         rum: Rum {
-            upstream,
-            authority: forward.authority.clone(),
-            scheme: (host == Host::Nginx).then_some(forward.scheme),
+            upstream: upstream(0, &main),
+            authority: main.authority.clone(),
+            scheme: (host == Host::Nginx).then_some(main.scheme),
             projects,
             default,
-            exclude,
-            timeout_ms: forward.timeout_ms,
+            exclude: found.exclude.clone(),
+            timeout_ms: targets.iter().filter_map(|target| target.timeout_ms).max(),
         },
+    })
+}
+
+fn cluster(number: usize) -> String {
+    match number {
+        0 => CLUSTER.to_owned(),
+        number => format!("{CLUSTER}_{}", number.saturating_add(1)),
     }
 }
 

@@ -9,6 +9,8 @@ use std::path::Path;
 pub(super) struct Source {
     pub(super) name: String,
     pub(super) text: String,
+    /// Of a file that is not UTF-8: what there really is.
+    raw: Option<Vec<u8>>,
 }
 
 /// What a file is written in.
@@ -24,18 +26,48 @@ impl Source {
         Self {
             name: name.to_owned(),
             text,
+            raw: None,
         }
     }
 
-    /// Reads a file; `-` is standard input.
+    /// Reads a file; `-` is standard input. Only nginx takes one that is not UTF-8.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
-        if path.as_os_str() == "-" {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text)?;
-            return Ok(Self::new("-", text));
+        let name = path.to_string_lossy();
+        let bytes = if name == "-" {
+            let mut bytes = Vec::new();
+            io::stdin().read_to_end(&mut bytes)?;
+            bytes
+        } else {
+            bytes(path)?
+        };
+        let error = match String::from_utf8(bytes) {
+            Ok(text) => return Ok(Self::new(&name, text)),
+            Err(error) => error,
+        };
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to());
+        let line = valid.map_or(0, |valid| {
+            valid.iter().filter(|byte| **byte == b'\n').count()
+        });
+        let mut source = Self::new(
+            &name,
+            String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        );
+        source.raw = Some(error.into_bytes());
+        match source.format() {
+            Format::Nginx => Ok(source),
+            Format::Json | Format::Yaml => {
+                let what = format!(
+                    "expected UTF-8, got another byte in line {}",
+                    line.saturating_add(1)
+                );
+                Err(io::Error::new(io::ErrorKind::InvalidData, what))
+            }
         }
-        let text = std::fs::read_to_string(path)?;
-        Ok(Self::new(&path.to_string_lossy(), text))
+    }
+
+    /// The file as nginx sees it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.raw.as_deref().unwrap_or(self.text.as_bytes())
     }
 
     /// By the name if it says so, else by the text.
@@ -53,7 +85,7 @@ impl Source {
 
     /// The first directive of an nginx configuration ends with `;` or begins a block; in YAML a colon comes first.
     fn looks_like_nginx(&self) -> bool {
-        let Ok(tokens) = tokens(&self.text) else {
+        let Ok(tokens) = tokens(self.bytes()) else {
             return false;
         };
         let words = tokens
@@ -66,6 +98,20 @@ impl Source {
         let end = tokens.get(words.count());
         !colon && matches!(end, Some(Token::End(_) | Token::Open(_)))
     }
+}
+
+/// Reads a regular file: a pipe or a device might never end.
+pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_file() {
+        return std::fs::read(path);
+    }
+    let what = if metadata.is_dir() {
+        "expected a file, got a folder"
+    } else {
+        "expected a regular file, got a device, pipe or socket"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
 #[cfg(test)]

@@ -1,17 +1,14 @@
-//! The locations that pass requests to RUM: a `proxy_pass` of server, prefix and `$request_uri`.
+//! The location that passes a copy to RUM: to which server, under which name, for how long.
 
 use super::super::finding::Finding;
 use super::super::nginx::Directive;
-use super::map::Prefix;
+use super::follow::inherited;
+use super::passed::Copy;
 use super::placeholder::replace;
-use super::probe::compile;
 
-/// A location that passes to RUM, and what its directives mean for us.
-#[derive(Debug)]
-pub(super) struct Forward<'d> {
-    pub(super) location: &'d Directive,
-    pub(super) proxy_pass: &'d Directive,
-    pub(super) prefix: Prefix<'d>,
+/// A server at RUM, and how it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
     pub(super) scheme: &'static str,
     /// `host:port`
     pub(super) server: String,
@@ -22,91 +19,26 @@ pub(super) struct Forward<'d> {
 /// Longest call that the configuration allows.
 const MAX_TIMEOUT_MS: u64 = 600_000;
 
-/// Finds them, in the order of the file.
-pub(super) fn forwards<'d>(
-    directives: &'d [Directive],
+/// What the directives around a copy's `proxy_pass` mean for us.
+///
+/// # Errors
+/// Nothing of it could be mirrored.
+pub(super) fn target(
+    copy: &Copy<'_>,
+    directives: &[&Directive],
     notes: &mut Vec<Finding>,
-) -> Vec<Forward<'d>> {
-    let mut all = Vec::new();
-    walk(directives, &mut Vec::new(), &mut |directive, outer| {
-        all.push((directive, outer.to_vec()));
-    });
-    let mut found = Vec::new();
-    for (location, outer) in &all {
-        let pass = location.inner().iter().find(|inner| inner.is("proxy_pass"));
-        if let Some(pass) = pass.filter(|_| location.is("location"))
-            && let Some(forward) = forward(location, pass, outer, &all, notes)
-        {
-            found.push(forward);
-        }
+) -> Result<Target, Finding> {
+    let server = server(&copy.name, copy.scheme, copy.pass, directives, notes)?;
+    let authority = authority(&copy.scope, &server, copy.pass, notes);
+    if let Some(location) = copy.scope.iter().rev().find(|block| block.is("location")) {
+        leftovers(location, notes);
     }
-    found
-}
-
-/// A directive and the blocks around it, the innermost last.
-type Placed<'d> = (&'d Directive, Vec<&'d Directive>);
-
-fn walk<'d>(
-    directives: &'d [Directive],
-    outer: &mut Vec<&'d Directive>,
-    visit: &mut dyn FnMut(&'d Directive, &[&'d Directive]),
-) {
-    for directive in directives {
-        visit(directive, outer);
-        outer.push(directive);
-        walk(directive.inner(), outer, visit);
-        outer.pop();
-    }
-}
-
-fn forward<'d>(
-    location: &'d Directive,
-    pass: &'d Directive,
-    outer: &[&'d Directive],
-    all: &[Placed<'d>],
-    notes: &mut Vec<Finding>,
-) -> Option<Forward<'d>> {
-    // `${name}` and `$name` are the same.
-    let value = pass.arg(0)?.replace("${", "$").replace('}', "");
-    let (scheme, rest) = value.split_once("://")?;
-    let scheme = match scheme {
-        "http" => "http",
-        "https" => "https",
-        _ => return None,
-    };
-    let rest = rest.strip_suffix("$request_uri")?;
-    let (name, written) = rest.split_at_checked(rest.find(['/', '$'])?)?;
-    let prefix = match written.strip_prefix('$') {
-        Some(_) => {
-            let is_it = |(directive, _): &&Placed<'d>| {
-                directive.is("map") && directive.arg(1) == Some(written)
-            };
-            let (map, _) = all.iter().find(is_it)?;
-            let to_rum = |entry: &Directive| {
-                entry
-                    .arg(0)
-                    .is_some_and(|value| value.starts_with("/rum/sentry/"))
-            };
-            map.inner().iter().any(to_rum).then_some(Prefix::Map(map))?
-        }
-        None if written.starts_with("/rum/sentry/") => Prefix::Fixed(pass, written.to_owned()),
-        None => return None,
-    };
-    let scope: Vec<&Directive> = outer.iter().copied().chain([location]).collect();
-    let server = server(name, scheme, pass, all, notes);
-    let authority = authority(&scope, &server, pass, notes);
-    let forward = Forward {
-        location,
-        proxy_pass: pass,
-        prefix,
-        scheme,
+    Ok(Target {
+        scheme: copy.scheme,
         server,
         authority,
-        timeout_ms: timeout(&scope, pass, notes),
-    };
-    leftovers(location, notes);
-    mirrors(location, outer, all, notes);
-    Some(forward)
+        timeout_ms: timeout(&copy.scope, copy.pass, notes),
+    })
 }
 
 /// `host:port` of an upstream or of the name itself.
@@ -114,33 +46,42 @@ fn server(
     name: &str,
     scheme: &str,
     pass: &Directive,
-    all: &[Placed<'_>],
+    directives: &[&Directive],
     notes: &mut Vec<Finding>,
-) -> String {
+) -> Result<String, Finding> {
     let is_it =
-        |(directive, _): &&Placed<'_>| directive.is("upstream") && directive.arg(0) == Some(name);
-    let Some((upstream, _)) = all.iter().find(is_it) else {
+        |directive: &&&Directive| directive.is("upstream") && directive.arg(0) == Some(name);
+    let Some(upstream) = directives.iter().find(is_it) else {
         let port = if scheme == "https" { 443 } else { 80 };
-        return with_port(&filled(name, pass, notes), port);
+        return Ok(with_port(&filled(name, pass, notes), port));
     };
-    let mut servers = upstream.inner().iter().filter(|inner| inner.is("server"));
-    let first = servers.next();
-    for other in servers {
-        let message =
-            "not carried over: one server is taken, the others belong into Envoy's cluster";
-        notes.push(other.finding(message));
+    let has = |server: &Directive, word: &str| server.args.iter().any(|arg| arg.text == word);
+    let servers = || upstream.inner().iter().filter(|inner| inner.is("server"));
+    let mut up = servers().filter(|server| !has(server, "down"));
+    // One that is a backup gets nothing while another one is well.
+    let taken = up
+        .clone()
+        .find(|server| !has(server, "backup"))
+        .or_else(|| up.next());
+    let Some(taken) = taken else {
+        let message = format!(
+            "expected a server that is not down in upstream {name}, got none: nothing was mirrored"
+        );
+        return Err(upstream.finding(message));
+    };
+    for other in servers().filter(|server| !std::ptr::eq(*server, taken)) {
+        notes.push(other.finding(if has(other, "down") {
+            "not carried over: this server is down"
+        } else {
+            "not carried over: one server is taken, the others belong into Envoy's cluster"
+        }));
     }
-    match first {
-        Some(server) => {
-            for parameter in server.args.iter().skip(1) {
-                let message = format!("not carried over: the parameter {:?}", parameter.text);
-                notes.push(server.finding(message));
-            }
-            let address = server.arg(0).unwrap_or_default();
-            with_port(&filled(address, server, notes), 80)
-        }
-        None => with_port(name, 80),
+    for parameter in taken.args.iter().skip(1) {
+        let message = format!("not carried over: the parameter {:?}", parameter.text);
+        notes.push(taken.finding(message));
     }
+    let address = taken.arg(0).unwrap_or_default();
+    Ok(with_port(&filled(address, taken, notes), 80))
 }
 
 fn with_port(host: &str, port: u16) -> String {
@@ -155,7 +96,7 @@ fn with_port(host: &str, port: u16) -> String {
 }
 
 /// The value with references for what was never filled in.
-fn filled(value: &str, directive: &Directive, notes: &mut Vec<Finding>) -> String {
+pub(super) fn filled(value: &str, directive: &Directive, notes: &mut Vec<Finding>) -> String {
     let (text, variables) = replace(value);
     for variable in variables {
         let message =
@@ -163,16 +104,6 @@ fn filled(value: &str, directive: &Directive, notes: &mut Vec<Finding>) -> Strin
         notes.push(directive.finding(message));
     }
     text
-}
-
-/// The directives of a name in the innermost block that has any: nginx inherits all of them or none.
-fn inherited<'d>(scope: &[&'d Directive], name: &str) -> Vec<&'d Directive> {
-    let in_block = |block: &&'d Directive| -> Vec<&'d Directive> {
-        let inner = block.inner().iter();
-        inner.filter(|directive| directive.is(name)).collect()
-    };
-    let mut blocks = scope.iter().rev().map(in_block);
-    blocks.find(|found| !found.is_empty()).unwrap_or_default()
 }
 
 /// Host of the copy.
@@ -243,7 +174,12 @@ fn milliseconds(text: &str) -> Option<u64> {
 /// Names what a location says beyond the recipe.
 fn leftovers(location: &Directive, notes: &mut Vec<Finding>) {
     // The module does what these ask for, or has no need of it.
-    const COVERED: [&str; 10] = [
+    const COVERED: [&str; 14] = [
+        // What becomes of a request because of them was followed.
+        "set",
+        "if",
+        "rewrite",
+        "return",
         "internal",
         "proxy_pass",
         "proxy_connect_timeout",
@@ -283,67 +219,6 @@ fn leftovers(location: &Directive, notes: &mut Vec<Finding>) {
     }
     let message = "nginx copied every header, cookies and foreign credentials too; now those of a list (see README.md)";
     notes.push(location.finding(message));
-}
-
-/// Looks at the locations whose requests are mirrored to this one.
-fn mirrors(
-    location: &Directive,
-    outer: &[&Directive],
-    all: &[Placed<'_>],
-    notes: &mut Vec<Finding>,
-) {
-    let Some(uri) = location.args.last().map(|word| word.text.as_str()) else {
-        return;
-    };
-    let server = outer.iter().rev().find(|block| block.is("server"));
-    let mut any = false;
-    for (mirror, around) in all {
-        let same_server = around
-            .iter()
-            .rev()
-            .find(|block| block.is("server"))
-            .map(|block| std::ptr::from_ref(*block))
-            == server.map(|block| std::ptr::from_ref(*block));
-        if !mirror.is("mirror") || mirror.arg(0) != Some(uri) || !same_server {
-            continue;
-        }
-        any = true;
-        notes.push(mirror.finding(
-            "nginx mirrored every request of this place; now only envelopes are copied, all that RUM takes (rum.routes: all \
-             mirrors every route)",
-        ));
-        let place = around.iter().rev().find(|block| block.is("location"));
-        if let Some(place) = place.filter(|place| !takes_every_project(place)) {
-            notes.push(place.finding(format!(
-                "not carried over: {} has not the envelopes of every project; rum.projects and rum.default decide alone now",
-                place.head()
-            )));
-        }
-    }
-    if !any {
-        notes.push(
-            location
-                .finding("no `mirror` leads to this location; its rules are taken all the same"),
-        );
-    }
-}
-
-fn takes_every_project(location: &Directive) -> bool {
-    let targets = [1_u64, 7, 10, 42, 999, 12_345, 4_505_000_000_000_001]
-        .map(|id| format!("/api/{id}/envelope/"));
-    let pattern = location.args.last().map(|word| word.text.as_str());
-    let pattern = pattern.unwrap_or_default();
-    match (location.args.len(), location.arg(0)) {
-        (1, _) | (_, Some("^~")) => targets.iter().all(|target| target.starts_with(pattern)),
-        (_, Some(modifier @ ("~" | "~*"))) => {
-            compile(pattern, modifier == "~*").is_ok_and(|regex| {
-                targets
-                    .iter()
-                    .all(|target| regex.is_match(target.as_bytes()))
-            })
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use super::super::document::json::SyntaxError;
 use super::super::finding::Finding;
+use super::super::source;
 use super::token::{Token, Word, tokens};
 use std::path::Path;
 use std::rc::Rc;
@@ -61,7 +62,7 @@ const MAX_DEPTH: usize = 20;
 const MAX_BLOCKS: usize = 100;
 
 /// Reads a configuration whose text is that of `file`.
-pub(crate) fn load(file: &str, text: &str) -> Result<Loaded, Finding> {
+pub(crate) fn load(file: &str, text: &[u8]) -> Result<Loaded, Finding> {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     let mut loader = Loader {
         folder,
@@ -82,7 +83,7 @@ struct Loader<'f> {
 }
 
 impl Loader<'_> {
-    fn read(&mut self, file: &str, text: &str) -> Result<Vec<Directive>, Finding> {
+    fn read(&mut self, file: &str, text: &[u8]) -> Result<Vec<Directive>, Finding> {
         let file: Rc<str> = file.into();
         let directives =
             parse(&file, text).map_err(|error| Finding::new(&file, error.line, error.message))?;
@@ -131,7 +132,7 @@ impl Loader<'_> {
         let mut directives = Vec::new();
         for path in files {
             let name = path.to_string_lossy();
-            match std::fs::read_to_string(&path) {
+            match source::bytes(&path) {
                 Ok(text) => {
                     self.depth = self.depth.saturating_add(1);
                     directives.append(&mut self.read(&name, &text)?);
@@ -146,7 +147,7 @@ impl Loader<'_> {
     }
 }
 
-fn parse(file: &Rc<str>, text: &str) -> Result<Vec<Directive>, SyntaxError> {
+fn parse(file: &Rc<str>, text: &[u8]) -> Result<Vec<Directive>, SyntaxError> {
     let mut open: Vec<(Directive, Vec<Directive>)> = Vec::new();
     let mut current: Vec<Directive> = Vec::new();
     let mut words: Vec<Word> = Vec::new();
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn blocks_and_arguments() {
-        let loaded = load("x.conf", "a 1 '2 3';\nhttp {\n server { listen 80; }\n}\n").unwrap();
+        let loaded = load("x.conf", b"a 1 '2 3';\nhttp {\n server { listen 80; }\n}\n").unwrap();
         let [a, http] = loaded.directives.as_slice() else {
             panic!("{loaded:?}");
         };
@@ -249,7 +250,7 @@ mod tests {
             ("a 1;;", 1, "expected the name of a directive, got `;`"),
             ("a 'b", 1, "expected the closing ', got the end of the file"),
         ] {
-            let finding = load("x.conf", text).unwrap_err();
+            let finding = load("x.conf", text.as_bytes()).unwrap_err();
             assert_eq!(
                 finding.to_string(),
                 format!("x.conf:{line}: {message}"),
@@ -264,12 +265,12 @@ mod tests {
         std::fs::create_dir_all(folder.join("conf.d")).unwrap();
         std::fs::write(folder.join("conf.d/b.conf"), "b 1;").unwrap();
         std::fs::write(folder.join("conf.d/a.conf"), "a 1;\ninclude c.inc;").unwrap();
-        std::fs::write(folder.join("c.inc"), "c 1;").unwrap();
+        std::fs::write(folder.join("c.inc"), b"# \xb2\xe2\xca\xd4\nc 1;").unwrap();
         std::fs::write(folder.join("loop.conf"), "include loop.conf;").unwrap();
         let main = folder.join("nginx.conf");
         let main = main.to_str().unwrap();
         let text = "http { include conf.d/*.conf; include none/*.conf; include mime.types; }";
-        let loaded = load(main, text).unwrap();
+        let loaded = load(main, text.as_bytes()).unwrap();
         let names: Vec<&str> = loaded.directives[0]
             .inner()
             .iter()
@@ -277,7 +278,7 @@ mod tests {
             .collect();
         assert_eq!(names, ["a", "c", "b"]);
         assert_eq!(loaded.notes.len(), 1, "{:?}", loaded.notes);
-        assert!(load(main, "include loop.conf;").is_err());
+        assert!(load(main, b"include loop.conf;").is_err());
         std::fs::remove_dir_all(folder).unwrap();
     }
 }
