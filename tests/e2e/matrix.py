@@ -113,7 +113,7 @@ def written(text: str, made: str) -> str:
 
 def report(outcomes: dict[Version, Outcome], before: float) -> str:
     parts = ["# Every Envoy that people run", "Written by `make matrix`: the whole end-to-end suite on each."]
-    parts += [results.heading(before, "as below"), table(dict(outcomes))]
+    parts += [results.heading(before, envoy="as below"), table(dict(outcomes))]
     for version, outcome in outcomes.items():
         parts.append(f"## Envoy {version.number}\n\n{outcome}, in {outcome.seconds / 60:.1f} minutes.")
         if outcome.failed:
