@@ -90,7 +90,7 @@ python:
 
 .PHONY: e2e-tools
 e2e-tools:
-	@tests/e2e/setup.sh nginx
+	@tests/e2e/setup.sh nginx faketime
 
 # What the tests of the image and of the manifests need besides.
 .PHONY: deploy-tools
@@ -99,7 +99,7 @@ deploy-tools: e2e-tools
 	@tests/tools/setup.sh supply-chain
 
 .PHONY: e2e
-e2e: build deploy-tools ## real Envoy, real SDKs, a real Sentry-compatible server
+e2e: build cli deploy-tools ## real Envoy, real SDKs, a real Sentry-compatible server
 	$(PYTHON) -m pytest --numprocesses 4 --dist loadfile tests/e2e
 
 .PHONY: matrix

@@ -6,7 +6,14 @@ use crate::{run, run_with};
 fn help_shows_every_command_with_examples_and_the_exit_statuses() {
     let all = run(&["--help"]);
     assert_eq!(all.status, 0);
-    for command in ["check", "explain", "import", "completions"] {
+    for command in [
+        "check",
+        "explain",
+        "import",
+        "diagnose",
+        "schema",
+        "completions",
+    ] {
         assert!(all.out.contains(&format!("  {command}")), "{command}");
         let help = run(&["help", command]);
         assert_eq!(help.status, 0, "{help:?}");
@@ -32,12 +39,18 @@ fn a_wrong_command_line_or_an_unreadable_file_is_status_2() {
         &["explain", "envoy/tee.yaml", "POST", "/", "-H", "no colon"],
         &["explain", "envoy/tee.yaml", "POST", "/", "--peer", "nobody"],
         &["import", "no/such/nginx.conf"],
+        &["diagnose"],
+        &["diagnose", "https://127.0.0.1:9901"],
+        &["diagnose", "http://user:s3cr3t@127.0.0.1:9901"],
+        &["diagnose", "127.0.0.1:1"],
         &["completions", "csh"],
     ] {
         let ran = run(args);
         assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{args:?}");
         assert!(ran.err.starts_with("error: "), "{ran:?}");
     }
+    let ran = run(&["diagnose", "http://user:s3cr3t@127.0.0.1:9901"]);
+    assert!(!ran.err.contains("s3cr3t"), "{ran:?}");
     let ran = run(&["check", "no/such/file.yaml"]);
     assert!(ran.err.contains("no/such/file.yaml: "), "{ran:?}");
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod diagnose;
 mod document;
 mod environment;
 mod explain;
@@ -37,6 +38,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Check(args) => check::run(args, &mut output.out),
         Command::Explain(args) => explain::run(args, &mut output.out),
         Command::Import(args) => import::run(args, &mut output),
+        Command::Diagnose(args) => diagnose::run(args, &mut output),
+        Command::Schema(_) => schema(&mut output),
         Command::Completions(args) => completions(args, &mut output),
     };
     let status = status.unwrap_or_else(|failure| {
@@ -54,6 +57,15 @@ pub(crate) fn run() -> ExitCode {
             Status::Failed.into()
         }
     }
+}
+
+/// The schema, as it lies beside the samples.
+const SCHEMA: &str = include_str!("../../../envoy/schema/plugin.json");
+
+#[allow(clippy::unnecessary_wraps)] // As all subcommands.
+fn schema(output: &mut Output) -> Result<Status, Failure> {
+    output.out.push_str(SCHEMA);
+    Ok(Status::Good)
 }
 
 fn completions(args: &args::Completions, output: &mut Output) -> Result<Status, Failure> {

@@ -1,4 +1,5 @@
-//! The command beside the module: checks configurations, explains what becomes of a request, imports the nginx recipe.
+//! The command beside the module: checks configurations, explains what becomes of a request, imports the nginx recipe,
+//! says what is wrong with an Envoy that runs.
 //!
 //! It decides nothing itself: configurations are read and requests are judged by the core, as in the proxy. In a build
 //! for wasm there is nothing of it.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 ///
 /// The module sentry_edge_mirror.wasm runs in Envoy or nginx and copies Sentry traffic to Alibaba Cloud RUM. This
 /// command answers, before anything is deployed, whether a configuration is good and what would become of a request.
-/// It uses the module's own code for both: what it says is what the module does. It connects to nothing and changes
-/// no file.
+/// It uses the module's own code for both: what it says is what the module does. It changes no file, and but for
+/// `diagnose` it connects to nothing.
 #[derive(Debug, Parser)]
 #[command(
     name = "sentry-edge-mirror",
@@ -23,6 +23,8 @@ Typical use:
        sentry-edge-mirror check envoy.yaml
   3. See where a request of your SDK would go, and with which headers:
        sentry-edge-mirror explain envoy.yaml POST '/api/42/envelope/?sentry_key=abc' -H 'User-Agent: x'
+  4. Is something wrong with an Envoy that runs?
+       sentry-edge-mirror diagnose http://127.0.0.1:9901
 
 Exit status: 0 all is well, 1 problems were found, 2 wrong command line or unreadable file.
 `sentry-edge-mirror help <command>` tells more about each command."
@@ -37,6 +39,8 @@ pub(super) enum Command {
     Check(Check),
     Explain(Explain),
     Import(Import),
+    Diagnose(Diagnose),
+    Schema(Schema),
     Completions(Completions),
 }
 
@@ -172,6 +176,47 @@ pub(super) struct Import {
     #[arg(long, value_name = "NAME|PORT")]
     pub(super) server: Vec<String>,
 }
+
+/// Say what is wrong with a running Envoy, by its admin endpoint
+///
+/// Reads /stats twice, /server_info and /config_dump, and says in the words of the runbook (envoy/metrics.md) what is lost and
+/// why: a target that is away, refuses or throttles, a full budget, a missing credential, a trap, a wrong clock, an Envoy that
+/// is too old. It changes nothing. It connects to the address that is given, in plain HTTP, and to nothing else. Of Envoy's
+/// configuration, which may hold secrets, it prints nothing but names of clusters.
+#[derive(Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_long_help = "\
+Examples:
+  sentry-edge-mirror diagnose http://127.0.0.1:9901
+  sentry-edge-mirror diagnose --recent --seconds 30 127.0.0.1:9901     # for scripts: only what happens now
+
+Exit status: 0 nothing is wrong (there may be notes), 1 problems, 2 wrong command line or no answer from Envoy."
+)]
+pub(super) struct Diagnose {
+    /// Envoy's admin endpoint: [http://]host:port
+    pub(super) url: String,
+
+    /// Watch for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(super) seconds: u64,
+
+    /// Leave out what was lost before
+    #[arg(long)]
+    pub(super) recent: bool,
+}
+
+/// Print the JSON Schema of the plugin configuration
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+It is for editors and for whatever writes configurations. `check` knows more: what belongs together, and what the place of a
+configuration decides. envoy/schema/envoy.json is a schema for Envoy's files that finds the plugin configurations in them.
+
+Examples:
+  sentry-edge-mirror schema > plugin.schema.json
+
+Exit status: 0 always.")]
+pub(super) struct Schema {}
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]

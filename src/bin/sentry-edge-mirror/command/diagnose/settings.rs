@@ -1,0 +1,156 @@
+//! What Envoy's dump says of our plugins: budgets, clusters, credentials, policy. Values that may be secret are never kept.
+
+use super::super::document::{Lines, Node, json};
+use super::super::find::{Content, find};
+use super::super::source::Source;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Of all our plugins together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// Plugins of ours, each once.
+    pub(super) plugins: usize,
+    /// Clusters that copies go to, by leg.
+    pub(super) clusters: BTreeSet<(&'static str, String)>,
+    /// Clusters that a credential is fetched from.
+    pub(super) metadata: BTreeSet<String>,
+    /// `limits` of the plugin that has the smallest; the defaults if none says anything.
+    pub(super) max_pending_bytes: u64,
+    pub(super) max_in_flight: u64,
+    /// Both legs share the budgets.
+    pub(super) two_legs: bool,
+    /// A filter in mode `tee` whose trap would fail requests.
+    pub(super) not_fail_open: bool,
+    /// Listeners whose last update was refused.
+    pub(super) refused: usize,
+}
+
+const PENDING_BYTES: u64 = 67_108_864;
+const IN_FLIGHT: u64 = 128;
+
+impl Settings {
+    pub(super) fn read(dump: &str) -> Self {
+        let mut settings = Self {
+            max_pending_bytes: PENDING_BYTES,
+            max_in_flight: IN_FLIGHT,
+            ..Self::default()
+        };
+        let mut seen = BTreeSet::new();
+        let found = find(&Source::new("config_dump.json", dump.to_owned()));
+        for plugin in found.map(|found| found.plugins).unwrap_or_default() {
+            // A static listener stands in the dump twice.
+            if let Content::Json { text, .. } = &plugin.content
+                && seen.insert((plugin.name.clone(), text.clone()))
+                && let Ok(node) = json::parse(text, Lines::At(1))
+            {
+                settings.plugin(&node);
+            }
+        }
+        if let Ok(dump) = serde_json::from_str(dump) {
+            settings.walk(&dump);
+        }
+        settings
+    }
+
+    fn plugin(&mut self, node: &Node) {
+        self.plugins = self.plugins.saturating_add(1);
+        let has = |leg: &str| node.get(&[leg]).is_some();
+        self.two_legs |= has("rum") && has("sls");
+        for leg in ["rum", "sls"] {
+            let Some(section) = node.get(&[leg]) else {
+                continue;
+            };
+            let own = section.get(&["upstream"]).and_then(Node::text);
+            let projects = section
+                .get(&["projects"])
+                .map(Node::entries)
+                .unwrap_or_default();
+            let others = projects
+                .iter()
+                .filter_map(|project| project.value.get(&["upstream"])?.text());
+            for name in own
+                .into_iter()
+                .chain(others)
+                .filter(|name| !name.contains("${"))
+            {
+                self.clusters.insert((leg, name.to_owned()));
+            }
+        }
+        let role = node.get(&["sls"]).and_then(|sls| {
+            sls.get(&["credential"])?
+                .get(&["ecs_ram_role"])?
+                .get(&["upstream"])?
+                .text()
+        });
+        self.metadata.extend(role.map(str::to_owned));
+        let limit = |key: &str| {
+            let value = serde_json::to_value(node.get(&["limits"])?.get(&[key])?).ok()?;
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let number = value.as_f64().map(|number| number as u64);
+            number.filter(|number| *number > 0)
+        };
+        self.max_pending_bytes = limit("max_pending_bytes").unwrap_or(self.max_pending_bytes);
+        self.max_in_flight = limit("max_in_flight").unwrap_or(self.max_in_flight);
+    }
+
+    /// What stands around the plugins.
+    fn walk(&mut self, value: &Value) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| self.walk(item)),
+            Value::Object(members) => {
+                if members.contains_key("error_state") {
+                    self.refused = self.refused.saturating_add(1);
+                }
+                if let (Some(vm), Some(configuration)) =
+                    (members.get("vm_config"), members.get("configuration"))
+                    && vm
+                        .to_string()
+                        .replace('-', "_")
+                        .contains("sentry_edge_mirror")
+                {
+                    let tee = configuration.pointer("/value/mode").is_none();
+                    let open = members.get("failure_policy").and_then(Value::as_str)
+                        == Some("FAIL_OPEN")
+                        || members.get("fail_open") == Some(&Value::Bool(true));
+                    self.not_fail_open |= tee && !open;
+                }
+                members.values().for_each(|member| self.walk(member));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+
+    #[test]
+    fn what_the_dump_says() {
+        let plugin = r#"{"name": "sentry_edge_mirror", "vm_config": {"runtime": "v8", "code": {"local": {"filename": "sentry_edge_mirror.wasm"}}},
+            "configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {
+            "rum": {"upstream": "rum", "projects": {"1": {"upstream": "other"}}},
+            "sls": {"upstream": "sls", "credential": {"ecs_ram_role": {"upstream": "metadata"}, "access_key_secret": "s3cr3t"}},
+            "limits": {"max_pending_bytes": 1024}}}}"#;
+        let dump = format!(
+            r#"{{"configs": [{plugin}, {plugin}, {{"error_state": {{"details": "s3cr3t"}}}}]}}"#
+        );
+        let settings = Settings::read(&dump);
+        assert_eq!((settings.plugins, settings.refused), (1, 1));
+        assert_eq!(
+            (settings.max_pending_bytes, settings.max_in_flight),
+            (1_024, 128)
+        );
+        assert!(settings.two_legs && settings.not_fail_open);
+        let clusters: Vec<&str> = settings
+            .clusters
+            .iter()
+            .map(|(_, name)| name.as_str())
+            .collect();
+        assert_eq!(clusters, ["other", "rum", "sls"]);
+        assert!(settings.metadata.contains("metadata"));
+        assert!(!format!("{settings:?}").contains("s3cr3t"));
+        assert_eq!(Settings::read("no JSON").plugins, 0);
+    }
+}
