@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod help;
 mod import;
+mod import_files;
 mod import_safely;
 mod readme;
 mod samples;
