@@ -8,7 +8,6 @@ mod shared;
 
 pub(super) use shared::{metric, set_shared, shared};
 
-use crate::artefact::{Artefact, TEXT, TEXT_BYTES};
 use crate::delivery::call::Call;
 use crate::header_list::HeaderList;
 use crate::header_map;
@@ -305,16 +304,6 @@ pub(super) fn kind() -> HostKind {
         Some(id) if id.is_empty() || !id.iter().all(u8::is_ascii_digit) => HostKind::Envoy,
         _ => HostKind::Nginx,
     }
-}
-
-/// What `make build` says of this module. The compiler must not know it.
-static ARTEFACT: [u8; TEXT_BYTES] = TEXT;
-
-/// Which of the artefacts this is.
-pub(super) fn artefact() -> Artefact {
-    // Sound: it is a static. Volatile: the bytes are changed after compilation.
-    let text = unsafe { (&raw const ARTEFACT).read_volatile() };
-    Artefact::of(&text)
 }
 
 /// Sets a property; its path's parts are separated by NUL. `Some(false)` if the host knows none of this name.

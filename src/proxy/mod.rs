@@ -6,6 +6,7 @@
 //! with everything that is pending.
 
 mod abi;
+mod artefact;
 mod host;
 mod root;
 mod stream;

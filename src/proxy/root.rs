@@ -1,5 +1,6 @@
 //! A root context: configuration, ticks, answers, the drain. It carries out what the core asks for.
 
+use super::artefact;
 use super::host::{self, Buffer, Map};
 use crate::config::{Mode, Role};
 use crate::delivery::answer::Answer;
@@ -97,7 +98,7 @@ impl Root {
         self.running = running;
         let traits = running.traits();
         self.holds = matches!(&role, Ok(Role::Main(config)) if config.mode != Mode::Tee);
-        let artefact = host::artefact();
+        let artefact = artefact::own();
         let role = role.and_then(|role| {
             artefact.check(&role, running)?;
             role.running_in(running)?.beside(lanes)

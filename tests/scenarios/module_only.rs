@@ -410,7 +410,9 @@ fn no_crowd_is_much_work() {
 fn the_module_is_small_and_imports_only_what_hosts_have() {
     // `Guest` checks imports and exports when it is instantiated; the size is what every worker compiles.
     // Half of it reads what the SLS leg gets: four decoders (brotli's dictionary alone has 58 KB, packed), the scrubber.
-    let size = std::fs::metadata(Guest::path(Profile::Envoy)).unwrap().len();
+    let size = std::fs::metadata(Guest::path(Profile::Envoy))
+        .unwrap()
+        .len();
     assert!(size <= 1_100_000, "{size} bytes");
     Module::start(Profile::Envoy, &config(""));
 }
