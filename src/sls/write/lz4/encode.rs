@@ -1,6 +1,6 @@
 //! One LZ4 block, made in steps.
 //!
-//! Greedy: a table knows where five bytes with a given hash stood last; what matches there becomes a reference, what lies
+//! Greedy: a table knows where four bytes with a given hash stood last; what matches there becomes a reference, what lies
 //! between two references goes as it is. Where nothing matches, the search takes longer and longer strides, so that noise
 //! costs little.
 //!
@@ -8,18 +8,16 @@
 //! there: so no step is long, and a block of zeros grows by a thousandth.
 
 use super::common::{common_end, common_start, narrow, widen};
-use super::sequences::{Sequences, bound, put_sequence};
-use super::{LAST_START, MAX_DISTANCE, eight};
+use super::sequences::{Sequences, bound};
+use super::{LAST_START, MAX_DISTANCE, MIN_MATCH, four};
 use crate::meter::Meter;
 use std::collections::TryReserveError;
 use std::task::Poll;
 
 /// Places in the table.
 const SLOTS: usize = 4_096;
-/// 2^64 over the golden ratio: its upper bits depend on all bits of what it multiplies.
-const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
-/// Of a match that is worth it, in bits.
-const MIN_MATCH_BITS: u32 = 32;
+/// 2^32 over the golden ratio: its upper bits depend on all bits of what it multiplies.
+const PRIME: u32 = 2_654_435_761;
 /// The stride grows by one byte after so many places without a match.
 const PATIENCE: u32 = 5;
 /// Literals at the end are copied in pieces of this size.
@@ -129,115 +127,42 @@ impl Encoder {
                 empty.insert(new_table()?)
             }
         };
-        let mut run = Run {
-            next: self.next,
-            anchor: self.anchor,
-            misses: self.misses,
-            at: self.out.len(),
-            spent: 0,
-        };
+        // In locals, not behind `self`: this is where the time goes.
+        let mut out = std::mem::take(&mut self.out);
+        let (mut next, mut anchor, mut misses) = (self.next, self.anchor, self.misses);
+        let mut spent = 0_usize;
         let ended = loop {
-            let stop = run.search(input, last, table, self.out.buffer(), most);
-            self.out.written(run.at);
-            match stop {
-                Stop::End => break Ok(true),
-                Stop::Meter => break Ok(false),
-                Stop::Room(bytes) => {
-                    if let Err(error) = self.out.room(bytes, input.len()) {
-                        break Err(error);
-                    }
-                }
-            }
-        };
-        (self.next, self.anchor, self.misses) = (run.next, run.anchor, run.misses);
-        meter.spend_bytes(run.spent, 1);
-        ended
-    }
-}
-
-/// Why a search stops.
-enum Stop {
-    /// The end is near.
-    End,
-    /// It has cost enough.
-    Meter,
-    /// There is no room for so many bytes.
-    Room(usize),
-}
-
-/// What changes during a search. It works on copies of all this, not behind a reference: this is where the time goes.
-struct Run {
-    next: usize,
-    anchor: usize,
-    misses: usize,
-    /// Where the block goes on.
-    at: usize,
-    spent: usize,
-}
-
-impl Run {
-    /// Finds references and writes them to `out`.
-    fn search(
-        &mut self,
-        input: &[u8],
-        last: usize,
-        table: &mut [u32; SLOTS],
-        out: &mut [u8],
-        most: usize,
-    ) -> Stop {
-        let Self {
-            mut next,
-            mut anchor,
-            mut misses,
-            mut at,
-            mut spent,
-        } = *self;
-        let stop = loop {
             if next > last {
-                break Stop::End;
+                break Ok(true);
             }
             if spent >= most {
-                break Stop::Meter;
+                break Ok(false);
             }
-            let Some(here) = eight(input, next) else {
-                break Stop::End;
+            let Some(here) = four(input, next) else {
+                break Ok(true);
             };
             let Some(place) = table.get_mut(place(here)) else {
-                break Stop::End;
+                break Ok(true);
             };
             let before = widen(std::mem::replace(place, narrow(next)));
             let distance = next.wrapping_sub(before);
-            // Where they begin to differ, in bits. Both have eight bytes: none is behind `last`.
-            let same = match eight(input, before) {
-                Some(there) if distance <= MAX_DISTANCE => (here ^ there).trailing_zeros(),
-                _ => 0,
-            };
-            if same < MIN_MATCH_BITS {
+            if distance > MAX_DISTANCE || four(input, before) != Some(here) {
                 next = next.wrapping_add(misses >> PATIENCE);
                 misses = misses.wrapping_add(1);
                 spent = spent.wrapping_add(PROBE);
                 continue;
             }
-            let back = if next == anchor {
-                0
-            } else {
-                common_end(input, anchor, next, before)
-            };
+            let back = common_end(input, anchor, next, before);
             let start = next.wrapping_sub(back);
-            let mut end = next.wrapping_add(widen(same / 8));
-            if same == u64::BITS {
-                end = end.wrapping_add(common_start(input, end, distance));
+            let ahead = next.wrapping_add(MIN_MATCH);
+            let end = ahead.wrapping_add(common_start(input, ahead, distance));
+            let length = end.wrapping_sub(start);
+            let literals = start.wrapping_sub(anchor);
+            if let Err(error) = out.put_sequence(input, anchor, literals, distance, length) {
+                break Err(error);
             }
-            let (length, literals) = (end.wrapping_sub(start), start.wrapping_sub(anchor));
-            let room = bound(literals).wrapping_add(length >> 7);
-            if out.len().wrapping_sub(at) < room {
-                // It is found again, as long as the table does not say that it stands here.
-                *place = narrow(before);
-                break Stop::Room(room);
-            }
-            at = put_sequence(out, at, input, anchor, literals, distance, length);
             let two = end.wrapping_sub(2);
-            if let Some(bytes) = eight(input, two)
+            if let Some(bytes) = four(input, two)
                 && let Some(place) = table.get_mut(self::place(bytes))
             {
                 *place = narrow(two);
@@ -247,14 +172,10 @@ impl Run {
             spent = spent.wrapping_add(SEQUENCE).wrapping_add(bytes);
             spent = spent.wrapping_add(literals >> 4);
         };
-        *self = Self {
-            next,
-            anchor,
-            misses,
-            at,
-            spent,
-        };
-        stop
+        self.out = out;
+        (self.next, self.anchor, self.misses) = (next, anchor, misses);
+        meter.spend_bytes(spent, 1);
+        ended
     }
 }
 
@@ -267,10 +188,9 @@ fn new_table() -> Result<Box<[u32; SLOTS]>, TryReserveError> {
     Ok(table.unwrap_or_else(|_| Box::new([0; SLOTS])))
 }
 
-/// Where the table has what begins with the first five of these bytes.
+/// Where the table has these four bytes.
 #[inline(always)]
-fn place(bytes: u64) -> usize {
-    const SHIFT: u32 = u64::BITS.saturating_sub(SLOTS.trailing_zeros());
-    let hash = (bytes << 24).wrapping_mul(PRIME) >> SHIFT;
-    usize::try_from(hash).unwrap_or_default()
+fn place(bytes: u32) -> usize {
+    const SHIFT: u32 = u32::BITS.saturating_sub(SLOTS.trailing_zeros());
+    widen(bytes.wrapping_mul(PRIME) >> SHIFT)
 }

@@ -28,29 +28,77 @@ impl Sequences {
         self.bytes
     }
 
-    /// Where it ends.
-    pub(super) fn len(&self) -> usize {
-        self.at
-    }
-
-    /// What is written, and the room behind it.
-    pub(super) fn buffer(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
-    /// Up to here it is written now.
-    pub(super) fn written(&mut self, at: usize) {
-        self.at = at.min(self.bytes.len());
+    /// So many literals from `anchor` on, then a reference.
+    #[inline(always)]
+    pub(super) fn put_sequence(
+        &mut self,
+        input: &[u8],
+        anchor: usize,
+        literals: usize,
+        distance: usize,
+        length: usize,
+    ) -> Result<(), TryReserveError> {
+        let most = bound(literals).wrapping_add(length >> 7);
+        if self.bytes.len().wrapping_sub(self.at) < most {
+            self.room(most, input.len())?;
+        }
+        let extra = length.wrapping_sub(MIN_MATCH);
+        let [low_distance, high_distance, ..] = distance.to_le_bytes();
+        if literals <= SHORT
+            && let Some(from) = input.get(anchor..).and_then(<[u8]>::first_chunk::<16>)
+            && let Some(to) = self
+                .bytes
+                .get_mut(self.at..)
+                .and_then(<[u8]>::first_chunk_mut::<32>)
+            && let [token, to @ ..] = to
+            && let Some(wild) = to.first_chunk_mut()
+        {
+            *token = low(literals << 4 | extra.min(15));
+            *wild = *from;
+            if let Some(to) = to.get_mut(literals..).and_then(<[u8]>::first_chunk_mut) {
+                *to = [low_distance, high_distance];
+            }
+            self.at = self.at.wrapping_add(literals).wrapping_add(3);
+        } else {
+            self.put(&[low(literals.min(15) << 4 | extra.min(15))]);
+            self.put_length(literals);
+            let end = anchor.saturating_add(literals);
+            self.put(input.get(anchor..end).unwrap_or_default());
+            self.put(&[low_distance, high_distance]);
+        }
+        if extra >= 15 {
+            self.put_length(extra);
+        }
+        Ok(())
     }
 
     /// The token of the last literals, and their length.
     pub(super) fn last(&mut self, literals: usize) {
         self.put(&[low(literals.min(15) << 4)]);
-        self.at = put_length(&mut self.bytes, self.at, literals);
+        self.put_length(literals);
+    }
+
+    /// What a token's four bits cannot say.
+    fn put_length(&mut self, length: usize) {
+        let Some(rest) = length.checked_sub(15) else {
+            return;
+        };
+        if rest >= 255 {
+            let full = self.at.saturating_add(rest / 255);
+            if let Some(to) = self.bytes.get_mut(self.at..full) {
+                to.fill(0xFF);
+                self.at = full;
+            }
+        }
+        self.put(&[low(rest % 255)]);
     }
 
     pub(super) fn put(&mut self, bytes: &[u8]) {
-        self.at = put(&mut self.bytes, self.at, bytes);
+        let end = self.at.saturating_add(bytes.len());
+        if let Some(to) = self.bytes.get_mut(self.at..end) {
+            to.copy_from_slice(bytes);
+            self.at = end;
+        }
     }
 
     /// Makes room for `more` bytes, and for as many again as there are: so many bytes of input never need more than their
@@ -64,77 +112,6 @@ impl Sequences {
         self.bytes.try_reserve_exact(missing)?;
         self.bytes.resize(wanted, 0);
         Ok(())
-    }
-}
-
-/// Writes so many literals from `anchor` on, then a reference, to `out` at `at`, where there is room for it. Where it ends.
-#[inline(always)]
-pub(super) fn put_sequence(
-    out: &mut [u8],
-    at: usize,
-    input: &[u8],
-    anchor: usize,
-    literals: usize,
-    distance: usize,
-    length: usize,
-) -> usize {
-    let extra = length.wrapping_sub(MIN_MATCH);
-    let [low_distance, high_distance, ..] = distance.to_le_bytes();
-    let mut at = at;
-    if literals <= SHORT
-        && let Some(from) = input.get(anchor..).and_then(<[u8]>::first_chunk::<16>)
-        && let Some(to) = out.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<32>)
-        && let [token, to @ ..] = to
-        && let Some(wild) = to.first_chunk_mut()
-    {
-        *token = low(literals << 4 | extra.min(15));
-        *wild = *from;
-        if let Some(to) = to.get_mut(literals..).and_then(<[u8]>::first_chunk_mut) {
-            *to = [low_distance, high_distance];
-        }
-        at = at.wrapping_add(literals).wrapping_add(3);
-    } else {
-        at = put(out, at, &[low(literals.min(15) << 4 | extra.min(15))]);
-        at = put_length(out, at, literals);
-        let end = anchor.saturating_add(literals);
-        at = put(out, at, input.get(anchor..end).unwrap_or_default());
-        at = put(out, at, &[low_distance, high_distance]);
-    }
-    if extra < 15 {
-        return at;
-    }
-    if extra < 15 + 255
-        && let Some(to) = out.get_mut(at)
-    {
-        *to = low(extra.wrapping_sub(15));
-        return at.wrapping_add(1);
-    }
-    put_length(out, at, extra)
-}
-
-/// Writes what a token's four bits cannot say of a length. Where it ends.
-fn put_length(out: &mut [u8], mut at: usize, length: usize) -> usize {
-    let Some(rest) = length.checked_sub(15) else {
-        return at;
-    };
-    if rest >= 255 {
-        let full = at.saturating_add(rest / 255);
-        if let Some(to) = out.get_mut(at..full) {
-            to.fill(0xFF);
-            at = full;
-        }
-    }
-    put(out, at, &[low(rest % 255)])
-}
-
-fn put(out: &mut [u8], at: usize, bytes: &[u8]) -> usize {
-    let end = at.saturating_add(bytes.len());
-    match out.get_mut(at..end) {
-        Some(to) => {
-            to.copy_from_slice(bytes);
-            end
-        }
-        None => at,
     }
 }
 
