@@ -20,6 +20,7 @@ mod delivery;
 mod drain;
 mod fairness;
 mod hostile;
+mod hosts;
 mod lanes;
 mod limits;
 mod loops;
