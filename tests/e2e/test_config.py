@@ -109,6 +109,7 @@ def test_every_sample_is_tested() -> None:
         "tee.yaml",
         "sign.yaml",
         "mirror-target.yaml",
+        "shadow.yaml",
         "tee-sls.yaml",
         "tee-tls.yaml",
         "tee-lds/bootstrap.yaml",
