@@ -36,6 +36,8 @@ pub struct HostTraits {
     pub answers_requests: bool,
     /// Where the target stands as it was received, if `:path` is something else.
     pub received_target: Option<&'static str>,
+    /// The header that says which host the client asked for.
+    pub authority: &'static [u8],
     /// Where the scheme of the client's connection stands, if X-Forwarded-Proto is not set by the proxy itself.
     pub client_scheme: Option<&'static str>,
     /// X-Forwarded-For ends with the peer already.
@@ -62,6 +64,7 @@ static ENVOY: HostTraits = HostTraits {
     streams_bodies: true,
     answers_requests: true,
     received_target: None,
+    authority: b":authority",
     client_scheme: None,
     appends_peer: true,
     replaces_headers: true,
@@ -82,6 +85,8 @@ static NGINX: HostTraits = HostTraits {
     streams_bodies: false,
     answers_requests: false,
     received_target: Some("ngx\0request_uri"),
+    // `:authority` is the server's own name there.
+    authority: b"host",
     client_scheme: Some("ngx\0scheme"),
     appends_peer: false,
     replaces_headers: false,

@@ -19,7 +19,7 @@ pub(super) fn arrive<T>(
         method,
         path,
         authority,
-    } = Pseudo::of(map.iter());
+    } = Pseudo::of(map.iter(), traits.authority);
     let method = method?;
     // `:path` is decoded on nginx: `%0D%0A` in it would end the copy's request line.
     let received = traits.received_target.map(|path| stream.property(path));
@@ -55,15 +55,16 @@ struct Pseudo<'a> {
 }
 
 impl<'a> Pseudo<'a> {
-    /// In Envoy they come first. nginx says the authority as `Host`, or as the client wrote that.
-    fn of(headers: Pairs<'a>) -> Self {
+    /// In Envoy they come first. `authority` is the name of the header that says it.
+    fn of(headers: Pairs<'a>, authority: &[u8]) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
             let slot = match name {
                 b":method" => &mut found.method,
                 b":path" => &mut found.path,
-                b":authority" => &mut found.authority,
-                _ if name.eq_ignore_ascii_case(b"host") => &mut found.authority,
+                _ if name.len() == authority.len() && name.eq_ignore_ascii_case(authority) => {
+                    &mut found.authority
+                }
                 _ => continue,
             };
             slot.get_or_insert(value);

@@ -78,12 +78,11 @@ impl Ingest {
     /// The target as it is behind the path of the DSN. One that does not begin with that path stays as it is.
     #[must_use]
     pub fn target<'t>(&self, target: &'t [u8]) -> &'t [u8] {
-        let mut rest = target;
-        let mut segments = self.dsn_path.split('/').skip(1).peekable();
-        if segments.peek().is_none() {
+        if self.dsn_path.is_empty() {
             return target;
         }
-        for segment in segments {
+        let mut rest = target;
+        for segment in self.dsn_path.split('/').skip(1) {
             // Runs of `/` count as one, as everywhere in paths.
             let from = rest.iter().position(|byte| *byte != b'/');
             let Some(after) = from

@@ -199,12 +199,10 @@ impl Worker {
 
     fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
         if let Some((_, context)) = self.legs.caller(leg) {
-            // Other routes are ordinary traffic under `routes: envelope`, and so are other hosts on a gateway; it costs
-            // them nothing: their count goes with the next publication, and causes one only now and then.
+            // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
+            // the next publication, and causes one only now and then.
             match reason {
-                SkipReason::Route | SkipReason::Host => {
-                    context.ledger.one_quietly(Metric::Skipped(reason))
-                }
+                SkipReason::Route => context.ledger.one_quietly(Metric::Skipped(reason)),
                 _ => context.ledger.one(Metric::Skipped(reason)),
             }
             report::skipped(context.log, reason, project);

@@ -67,6 +67,7 @@ fn the_stories_of_copies_lead_to_every_outcome() {
         let elsewhere = [
             Metric::Skipped(SkipReason::Unreadable),
             Metric::Skipped(SkipReason::Route),
+            Metric::Skipped(SkipReason::Host),
             Metric::Skipped(SkipReason::Loop),
             Metric::HeadersOmitted,
         ];

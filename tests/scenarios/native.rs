@@ -125,7 +125,15 @@ impl<const LANES: u8> Edge for NativeWith<LANES> {
 
     fn headers(&mut self, request: &Request, end: bool) -> u32 {
         let stream = u32::try_from(self.requests.len()).unwrap();
-        let mut passing = Passing::new(stream, owned(&request.headers));
+        let mut headers = owned(&request.headers);
+        if self.profile == Profile::Nginx {
+            // There `:authority` is the server's own name, and `host` the client's.
+            let authority = headers.iter_mut().find(|(name, _)| name == b":authority");
+            if let Some((name, _)) = authority {
+                *name = b"Host".to_vec();
+            }
+        }
+        let mut passing = Passing::new(stream, headers);
         passing.stream.peer = request.peer(self.profile);
         self.requests.insert(stream, passing);
         self.callback(stream, |request, driver| request.headers(driver, end));
