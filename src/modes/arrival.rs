@@ -3,6 +3,7 @@
 use super::Stream;
 use crate::header_map::Pairs;
 use crate::rum::headers::Head;
+use crate::sls::intake::first;
 use crate::worker::Worker;
 use crate::worker::exchange::Plan;
 
@@ -15,11 +16,7 @@ pub(super) fn arrive<T>(
     let traits = worker.config().host.traits();
     // One call for everything: a crossing costs more than what is read for nothing.
     let map = stream.headers();
-    let Pseudo {
-        method,
-        path,
-        authority,
-    } = Pseudo::of(map.iter(), traits.authority);
+    let (method, path) = method_and_path(map.iter());
     let method = method?;
     // `:path` is decoded on nginx: `%0D%0A` in it would end the copy's request line.
     let received = traits.received_target.map(|path| stream.property(path));
@@ -29,9 +26,12 @@ pub(super) fn arrive<T>(
     };
     let ingest = &worker.config().ingest;
     let target = ingest.target(target);
-    if !ingest.serves(authority.unwrap_or_default()) {
-        worker.other_host(method, target);
-        return None;
+    if !ingest.hosts.is_empty() {
+        let authority = first(map.iter(), traits.authority);
+        if !ingest.serves(authority.unwrap_or_default()) {
+            worker.other_host(method, target);
+            return None;
+        }
     }
     let plan = worker.decide(method, target)?;
     let source = || stream.property("source\0address");
@@ -46,32 +46,18 @@ pub(super) fn arrive<T>(
     Some(begin(worker, plan, &head))
 }
 
-/// What says what a request is.
-#[derive(Default)]
-struct Pseudo<'a> {
-    method: Option<&'a [u8]>,
-    path: Option<&'a [u8]>,
-    authority: Option<&'a [u8]>,
-}
-
-impl<'a> Pseudo<'a> {
-    /// In Envoy they come first. `authority` is the name of the header that says it.
-    fn of(headers: Pairs<'a>, authority: &[u8]) -> Self {
-        let mut found = Self::default();
-        for (name, value) in headers {
-            let slot = match name {
-                b":method" => &mut found.method,
-                b":path" => &mut found.path,
-                _ if name.len() == authority.len() && name.eq_ignore_ascii_case(authority) => {
-                    &mut found.authority
-                }
-                _ => continue,
-            };
-            slot.get_or_insert(value);
-            if found.method.is_some() && found.path.is_some() && found.authority.is_some() {
-                break;
-            }
+/// Pseudo headers come first in Envoy; nginx has them too.
+fn method_and_path(headers: Pairs<'_>) -> (Option<&[u8]>, Option<&[u8]>) {
+    let (mut method, mut path) = (None, None);
+    for (name, value) in headers {
+        match name {
+            b":method" if method.is_none() => method = Some(value),
+            b":path" if path.is_none() => path = Some(value),
+            _ => continue,
         }
-        found
+        if method.is_some() && path.is_some() {
+            break;
+        }
     }
+    (method, path)
 }

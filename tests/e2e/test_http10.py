@@ -63,7 +63,12 @@ def test_without_the_option_envoy_refuses_them(tmp_path: Path, primary: Primary,
 
 
 # Compose has tags of its own, and its files no connection manager.
-FILES = [path for path in sorted(sample.SAMPLES.rglob("*.yaml")) if not path.name.startswith("compose.")]
+# A patch of somebody else's connection manager (EnvoyFilter) has no filters: what that takes is not ours to say.
+FILES = [
+    path
+    for path in sorted(sample.SAMPLES.rglob("*.yaml"))
+    if not path.name.startswith("compose.") and sample.SAMPLES / "deploy" / "istio" not in path.parents
+]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(sample.SAMPLES)))
