@@ -118,6 +118,18 @@ nightly: ## what is too long for make check: matrix, image-check, chaos, soak, p
 cost: build python ## what a request costs: instructions, host calls, copies, allocations (UPDATE_BASELINE=1 writes it); the largest callback
 	cargo test --quiet --locked --package edge-tests --test cost -- --nocapture
 
+# Debug information and functions that are not inlined say which files run.
+TRACED := target/wasm32-wasip1/debug/traced.wasm
+.PHONY: path
+path: cc rust python ## the files that run for one mirrored request, for one log and for one signed write (2 minutes)
+	@tests/tools/setup.sh binaryen
+	cargo build --quiet --locked --lib --target wasm32-wasip1
+	cargo build --quiet --locked --package edge-tests --example path
+	PATH="$(CURDIR)/.tools/venv/bin:$$PATH" .tools/binaryen/node_modules/.bin/wasm-opt --enable-bulk-memory --enable-sign-ext \
+		--enable-mutable-globals --enable-nontrapping-float-to-int --strip-dwarf --log-execution -g \
+		target/wasm32-wasip1/debug/sentry_edge_mirror.wasm --output $(TRACED)
+	target/debug/examples/path target/wasm32-wasip1/debug/sentry_edge_mirror.wasm $(TRACED)
+
 .PHONY: bench
 bench: cost bench-sls ## cost, then side by side with the alternatives, each leg (about 7 minutes; QUICK=1 about two)
 	@tests/e2e/setup.sh nginx wrk

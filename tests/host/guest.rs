@@ -12,7 +12,7 @@ use wasmtime::{Config, Engine, Linker, Module, OperatorCost, OptLevel};
 use super::options::Profile;
 use super::rules::NEEDED_EXPORTS;
 use super::state::State;
-use super::{abi, wasi};
+use super::{abi, trace, wasi};
 
 /// A module that can be run.
 #[derive(Clone)]
@@ -180,5 +180,6 @@ pub(super) fn linker() -> Linker<State> {
     let mut linker = Linker::new(engine());
     abi::link(&mut linker).unwrap();
     wasi::link(&mut linker).unwrap();
+    trace::link(&mut linker).unwrap();
     linker
 }

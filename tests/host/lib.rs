@@ -54,6 +54,7 @@ mod rules;
 mod show;
 mod state;
 mod stream;
+mod trace;
 mod trap;
 mod wasi;
 mod wat;

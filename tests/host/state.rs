@@ -1,6 +1,6 @@
 //! What the host functions can reach: the data of the wasmtime store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wasmtime::{Memory, TypedFunc};
 
@@ -96,6 +96,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) cost: Cost,
     pub(super) ledger: Ledger,
+    pub(super) trace: BTreeSet<u32>,
 }
 
 impl State {
@@ -139,6 +140,7 @@ impl State {
             faults,
             cost: Cost::default(),
             ledger: Ledger::default(),
+            trace: BTreeSet::new(),
             options,
         }
     }
