@@ -24,10 +24,11 @@ use super::batch::Batcher;
 use super::clock::Clock;
 use super::intake::{Envelope, Intake};
 use super::keys::{GRACE_MS, Keys};
+use super::log_group::Contents;
+use super::log_time::LogTime;
 use super::reader::Outcome;
 use super::readers::{Needs, Readers};
 use super::record::{Options, Record};
-use super::repair::{Log, Names};
 use super::report;
 use super::scrub::Scrubber;
 use super::write::{Batch, Queue};
@@ -40,9 +41,9 @@ use crate::pace::Pace;
 use crate::sls::settings::Sls;
 use crate::time::{Millis, Moment};
 use outlet::Outlet;
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What a batch costs beside its body.
 const OVERHEAD: usize = 512;
@@ -113,7 +114,10 @@ impl SlsLeg {
             intake: Intake::default(),
             readers: Readers::default(),
             // An open batch is not compressed yet: a small budget must not be full of one that lingers.
-            batcher: Batcher::new(config.batch.within(max_bytes / 4)),
+            batcher: Batcher::new(
+                Rc::clone(&config.destination),
+                config.batch.within(max_bytes / 4),
+            ),
             queue: Queue::new(config.compression, config.signature.clone()),
             outbox: Outbox::new(policy),
             packed: 0,
@@ -217,13 +221,12 @@ impl SlsLeg {
         // An open batch grows without asking for room. Sealed it is either taken in or dropped, and counted.
         let over = self.bytes().saturating_add(reserved) > self.max_bytes;
         let sealed = if ends || over {
-            self.batcher.seal_all()
+            self.batcher.seal()
         } else {
             self.batcher.seal_due(now_ms)
         };
-        let mut outlet = self.outlet(now.steady, reserved);
-        for group in sealed {
-            outlet.take(0, group, context);
+        if let Some(group) = sealed {
+            self.outlet(now.steady, reserved).take(0, group, context);
         }
         self.pack(reserved, meter, context);
     }
@@ -244,7 +247,7 @@ impl SlsLeg {
             max_decoded_bytes: self.max_decoded_bytes,
             corrected: &|wall: Millis| clock.now(wall.0),
         };
-        let (batcher, destination) = (&mut self.batcher, &self.config.destination);
+        let batcher = &mut self.batcher;
         let mut outlet = Outlet {
             queue: &mut self.queue,
             others: self.outbox.bytes().saturating_add(reserved),
@@ -256,22 +259,15 @@ impl SlsLeg {
         let mut sink = |record: &Record| {
             let context = &mut *context.borrow_mut();
             context.ledger.grow(Metric::Captured, 1);
-            match batcher.push(destination, log(record), now_ms) {
-                Ok(accepted) => {
-                    let repaired = usize::from(!accepted.repairs.none());
-                    context.ledger.grow(Metric::Repaired, repaired);
-                    if accepted.lost {
-                        context.ledger.grow(Metric::Dropped, 1);
-                        report::no_room(context.log, max_bytes);
-                    }
-                    for group in accepted.sealed {
-                        outlet.take(batcher.bytes(), group, context);
-                    }
-                }
-                Err(_) => {
-                    context.ledger.grow(Metric::Failed, 1);
-                    report::rejected(context.log, 1);
-                }
+            let pushed = batcher.push(time(record), bytes(record), now_ms);
+            let moved = usize::from(pushed.time_moved);
+            context.ledger.grow(Metric::Repaired, moved);
+            if pushed.lost {
+                context.ledger.grow(Metric::Dropped, 1);
+                report::no_room(context.log, max_bytes);
+            }
+            for group in pushed.sealed {
+                outlet.take(batcher.bytes(), group, context);
             }
         };
         let mut ended = |outcome: Outcome| {
@@ -292,15 +288,14 @@ impl SlsLeg {
     }
 }
 
-fn log<'r>(record: &'r Record) -> Log<'r> {
-    const NS_PER_S: u64 = 1_000_000_000;
-    let seconds = u64::from(record.time_s).saturating_mul(NS_PER_S);
-    Log {
-        time_ns: seconds.saturating_add(u64::from(record.time_ns)),
-        contents: record
-            .fields()
-            .map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value)))
-            .collect(),
-        names: Names::Fields,
+fn time(record: &Record) -> LogTime {
+    LogTime {
+        seconds: record.time_s,
+        nanos: record.time_ns,
     }
+}
+
+fn bytes(record: &Record) -> impl Contents<'_> {
+    let fields = record.fields();
+    fields.map(|(key, value)| (key.as_bytes(), value.as_bytes()))
 }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The logs come first, so a group is written as its logs arrive and the rest is appended once, when it is sealed:
-//! no log is copied twice. What the service accepts is not decided here: see [`super::repair`].
+//! no log is copied twice. What the service accepts is not decided here: see
+//! [`super::record`] and [`super::log_time`].
 
 use std::collections::TryReserveError;
 

@@ -1,6 +1,6 @@
 //! The SLS leg: what to send. Logs become log groups, batches, compressed bodies and signed requests.
 //!
-//! The path of a log: [`record`] (with [`scrub`]) makes it from an item -> [`batch::Batcher::push`] ([`repair`] makes it acceptable, [`log_group`] lays it out) ->
+//! The path of a log: [`record`] (with [`scrub`]) makes it from an item -> [`batch::Batcher::push`] ([`log_time`] moves its time into the window, [`log_group`] lays it out) ->
 //! [`write::Group`] (sealed) -> [`write::Batch`] (compressed and hashed) -> [`put_logs::build`] ([`canonical`], [`sign`]) ->
 //! the target -> [`response::classify`] -> done, retry, [`write::Dividing`], refresh ([`keys`], [`credential`], [`metadata`]) or drop.
 //! Mode `sign` is a path of its own: [`wire_digest`] while the body comes, [`write_request`] when it is complete.
@@ -24,6 +24,7 @@ mod json;
 pub mod keys;
 pub(crate) mod leg;
 pub mod log_group;
+pub mod log_time;
 pub mod metadata;
 pub mod names;
 pub mod put_logs;
@@ -31,7 +32,6 @@ pub mod query;
 mod reader;
 pub(crate) mod readers;
 pub mod record;
-pub mod repair;
 mod report;
 pub mod response;
 pub mod scrub;

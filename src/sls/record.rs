@@ -23,6 +23,10 @@
 //! | records of an envelope | [`Options::max_records`] |
 //! | bytes of all records of an envelope | 4 times its own, and 1 MiB |
 //!
+//! So SLS accepts every record as it is. Names of fields stand in the tables; each occurs once in a record ([`Record`]), and the
+//! largest record (all fields at their bounds) is smaller than a write may be. Its time alone may have to be moved again, see
+//! [`super::log_time`].
+//!
 //! Who uses whom runs one way, from the top. Nothing below uses what this file says.
 //!
 //! | file | owns |

@@ -56,12 +56,6 @@ pub(super) fn no_room(log: &mut RateLimitedLog, max_bytes: usize) {
     });
 }
 
-pub(super) fn rejected(log: &mut RateLimitedLog, logs: usize) {
-    log.note(Topic::new("sls rejected"), Level::Error, || {
-        format!("sls: {logs} logs are larger than a request may be, and are given up")
-    });
-}
-
 pub(super) fn too_costly(log: &mut RateLimitedLog) {
     log.note(Topic::new("sls too costly"), Level::Warn, || {
         "sls: an envelope took too much of the worker's time to read: the rest of it is left out, and a log says so".to_owned()

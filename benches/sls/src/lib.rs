@@ -19,9 +19,9 @@ use sentry_edge_mirror::sls::batch::{Batcher, Limits};
 use sentry_edge_mirror::sls::compress::Compression;
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::log_group::MAX_RAW_BYTES;
+use sentry_edge_mirror::sls::log_time::LogTime;
 use sentry_edge_mirror::sls::put_logs::{self, Destination};
 use sentry_edge_mirror::sls::record::{self, Context, Options, Record};
-use sentry_edge_mirror::sls::repair::{Log, Names};
 use sentry_edge_mirror::sls::scrub::Scrubber;
 use sentry_edge_mirror::sls::signature::Signature;
 use sentry_edge_mirror::sls::write::{Batch, Group, Packer, Packing};
@@ -94,8 +94,8 @@ impl Stage {
 
 /// A log that owns its fields.
 pub struct OwnedLog {
-    /// Unix time in nanoseconds.
-    pub time_ns: u64,
+    /// When it was written.
+    pub time: LogTime,
     /// Keys and values.
     pub fields: Vec<(String, String)>,
 }
@@ -140,7 +140,10 @@ impl Workload {
         workload.records(true, &mut |record| {
             let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
             logs.push(OwnedLog {
-                time_ns: u64::from(record.time_s) * 1_000_000_000 + u64::from(record.time_ns),
+                time: LogTime {
+                    seconds: record.time_s,
+                    nanos: record.time_ns,
+                },
                 fields: record.fields().map(owned).collect(),
             });
         });
@@ -226,28 +229,19 @@ impl Workload {
 
     /// All logs in one open batch.
     fn batcher(&self) -> Batcher {
-        let mut batcher = Batcher::new(Limits::new(MAX_RAW_BYTES, usize::MAX, 0));
+        let limits = Limits::new(MAX_RAW_BYTES, usize::MAX, 0);
+        let mut batcher = Batcher::new(Rc::clone(&self.destination), limits);
         for log in &self.logs {
-            let borrowed = |(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value));
-            let fields = log
-                .fields
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str()));
-            let log = Log {
-                time_ns: log.time_ns,
-                contents: fields.map(borrowed).collect(),
-                names: Names::Fields,
-            };
-            let accepted = batcher
-                .push(&self.destination, log, NOW_MS)
-                .expect("a good log");
-            assert!(accepted.sealed.is_empty() && accepted.repairs.none());
+            let fields = log.fields.iter();
+            let bytes = fields.map(|(key, value)| (key.as_bytes(), value.as_bytes()));
+            let pushed = batcher.push(log.time, bytes, NOW_MS);
+            assert!(pushed.sealed.is_empty() && !pushed.time_moved);
         }
         batcher
     }
 
     fn group(&self) -> Group {
-        self.batcher().seal_all().pop().expect("a batch")
+        self.batcher().seal().expect("a batch")
     }
 
     fn pack(&self) -> Batch {

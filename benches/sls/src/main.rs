@@ -97,8 +97,8 @@ fn stages(loaded: &mut Loaded) -> wasmtime::Result<Value> {
 fn logs(native: &Workload) -> Value {
     let log = |log: &OwnedLog| {
         json!([
-            log.time_ns / 1_000_000_000,
-            log.time_ns % 1_000_000_000,
+            log.time.seconds,
+            log.time.nanos,
             log.fields
         ])
     };

@@ -16,12 +16,10 @@ impl Group {
         let mut group = LogGroup::new();
         group.set_topic(TOPIC).set_source(SOURCE);
         for log in logs {
-            let seconds = u32::try_from(log.time_ns / 1_000_000_000).unwrap_or_default();
-            let nanos = u32::try_from(log.time_ns % 1_000_000_000).unwrap_or_default();
-            let mut own = Log::from_unixtime(seconds);
+            let mut own = Log::from_unixtime(log.time.seconds);
             // As our core: left out when there are none.
-            if nanos != 0 {
-                own.set_time_ns(nanos);
+            if log.time.nanos != 0 {
+                own.set_time_ns(log.time.nanos);
             }
             for (key, value) in &log.fields {
                 own.add_content_kv(key, value);

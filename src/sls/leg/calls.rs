@@ -220,7 +220,7 @@ impl Caller for SlsLeg {
         let unread = self.queued();
         self.unread(unread, context);
         self.readers.clear();
-        self.batcher.seal_all();
+        self.batcher.seal();
         self.queue.clear();
         self.signed.clear();
         logs.saturating_add(unread)

@@ -6,13 +6,12 @@ use super::{
 use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sls::batch::{Batcher, Limits};
 use sentry_edge_mirror::sls::compress::Compression;
+use sentry_edge_mirror::sls::log_time::LogTime;
 use sentry_edge_mirror::sls::put_logs::Destination;
-use sentry_edge_mirror::sls::repair::Log;
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write::Packing;
 use sentry_edge_mirror::sls::write_request::{Incoming, Rules};
 use sentry_edge_mirror::sls::{canonical, put_logs, write_request};
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::task::Poll;
 #[cfg(target_family = "wasm")]
@@ -61,33 +60,24 @@ fn a_batch_becomes_the_request_of_the_sdk() {
             } else {
                 Compression::None
             };
-            let mut batcher = Batcher::new(Limits::new(524_288, 4_096, 2_000));
+            let limits = Limits::new(524_288, 4_096, 2_000);
+            let mut batcher = Batcher::new(Rc::clone(&destination), limits);
             let now = now(case.case).unwrap();
             for log in list(content, "logs") {
-                let contents = pairs(&log["contents"])
-                    .into_iter()
-                    .map(|(k, v)| (Cow::Owned(k), Cow::Owned(v)))
-                    .collect();
-                let time_ns = log["time"].as_u64().unwrap() * 1_000_000_000
-                    + log["time_ns"].as_u64().unwrap_or(0);
+                let contents = pairs(&log["contents"]);
+                let bytes = contents
+                    .iter()
+                    .map(|(key, value)| (key.as_bytes(), value.as_bytes()));
+                let number = |key: &str| u32::try_from(log[key].as_u64().unwrap_or(0)).unwrap();
+                let time = LogTime {
+                    seconds: number("time"),
+                    nanos: number("time_ns"),
+                };
                 // The log's own time, for v1-11 and v4-11 are signed later than SLS would take it.
-                assert!(
-                    batcher
-                        .push(
-                            &destination,
-                            Log {
-                                time_ns,
-                                contents,
-                                ..Log::default()
-                            },
-                            time_ns / 1_000_000
-                        )
-                        .unwrap()
-                        .repairs
-                        .none()
-                );
+                let pushed = batcher.push(time, bytes, u64::from(time.seconds) * 1_000);
+                assert!(!pushed.time_moved);
             }
-            let sealed = batcher.seal_all().pop().unwrap();
+            let sealed = batcher.seal().unwrap();
             assert_eq!(
                 hex(sealed.raw()),
                 text(group, "serialized_hex"),

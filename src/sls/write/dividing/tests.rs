@@ -3,31 +3,29 @@ use super::super::{EXTRA_REQUESTS, Packing};
 use super::*;
 use crate::sls::batch::{Batcher, Limits};
 use crate::sls::compress::Compression;
+use crate::sls::log_time::LogTime;
 use crate::sls::put_logs::Destination;
-use crate::sls::repair::Log;
 use crate::sls::signature::Signature;
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 const NOW: u64 = 1_709_190_489_000;
+const TIME: LogTime = LogTime {
+    seconds: 1_709_190_489,
+    nanos: 0,
+};
 const ALL: [Compression; 3] = [Compression::Lz4, Compression::Deflate, Compression::None];
 
 fn group(logs: usize) -> Group {
     let to = Destination::new("abc", "localhost", "abc", "t", "s", &[("a", "b")]);
     let to = Rc::new(to.unwrap());
-    let mut batcher = Batcher::new(Limits::new(usize::MAX, usize::MAX, 0));
+    let mut batcher = Batcher::new(to, Limits::new(usize::MAX, usize::MAX, 0));
     for n in 0..logs {
-        let contents = vec![(Cow::Borrowed("n"), Cow::Owned(format!("<{n}>")))];
-        let time_ns = NOW * 1_000_000;
-        let log = Log {
-            time_ns,
-            contents,
-            ..Log::default()
-        };
-        assert!(batcher.push(&to, log, NOW).unwrap().sealed.is_empty());
+        let value = format!("<{n}>");
+        let contents = [(&b"n"[..], value.as_bytes())].into_iter();
+        assert!(batcher.push(TIME, contents, NOW).sealed.is_empty());
     }
-    batcher.seal_all().pop().unwrap()
+    batcher.seal().unwrap()
 }
 
 fn pack(group: Group, compression: Compression) -> Batch {

@@ -290,8 +290,8 @@ impl Leg<'_> {
             ),
             (
                 "repaired",
-                "logs that were not acceptable to SLS until they were mended: should stay 0",
-                "please report it",
+                "logs whose time was moved into the window of SLS's clock, which differs from the edge's",
+                "the edge's clock (NTP)",
             ),
             (
                 "divided",
