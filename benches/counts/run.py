@@ -31,11 +31,11 @@ sys.path[:0] = [str(HERE), str(SIDE_BY_SIDE), str(ROOT / "tests" / "e2e")]
 
 import contenders  # noqa: E402
 from callgrind import Callgrind, Counts  # noqa: E402
-from contenders import LUA_CALL, OURS, PLAIN, SHADOW, UPSTREAM_LUA, Contender, Ports  # noqa: E402
+from contenders import LUA_CALL, OURS, PLACEMENT, PLAIN, SHADOW, UPSTREAM_LUA, Contender, Ports  # noqa: E402
 from measure import Workload, copies, fetch, make_workload  # noqa: E402
 from support import paths, results  # noqa: E402
 
-ALL = (PLAIN, SHADOW, UPSTREAM_LUA, LUA_CALL, OURS)
+ALL = (PLAIN, SHADOW, UPSTREAM_LUA, LUA_CALL, OURS, PLACEMENT)
 BODY_BYTES = 8192
 # V8 compiles what has run often enough; before that its code is another.
 WARM_UP = 2000

@@ -7,6 +7,8 @@ request is answered. Rows: no mirror at all; the vendor's recipe (`mirror` + `ma
 with this module (nginx/mirror.conf, envoy/mirror-target.yaml), the plain way and with fast_ack. The copies that RUM got
 are counted, so that no row is fast because it lost them.
 
+The results are written to benches/mirror_wait/results.md unless --rounds is given.
+
 Exit status 0 when everything could be measured; nothing here is a timed test.
 """
 
@@ -20,16 +22,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "benches" / "side_by_side")]
 
 import contenders  # noqa: E402
 from processes import Process, cores  # noqa: E402
-from support import nginx, replay, wait  # noqa: E402
+from support import nginx, replay, results, wait  # noqa: E402
 from support.envoy import Envoy  # noqa: E402
 from support.fake_rum import Behaviour, FakeRum  # noqa: E402
 from support.primary import Primary  # noqa: E402
 
+ROUNDS = 10
+PAGE = """# What a mirror makes a client wait
+
+`make bench` wrote this; benches/mirror_wait/run.py says how it is measured. RUM takes 2 s. The request after an envelope, on the
+same connection, is answered after:"""
 SLOW_SECONDS = 2.0
 AUTHORITY = "rum.example.com"
 TARGET = f"/api/{contenders.PROJECT}/envelope/?sentry_key=k"
@@ -101,8 +109,11 @@ def measure(port: int, rounds: int) -> list[float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--rounds", type=int)
+    asked = parser.parse_args().rounds
+    rounds = asked or ROUNDS
+    before = results.load()
+    rows = []
     print(f"RUM takes {SLOW_SECONDS:g} s. The request after an envelope, on the same connection, is answered after:")
     with tempfile.TemporaryDirectory(prefix="mirror_wait.") as directory:
         for number, (title, start, mirrors) in enumerate(ROWS):
@@ -120,6 +131,10 @@ def main() -> int:
                 rum.close()
             median, worst = (f"{1000 * value:8.1f} ms" for value in (statistics.median(waits), max(waits)))
             print(f"  {title:46} median {median}  most {worst}  copies {rum.accepted} of {rounds}", flush=True)
+            rows.append([title, median.strip(), worst.strip(), f"{rum.accepted} of {rounds}"])
+    if not asked:
+        table = results.table(["", "median", "longest", "copies"], rows)
+        (HERE / "results.md").write_text(f"{PAGE}\n\n{results.heading(before)}\n\n{table}\n")
     return 0
 
 

@@ -1,8 +1,8 @@
-"""The seven proxies that are compared: their configurations, as text, for given ports.
+"""The proxies that are compared: their configurations, as text, for given ports.
 
-All Envoys share one bootstrap and differ only in what mirrors; all listen on loopback with one worker. `ours` is the
-sample of this repository (envoy/tee.yaml) with the ports, the module's path and the RUM mapping replaced, so what is
-measured is what operators start. Circuit breakers of the other Envoys are open (MANY): else they would lose most copies
+All Envoys share one bootstrap and differ only in what mirrors; all listen on loopback with one worker. `ours` and
+`placement` are samples of this repository (envoy/tee.yaml, envoy/shadow.yaml) with the ports, the module's path and the RUM
+mapping replaced, so what is measured is what operators start. Circuit breakers of the other Envoys are open (MANY): else they would lose most copies
 of a slow RUM and look cheap.
 """
 
@@ -86,8 +86,11 @@ LOOP = Contender("loop", "Envoy shadow + 2nd listener")
 UPSTREAM_LUA = Contender("peer", "Envoy shadow + upstream Lua")
 LUA_CALL = Contender("lua", "Envoy Lua httpCall")
 NGINX = Contender("nginx", "nginx mirror + map", program="nginx")
-OURS = Contender("ours", "Envoy + sentry_edge_mirror.wasm")
-ALL = (PLAIN, SHADOW, LOOP, UPSTREAM_LUA, LUA_CALL, NGINX, OURS)
+OURS = Contender("ours", "this module, mode tee")
+PLACEMENT = Contender("placement", "Envoy shadow + this module in its cluster")
+ALL = (PLAIN, SHADOW, LOOP, UPSTREAM_LUA, LUA_CALL, NGINX, OURS, PLACEMENT)
+# Which sample is started, with which module.
+SAMPLES = {OURS: ("tee.yaml", "sentry_edge_mirror.wasm"), PLACEMENT: ("shadow.yaml", "sentry_edge_mirror_shadow.wasm")}
 
 
 def write_config(contender: Contender, ports: Ports, repository: Path, directory: Path) -> Path:
@@ -97,7 +100,7 @@ def write_config(contender: Contender, ports: Ports, repository: Path, directory
         path.write_text(nginx_mirror(ports, directory))
         return path
     path = directory / "envoy.json"
-    bootstrap = ours(ports, repository) if contender is OURS else other_envoy(contender, ports)
+    bootstrap = ours(contender, ports, repository) if contender in SAMPLES else other_envoy(contender, ports)
     path.write_text(json.dumps(bootstrap, indent=1))
     return path
 
@@ -198,67 +201,69 @@ def other_envoy(contender: Contender, ports: Ports) -> dict:
 
 
 class SampleError(Exception):
-    """envoy/tee.yaml is missing, or not shaped as this program expects."""
+    """A sample is missing, or not shaped as this program expects."""
 
 
-def sample_path(repository: Path) -> Path:
+def sample_path(contender: Contender, repository: Path) -> Path:
     """The sample that is measured."""
-    return repository / "envoy" / "tee.yaml"
+    return repository / "envoy" / SAMPLES[contender][0]
 
 
-def module_path(repository: Path) -> Path:
+def module_path(contender: Contender, repository: Path) -> Path:
     """The module that is measured."""
-    return repository / "dist" / "sentry_edge_mirror.wasm"
+    return repository / "dist" / SAMPLES[contender][1]
 
 
-def ours(ports: Ports, repository: Path) -> dict:
-    """envoy/tee.yaml with our ports, the absolute path of the module and the bench's RUM mapping."""
-    bootstrap = yaml.safe_load(sample_path(repository).read_text())
+def ours(contender: Contender, ports: Ports, repository: Path) -> dict:
+    """The sample with our ports, the absolute path of the module and the bench's RUM mapping."""
+    path = sample_path(contender, repository)
+    bootstrap = yaml.safe_load(path.read_text())
     try:
-        return adapt_sample(bootstrap, ports, module_path(repository))
+        return adapt_sample(bootstrap, ports, module_path(contender, repository))
     except (KeyError, IndexError, TypeError) as error:
-        raise SampleError(f"{sample_path(repository)}: not the shape expected ({error!r})") from error
+        raise SampleError(f"{path}: not the shape expected ({error!r})") from error
 
 
 def adapt_sample(bootstrap: dict, ports: Ports, module: Path) -> dict:
-    """The substitution itself. Clusters are told apart by use: `rum.upstream` names one, the route the other."""
+    """The substitution itself. In both samples the clusters are called `primary` and `rum`."""
     bootstrap = copy.deepcopy(bootstrap)
     bootstrap["admin"]["address"] = address(ports.admin)
     static = bootstrap["static_resources"]
     static["listeners"][0]["address"] = address(ports.edge)
     plugin = plugin_config(bootstrap)
     plugin["vm_config"]["code"] = {"local": {"filename": str(module)}}
-    upstream = adapt_plugin_config(plugin["configuration"])
+    adapt_plugin_config(plugin["configuration"])
     for each in static["clusters"]:
         each["type"] = "STATIC"
         each.pop("transport_socket", None)
-        each["load_assignment"] = cluster(
-            each["name"], ports.rum if each["name"] == upstream else ports.primary
-        )["load_assignment"]
+        port = {"primary": ports.primary, "rum": ports.rum}[each["name"]]
+        each["load_assignment"] = cluster(each["name"], port)["load_assignment"]
     return bootstrap
 
 
 def plugin_config(bootstrap: dict) -> dict:
-    """The wasm filter's PluginConfig in the sample's listener."""
-    manager = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-    found = [each for each in manager["http_filters"] if each["typed_config"]["@type"].endswith("wasm.v3.Wasm")]
+    """The wasm filter's PluginConfig, in the sample's listener or in one of its clusters."""
+    static = bootstrap["static_resources"]
+    holders = [static["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]]
+    for each in static["clusters"]:
+        holders += each.get("typed_extension_protocol_options", {}).values()
+    filters = [each for holder in holders for each in holder.get("http_filters", [])]
+    found = [each for each in filters if each["typed_config"]["@type"].endswith("wasm.v3.Wasm")]
     return found[0]["typed_config"]["config"]
 
 
-def adapt_plugin_config(holder: dict) -> str:
-    """Maps every project to the bench's workspace, in a Struct or a StringValue; returns the RUM cluster's name."""
+def adapt_plugin_config(holder: dict) -> None:
+    """Maps every project to the bench's workspace, in a Struct or a StringValue."""
     value = holder["value"]
     config = json.loads(value) if isinstance(value, str) else value
-    config["rum"] = {"upstream": config["rum"]["upstream"], "authority": AUTHORITY} | {
-        "default": {"workspace": WORKSPACE, "service_id": SERVICE}
-    }
+    kept = {key: config["rum"][key] for key in ("upstream",) if key in config["rum"]}
+    config["rum"] = kept | {"authority": AUTHORITY, "default": {"workspace": WORKSPACE, "service_id": SERVICE}}
     holder["value"] = json.dumps(config) if isinstance(value, str) else config
-    return config["rum"]["upstream"]
 
 
 def pending_budget(repository: Path) -> int:
     """`limits.max_pending_bytes` of the sample, or its default (envoy/README.md)."""
-    value = plugin_config(yaml.safe_load(sample_path(repository).read_text()))["configuration"]["value"]
+    value = plugin_config(yaml.safe_load(sample_path(OURS, repository).read_text()))["configuration"]["value"]
     config = json.loads(value) if isinstance(value, str) else value
     return int(config.get("limits", {}).get("max_pending_bytes", 64 * 1024 * 1024))
 

@@ -4,7 +4,8 @@
 
 PROGRAM and MODULE are the two builds of the crate in this directory. Instructions are counted by wasmtime, and are the
 same in every run. Speeds are CPU time of one thread, in windows of a fifth of a second that take turns; a ratio is the
-median of the ratios round by round. Before any figure the run checks that all contenders serialise the same bytes.
+median of the ratios round by round. The results are written to benches/sls/results.md after a whole run; it says there when
+the machine was not quiet. Before any figure the run checks that all contenders serialise the same bytes.
 
 Exit status: 0 when everything could be measured, whatever the targets say; 1 when something broke.
 """
@@ -17,18 +18,29 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-import workloads
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parents[1] / "tests" / "e2e"))
+
+import workloads  # noqa: E402
+from support import results  # noqa: E402
 
 # As in src/lib.rs.
 KEY_ID, SECRET = "LTAI5tExampleOfAnIdent", "ExampleOfASecretOf30Characters"
 PROJECT, ENDPOINT, LOGSTORE = "edge-logs", "cn-hangzhou.log.aliyuncs.com", "sentry"
 TOPIC, SOURCE = "sentry", "edge"
 
-HERE = Path(__file__).resolve().parent
+QUIET_SECONDS = 180.0
 OURS, NATIVE, RUST, PYTHON = "wasm", "native", "rust-sdk", "python-sdk"
 WINDOW_S = 0.2
-# Ours, times the other's speed, at least.
-TARGETS = [(OURS, PYTHON, 10.0), (OURS, RUST, 0.5), (NATIVE, RUST, 1.0)]
+# Ours, times the other's speed: on every row at least the first, on so many rows at least the second.
+TARGETS = [(OURS, RUST, 0.75, 0.88, 3), (NATIVE, RUST, 0.0, 1.0, 3)]
+PAIRS = [(OURS, PYTHON), (OURS, RUST), (NATIVE, RUST)]
+
+
+STAGES = """Thousands of wasm instructions from an envelope (gzip) to its part of a signed write, in a full batch. Instructions are
+counted, so they are the same in every run. A byte: instructions for each byte of the decoded envelope."""
+SPEEDS = """Serialise, compress (LZ4) and sign the same logs: times the other's logs per second of CPU, one thread each. `wasm` is the
+module's core in wasmtime, `native` the same core compiled for this machine."""
 
 
 class Contender:
@@ -88,9 +100,9 @@ class Bench:
         self.python.close()
 
 
-def stage_table(bench: Bench) -> list[str]:
+def stage_rows(bench: Bench) -> list[list[str]]:
     """Instructions of each stage per envelope, in thousands."""
-    rows = [["", "decode", "read", "record", "scrub", "encode", "compress", "sign", "all", "unscrubbed", "a byte"]]
+    rows = [["", "decode", "read", "record", "scrub", "encode", "compress", "sign", "all", "without scrubbing", "a byte"]]
     for name in bench.names:
         found = bench.rust.ask("stages", name, "-")
         # One stage holds the other in the program: the table has the differences.
@@ -101,7 +113,7 @@ def stage_table(bench: Bench) -> list[str]:
         figures = [*stages, total, total - stages[3]]
         per_byte = total * found["envelopes"] / found["decoded"]
         rows.append([name, *(f"{figure / 1000:.0f}" for figure in figures), f"{per_byte:.0f}"])
-    return table(rows)
+    return rows
 
 
 def measure(bench: Bench, rounds: int) -> dict[tuple[str, str], list[float]]:
@@ -127,19 +139,27 @@ def ratio(found: dict, who: str, other: str, name: str) -> float:
     return median(theirs / own for own, theirs in zip(found[who, name], found[other, name], strict=True))
 
 
-def speed_tables(bench: Bench, found: dict) -> list[str]:
-    """Speeds as ratios, which hold better than numbers, and the verdicts."""
-    rows = [["", "logs a batch", "bytes a log", *(f"{who} / {other}" for who, other, _ in TARGETS)]]
-    verdicts = []
+def speed_rows(bench: Bench, found: dict) -> list[list[str]]:
+    """Speeds as ratios, which hold better than numbers."""
+    rows = [["", "logs a batch", "bytes a log", *(f"{who} / {other}" for who, other in PAIRS)]]
     for name in bench.names:
         sizes = bench.rust.ask("sizes", name, "-")
         logs = sizes["logs"]
-        ratios = [ratio(found, who, other, name) for who, other, _ in TARGETS]
+        ratios = [ratio(found, who, other, name) for who, other in PAIRS]
         rows.append([name, str(logs), f"{sizes['raw'] / logs:.0f}", *(f"{each:.2f}" for each in ratios)])
-        for (who, other, least), value in zip(TARGETS, ratios, strict=True):
-            word = "met   " if value >= least else "MISSED"
-            verdicts.append(f"  {word}  {name}: {who} {value:.2f} x {other}, target {least:g}")
-    return [*table(rows), "", "Targets:", *verdicts]
+    return rows
+
+
+def verdicts(bench: Bench, found: dict) -> list[str]:
+    """The targets, and by how much each is met or missed."""
+    lines = []
+    for who, other, every, some, count in TARGETS:
+        ratios = sorted((ratio(found, who, other, name) for name in bench.names), reverse=True)
+        for limit, value, words in ((every, ratios[-1], "every row"), (some, ratios[count - 1], f"{count} rows")):
+            if limit:
+                word = "met" if value >= limit else "MISSED"
+                lines.append(f"{word}: {who} at least {limit:g} x {other} on {words}: {value:.2f}")
+    return lines
 
 
 def table(rows: list[list[str]]) -> list[str]:
@@ -158,20 +178,24 @@ def main() -> int:
     parser.add_argument("module", type=Path)
     parser.add_argument("--quick", action="store_true", help="few rounds: a check, not a figure")
     args = parser.parse_args()
+    before = results.wait_quiet(0 if args.quick else QUIET_SECONDS)
     with tempfile.TemporaryDirectory(prefix="bench-sls-") as directory:
         bench = Bench(args.program.resolve(), args.module.resolve(), Path(directory))
         try:
-            print("""
-From an envelope to a signed write: thousands of wasm instructions per envelope, in a full batch.
-all: with scrubbing; a byte: instructions for each byte of the decoded envelope, all stages.
-""")
-            print("\n".join(stage_table(bench)))
-            print("""
-Serialise, compress (LZ4) and sign the same logs: times the other's logs per second of CPU.
-""")
-            print("\n".join(speed_tables(bench, measure(bench, 4 if args.quick else 12))))
+            stages = stage_rows(bench)
+            found = measure(bench, 4 if args.quick else 12)
+            speeds, judged = speed_rows(bench, found), verdicts(bench, found)
         finally:
             bench.close()
+    for text, rows in ((STAGES, stages), (SPEEDS, speeds)):
+        print(f"\n{text}\n")
+        print("\n".join(table(rows)))
+    print("\n" + "\n".join(judged))
+    if not args.quick:
+        parts = [f"{text}\n\n{results.table(rows[0], rows[1:])}" for text, rows in ((STAGES, stages), (SPEEDS, speeds))]
+        heading = "# The SLS leg\n\n`make bench-sls` wrote this; benches/sls/run.py says how it is measured."
+        parts = [heading, results.heading(before), *parts, "\n".join(f"* {line}" for line in judged)]
+        (HERE / "results.md").write_text("\n\n".join(parts) + "\n")
     return 0
 
 
