@@ -21,7 +21,7 @@ impl Mode for Tee {
             exchange: begun.flatten(),
         };
         if end {
-            tee.end(worker, stream);
+            tee.end_of_headers(worker, stream);
         }
         (tee, Step::Pass)
     }
@@ -62,6 +62,20 @@ impl Mode for Tee {
 }
 
 impl Tee {
+    /// The headers are all of it. If they announce a body all the same, the request is malformed: Envoy refuses it, but
+    /// 1.36 does so only after its filters have seen it (HTTP/2, END_STREAM with `content-length: 2`). The primary never
+    /// gets it.
+    fn end_of_headers(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
+        let Some(ticket) = self.exchange else { return };
+        let exchange = worker.exchange(ticket);
+        if exchange.is_some_and(|exchange| exchange.announces_more_than(0)) {
+            self.exchange = None;
+            worker.abort(ticket);
+        } else {
+            self.end(worker, stream);
+        }
+    }
+
     fn end(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
         if let Some(exchange) = self.exchange.take() {
             worker.end(exchange, stream.now());
