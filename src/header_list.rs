@@ -31,8 +31,20 @@ impl HeaderList {
         }
     }
 
+    /// Adds a header.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let added = name.len().saturating_add(value.len()).saturating_add(2);
+        // Once, or each part would ask for room.
+        self.bytes.reserve(added);
+        self.bytes.extend_from_slice(name);
+        self.bytes.push(0);
+        self.bytes.extend_from_slice(value);
+        self.bytes.push(0);
+        self.note(name.len(), value.len());
+    }
+
     /// Adds a header whose value is the concatenation of `parts`.
-    pub fn push(&mut self, name: &[u8], parts: &[&[u8]]) {
+    pub fn push_joined(&mut self, name: &[u8], parts: &[&[u8]]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
         self.bytes.push(0);
@@ -42,9 +54,13 @@ impl HeaderList {
         let added = self.bytes.len().saturating_sub(start);
         let value = added.saturating_sub(name.len()).saturating_sub(1);
         self.bytes.push(0);
+        self.note(name.len(), value);
+    }
+
+    fn note(&mut self, name: usize, value: usize) {
         // No host hands out a header of 4 GiB.
         let length = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-        self.lengths.push((length(name.len()), length(value)));
+        self.lengths.push((length(name), length(value)));
     }
 
     /// How many there are.
@@ -109,9 +125,9 @@ mod tests {
     #[test]
     fn what_is_pushed_comes_back_in_order() {
         let mut list = HeaderList::with_capacity(1, 1);
-        list.push(b":path", &[b"/rum/sentry/w/s", b"/api/42/envelope/"]);
-        list.push(b"content-encoding", &[]);
-        list.push(b"x", &[b"\xff"]);
+        list.push_joined(b":path", &[b"/rum/sentry/w/s", b"/api/42/envelope/"]);
+        list.push(b"content-encoding", b"");
+        list.push(b"x", b"\xff");
         let all: Vec<_> = list.iter().collect();
         let expected: [(&[u8], &[u8]); 3] = [
             (b":path", b"/rum/sentry/w/s/api/42/envelope/"),

@@ -144,7 +144,7 @@ mod tests {
         fn what_is_written_is_read(map in prop::collection::vec(any::<(Vec<u8>, Vec<u8>)>(), 0..8)) {
             let mut list = HeaderList::default();
             for (name, value) in &map {
-                list.push(name, &[value]);
+                list.push(name, value);
             }
             let read = |buffer: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
                 Pairs::new(buffer).map(|(n, v)| (n.to_vec(), v.to_vec())).collect()

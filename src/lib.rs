@@ -80,6 +80,8 @@ pub mod metric;
 pub mod modes;
 pub mod outcome;
 pub mod pace;
+#[cfg(any(target_os = "wasi", test))]
+mod pool;
 #[cfg(target_os = "wasi")]
 mod proxy;
 pub mod rum;

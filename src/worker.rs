@@ -180,7 +180,6 @@ impl Worker {
 
     /// The proxy took the call.
     fn call_started(&mut self, token: u32, now: Millis) {
-        let now = self.moment(now).steady;
         // Where each step of a call has a timeout of its own, what trickles may end long after ours, and does not give its
         // slot away before (see `lanes`).
         let tells = self.host().tells_every_end;
@@ -193,7 +192,6 @@ impl Worker {
 
     /// The proxy refused the call.
     fn call_refused(&mut self, now: Millis) {
-        let now = self.moment(now).steady;
         if let Some(Leaving { leg, id }) = self.schedule.leaving.take()
             && let Some((caller, mut context)) = self.legs.caller(leg)
         {
@@ -234,13 +232,14 @@ impl Worker {
     /// Has the proxy do what the callback asks for. `true`: the root context may go.
     // Of several callers: not as often in the module.
     #[inline(never)]
-    pub fn carry_out(&mut self, proxy: &mut impl Proxy, mut now: Millis) -> bool {
+    pub fn carry_out(&mut self, proxy: &mut impl Proxy, now: Millis) -> bool {
         let mut over = false;
+        let mut now = self.moment(now);
         while let Some(effect) = self.next_effect(now) {
             match effect {
                 Effect::Dispatch(call) => match proxy.dispatch(&call) {
-                    Some(token) => self.call_started(token, now),
-                    None => self.call_refused(now),
+                    Some(token) => self.call_started(token, now.steady),
+                    None => self.call_refused(now.steady),
                 },
                 Effect::Add(series, amount) => proxy.add(series, amount),
                 Effect::Set(series, value) => proxy.set(series, value),
@@ -251,15 +250,14 @@ impl Worker {
                         self.tick_refused();
                     }
                 }
-                Effect::Worked => now = proxy.now(),
+                Effect::Worked => now = self.moment(proxy.now()),
                 Effect::Done => over = true,
             }
         }
         over
     }
 
-    fn next_effect(&mut self, now: Millis) -> Option<Effect<'_>> {
-        let now = self.moment(now);
+    fn next_effect(&mut self, now: Moment) -> Option<Effect<'_>> {
         if self.schedule.stage == Stage::Working {
             self.schedule.stage = Stage::Sending;
             if self.work(now) {

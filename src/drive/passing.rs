@@ -199,7 +199,7 @@ impl modes::Stream for Stream {
         let mut list = HeaderList::default();
         if !self.is_refused(Refusal::Headers) {
             for (name, value) in &self.headers {
-                list.push(name, &[value]);
+                list.push(name, value);
             }
         }
         HeaderMap::from(&list)

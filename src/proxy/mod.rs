@@ -11,3 +11,8 @@ mod host;
 mod root;
 mod stream;
 mod turns;
+
+use crate::pool::Pool;
+
+#[global_allocator]
+static ALLOCATOR: Pool = Pool::new();

@@ -63,10 +63,15 @@ const MAX_METHOD_BYTES: usize = 32;
 /// and no proxy should hand it over. And no client may step out of the prefix, which is the workspace and the service; the
 /// path of an envelope has no such step unless it goes on behind a `#`.
 fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
+    let mut may_step = other;
+    let mut is_one_word = |byte: &u8| {
+        may_step |= *byte == b'#';
+        *byte > b' ' && *byte != 0x7f
+    };
     method.len() <= MAX_METHOD_BYTES
         && target.len() <= MAX_BYTES
-        && target.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
-        && !((other || target.contains(&b'#')) && has_dot_segment(target))
+        && target.iter().all(&mut is_one_word)
+        && !(may_step && has_dot_segment(target))
 }
 
 /// Where RUM has a project, mirrored or not.

@@ -60,8 +60,10 @@ pub const MAX_BYTES: usize = 131_072;
 /// What the filter does with a header of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// To be copied under this name, or under its own in lower case.
-    Copy(Option<&'static str>),
+    /// To be copied.
+    Copy,
+    /// The same, its name in lower case.
+    CopyLowered,
     Authorization,
     SentryAuth,
     ForwardedFor,
@@ -82,13 +84,10 @@ fn rule(name: &[u8]) -> Rule {
     match lower_case_rule(name) {
         // Envoy's names are in lower case; nginx hands them over as the client wrote them.
         Rule::Leave if may_have_capitals(name) => {
-            let mut lower = [0_u8; LONGEST];
-            let Some(lower) = lower.get_mut(..name.len()) else {
-                return Rule::Leave;
-            };
-            lower.copy_from_slice(name);
-            lower.make_ascii_lowercase();
-            lower_case_rule(lower)
+            match lower_case_rule(&name.to_ascii_lowercase()) {
+                Rule::Copy => Rule::CopyLowered,
+                rule => rule,
+            }
         }
         rule => rule,
     }
@@ -104,36 +103,46 @@ fn may_have_capitals(name: &[u8]) -> bool {
     words != BIT || rest.iter().any(|byte| byte & 0x20 == 0)
 }
 
+/// By length: most headers are decided by one comparison, or by none.
 fn lower_case_rule(name: &[u8]) -> Rule {
-    match name {
+    match name.len() {
         // How to read the body. An empty content-encoding is sent by SDKs and means identity: copied as it is.
-        b"content-type" => Rule::Copy(Some("content-type")),
-        b"content-encoding" => Rule::Copy(Some("content-encoding")),
+        12 if name == b"content-type" => Rule::Copy,
+        16 if name == b"content-encoding" => Rule::Copy,
         // Browser, system and page of the event.
-        b"user-agent" => Rule::Copy(Some("user-agent")),
-        b"origin" => Rule::Copy(Some("origin")),
-        b"referer" => Rule::Copy(Some("referer")),
+        10 if name == b"user-agent" => Rule::Copy,
+        6 if name == b"origin" => Rule::Copy,
+        7 if name == b"referer" => Rule::Copy,
         // Ties the copy to the primary's log line and to the trace.
-        b"x-request-id" => Rule::Copy(Some("x-request-id")),
-        b"traceparent" => Rule::Copy(Some("traceparent")),
-        b"tracestate" => Rule::Copy(Some("tracestate")),
-        b"baggage" => Rule::Copy(Some("baggage")),
-        b"sentry-trace" => Rule::Copy(Some("sentry-trace")),
+        12 if name == b"x-request-id" => Rule::Copy,
+        11 if name == b"traceparent" => Rule::Copy,
+        10 if name == b"tracestate" => Rule::Copy,
+        7 if name == b"baggage" => Rule::Copy,
+        12 if name == b"sentry-trace" => Rule::Copy,
         // The credential; the receiver reads it as Relay does.
-        b"x-sentry-auth" => Rule::SentryAuth,
-        b"authorization" => Rule::Authorization,
+        13 if name == b"x-sentry-auth" => Rule::SentryAuth,
+        13 if name == b"authorization" => Rule::Authorization,
         // The client's address decides the geography of the event.
-        b"x-forwarded-for" => Rule::ForwardedFor,
-        b"x-forwarded-proto" => Rule::ForwardedProto,
+        15 if name == b"x-forwarded-for" => Rule::ForwardedFor,
+        17 if name == b"x-forwarded-proto" => Rule::ForwardedProto,
         // Never copied: it sizes the capture, and the host counts the body itself.
-        b"content-length" => Rule::ContentLength,
+        14 if name == b"content-length" => Rule::ContentLength,
         // Never copied, it belongs to the connection: it announces a body.
-        b"transfer-encoding" => Rule::TransferEncoding,
-        b"x-sentry-edge-mirror" => Rule::Marker,
+        17 if name == b"transfer-encoding" => Rule::TransferEncoding,
+        20 if name == MARKER.as_bytes() => Rule::Marker,
         // Client hints say what user-agent no longer does.
-        _ if is_client_hint(name) => Rule::Copy(None),
+        9.. if is_client_hint(name) => Rule::Copy,
         _ => Rule::Leave,
     }
+}
+
+/// UTF-8, which nearly every value is as ASCII.
+fn is_text(value: &[u8]) -> bool {
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = value.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let all = words.chain(rest.iter().map(|byte| u64::from(*byte)));
+    all.fold(0, |all, word| all | word) & HIGH_BITS == 0 || std::str::from_utf8(value).is_ok()
 }
 
 /// The end of the name is the client's: it must be a name, and no long one.
@@ -150,10 +159,10 @@ where
 {
     let destination = &target.destination;
     let mut list = HeaderList::with_capacity(20, 1024);
-    list.push(b":method", &[head.method]);
-    list.push(b":path", &[destination.path_prefix.as_bytes(), head.target]);
-    list.push(b":authority", &[destination.authority.as_bytes()]);
-    list.push(MARKER.as_bytes(), &[b"1"]);
+    list.push(b":method", head.method);
+    list.push_joined(b":path", &[destination.path_prefix.as_bytes(), head.target]);
+    list.push(b":authority", destination.authority.as_bytes());
+    list.push(MARKER.as_bytes(), b"1");
 
     let mut copy = CopyHeaders {
         list,
@@ -165,7 +174,8 @@ where
         oversized: false,
     };
     let (mut lines, mut bytes) = (MAX_LINES, MAX_BYTES);
-    let mut chain: Vec<&[u8]> = Vec::new();
+    // Nearly always one line.
+    let (mut forwarded, mut more): (Option<&[u8]>, Vec<&[u8]>) = (None, Vec::new());
     let mut proto = None;
     // Relay reads the first line only; so what stands in a second one is nobody's credential.
     let mut authorization: Option<&[u8]> = None;
@@ -186,8 +196,7 @@ where
             return copy;
         };
         bytes = left;
-        let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
-        if !is_text && !matches!(rule, Rule::Marker) {
+        if !is_text(value) && !matches!(rule, Rule::Marker) {
             copy.omitted = copy.omitted.saturating_add(1);
             // It is the first line all the same: the second does not become a credential by its absence.
             if matches!(rule, Rule::Authorization) {
@@ -198,14 +207,15 @@ where
         match rule {
             Rule::Leave => {}
             Rule::Marker => copy.marked = true,
-            Rule::Copy(Some(name)) => copy.list.push(name.as_bytes(), &[value]),
-            Rule::Copy(None) => copy.list.push(&name.to_ascii_lowercase(), &[value]),
+            Rule::Copy => copy.list.push(name, value),
+            Rule::CopyLowered => copy.list.push(&name.to_ascii_lowercase(), value),
             Rule::SentryAuth => {
                 credential = true;
-                copy.list.push(b"x-sentry-auth", &[value]);
+                copy.list.push(b"x-sentry-auth", value);
             }
             Rule::Authorization => authorization = authorization.or(Some(value)),
-            Rule::ForwardedFor => chain.push(value),
+            Rule::ForwardedFor if forwarded.is_none() => forwarded = Some(value),
+            Rule::ForwardedFor => more.push(value),
             Rule::ForwardedProto => proto = proto.or(Some(value)),
             Rule::TransferEncoding => copy.transfer_encoding = true,
             Rule::ContentLength => {
@@ -215,21 +225,23 @@ where
     }
 
     match authorization.map(|value| (Authorization::of(value), value)) {
-        Some((Authorization::Sentry, value)) => copy.list.push(b"authorization", &[value]),
+        Some((Authorization::Sentry, value)) => copy.list.push(b"authorization", value),
         Some((Authorization::BasicKey(key), _)) if !credential => {
             let basic = auth::basic(&key);
             match recognise(head.method, head.target) {
                 // Only there Relay looks for a credential in the body.
                 Some(Route::Envelope(_)) => copy.basic = Some(basic).filter(|_| !is_encoded(head)),
-                _ => copy.list.push(b"authorization", &[basic.as_bytes()]),
+                _ => copy.list.push(b"authorization", basic.as_bytes()),
             }
         }
         _ => {}
     }
-    let peer = missing_peer(host, chain.last().copied(), head.source);
-    forwarded_for(&mut copy.list, &chain, peer.as_deref());
+    let last = more.last().copied().or(forwarded);
+    let peer = missing_peer(host, last, head.source);
+    let chain = forwarded.into_iter().chain(more).chain(peer.as_deref());
+    forwarded_for(&mut copy.list, chain);
     if let Some(proto) = proto.or(head.scheme) {
-        copy.list.push(b"x-forwarded-proto", &[proto]);
+        copy.list.push(b"x-forwarded-proto", proto);
     }
     copy
 }
@@ -248,16 +260,18 @@ where
 }
 
 /// Several lines become one, as their meaning is one list.
-fn forwarded_for(list: &mut HeaderList, chain: &[&[u8]], peer: Option<&[u8]>) {
-    let mut parts: Vec<&[u8]> = Vec::with_capacity(chain.len().saturating_mul(2));
-    for entry in chain.iter().copied().chain(peer) {
-        if !parts.is_empty() {
-            parts.push(b", ");
+fn forwarded_for<'a>(list: &mut HeaderList, mut chain: impl Iterator<Item = &'a [u8]>) {
+    const NAME: &[u8] = b"x-forwarded-for";
+    let Some(first) = chain.next() else { return };
+    match chain.next() {
+        None => list.push(NAME, first),
+        Some(second) => {
+            let mut parts: Vec<&[u8]> = vec![first];
+            for entry in [second].into_iter().chain(chain) {
+                parts.extend([b", ", entry]);
+            }
+            list.push_joined(NAME, &parts);
         }
-        parts.push(entry);
-    }
-    if !parts.is_empty() {
-        list.push(b"x-forwarded-for", &parts);
     }
 }
 

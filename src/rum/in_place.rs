@@ -23,11 +23,11 @@ pub fn whole_map<'a>(copy: &HeaderList, request: impl Iterator<Item = Pair<'a>>)
         copy.data().len().saturating_add(64),
     );
     for (name, value) in copy.iter() {
-        map.push(name, &[value]);
+        map.push(name, value);
     }
     for (name, value) in request {
         if matches!(name, b":scheme" | b"content-length") {
-            map.push(name, &[value]);
+            map.push(name, value);
         }
     }
     map
@@ -47,7 +47,7 @@ where
 {
     let path = copy.get(b":path").ok_or(Unreachable)?;
     let mut replacements = HeaderList::default();
-    replacements.push(b":path", &[path]);
+    replacements.push(b":path", path);
     for name in CREDENTIALS {
         let mut lines = request
             .clone()
@@ -60,7 +60,7 @@ where
         }
         let wanted = copy.get(name.as_bytes()).unwrap_or_default();
         if wanted != value {
-            replacements.push(name.as_bytes(), &[wanted]);
+            replacements.push(name.as_bytes(), wanted);
         }
     }
     Ok(replacements)
@@ -74,10 +74,10 @@ mod tests {
 
     fn copy(authorization: Option<&[u8]>) -> HeaderList {
         let mut list = HeaderList::default();
-        list.push(b":path", &[b"/rum/sentry/w/s/api/1/envelope/"]);
-        list.push(b"user-agent", &[b"sdk"]);
+        list.push(b":path", b"/rum/sentry/w/s/api/1/envelope/");
+        list.push(b"user-agent", b"sdk");
         if let Some(value) = authorization {
-            list.push(b"authorization", &[value]);
+            list.push(b"authorization", value);
         }
         list
     }

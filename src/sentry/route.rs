@@ -24,6 +24,9 @@ pub const MAX_BYTES: usize = 65_536;
 /// Recognises an ingest request, or `None` for all other traffic.
 #[must_use]
 pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
+    if let Some(id) = as_sdks_write_it(target).filter(|_| method == b"POST") {
+        return Some(Route::Envelope(id));
+    }
     // One byte more: what is cut there is not whole.
     let path = target
         .get(..MAX_BYTES.saturating_add(1))
@@ -48,6 +51,16 @@ pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
         return Some(Route::Envelope(id));
     }
     Some(Route::Other(id))
+}
+
+/// The project of an envelope's target, if nothing in it is unusual. Nearly every target that is asked about is like this.
+fn as_sdks_write_it(target: &[u8]) -> Option<ProjectId> {
+    let rest = target.strip_prefix(b"/api/")?;
+    let digits = rest.iter().position(|byte| *byte == b'/')?;
+    let (id, rest) = rest.split_at_checked(digits)?;
+    let query = rest.strip_prefix(b"/envelope/")?;
+    let is_whole = target.len() <= MAX_BYTES && matches!(query.first(), None | Some(b'?'));
+    ProjectId::parse(id).filter(|_| is_whole)
 }
 
 /// An SDK's DSN may have a path. Only what is surely an envelope is recognised behind one that nobody told us of.

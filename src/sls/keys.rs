@@ -80,11 +80,11 @@ impl Keys {
         let request = self.credentials.next_request(now.0)?;
         self.headers = HeaderList::with_capacity(8, 512);
         let list = &mut self.headers;
-        list.push(b":method", &[request.method.as_bytes()]);
-        list.push(b":path", &[request.path.as_bytes()]);
-        list.push(b":authority", &[metadata::HOST.as_bytes()]);
+        list.push(b":method", request.method.as_bytes());
+        list.push(b":path", request.path.as_bytes());
+        list.push(b":authority", metadata::HOST.as_bytes());
         for (name, value) in request.headers.iter() {
-            list.push(name.as_bytes(), &[value.as_bytes()]);
+            list.push(name.as_bytes(), value.as_bytes());
         }
         Some(request.id)
     }

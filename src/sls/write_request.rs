@@ -278,12 +278,12 @@ pub fn sign(
     }
     let count = incoming.headers.len().saturating_add(set.len());
     let mut list = HeaderList::with_capacity(count, 2_048);
-    list.push(b":authority", &[rules.host.as_bytes()]);
+    list.push(b":authority", rules.host.as_bytes());
     for (name, value) in read.kept {
-        list.push(name.as_bytes(), &[value]);
+        list.push(name.as_bytes(), value);
     }
     for (name, value) in set.iter() {
-        list.push(name.as_bytes(), &[value.as_bytes()]);
+        list.push(name.as_bytes(), value.as_bytes());
     }
     Ok(list)
 }

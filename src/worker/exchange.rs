@@ -182,7 +182,7 @@ impl Exchange {
             if let Some(basic) = rum.basic
                 && first_line::read(&body) == Line::WithoutDsn
             {
-                headers.push(b"authorization", &[basic.as_bytes()]);
+                headers.push(b"authorization", basic.as_bytes());
             }
             Copy {
                 target: rum.target,

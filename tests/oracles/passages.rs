@@ -343,12 +343,12 @@ impl Passages {
         };
         let length = length.map(|length| length.to_string());
         let mut headers = HeaderList::default();
-        headers.push(b":method", &[b"POST"]);
-        headers.push(b":path", &[target.as_bytes()]);
-        headers.push(b"cookie", &[SECRET.as_bytes()]);
-        headers.push(b"x-sentry-auth", &[b"Sentry sentry_key=k"]);
+        headers.push(b":method", b"POST");
+        headers.push(b":path", target.as_bytes());
+        headers.push(b"cookie", SECRET.as_bytes());
+        headers.push(b"x-sentry-auth", b"Sentry sentry_key=k");
         if let Some(length) = &length {
-            headers.push(b"content-length", &[length.as_bytes()]);
+            headers.push(b"content-length", length.as_bytes());
         }
         match project {
             Some(42 | 43) => self.mapped += 1,

@@ -30,11 +30,11 @@ impl SlsLeg {
         );
         self.headers = HeaderList::with_capacity(16, 1_024);
         let list = &mut self.headers;
-        list.push(b":method", &[request.method.as_bytes()]);
-        list.push(b":path", &[request.path.as_bytes()]);
-        list.push(b":authority", &[request.host.as_bytes()]);
+        list.push(b":method", request.method.as_bytes());
+        list.push(b":path", request.path.as_bytes());
+        list.push(b":authority", request.host.as_bytes());
         for (name, value) in request.headers.iter() {
-            list.push(name.as_bytes(), &[value.as_bytes()]);
+            list.push(name.as_bytes(), value.as_bytes());
         }
         self.signed.insert(id, self.clock.offset_ms());
     }

@@ -216,7 +216,7 @@ impl Signer {
         self.next_id = self.next_id.wrapping_add(1);
         let mut headers = HeaderList::default();
         for (name, value) in denial.headers(&id).iter() {
-            headers.push(name.as_bytes(), &[value.as_bytes()]);
+            headers.push(name.as_bytes(), value.as_bytes());
         }
         LocalAnswer {
             status: denial.status,
