@@ -19,6 +19,7 @@ from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
 from support.primary import Primary
 from support.rules import Copy
+from test_schema import BASES
 
 SOURCE = "https://git.example.com/sentry-edge-mirror"
 VERSION = tomllib.loads((paths.ROOT / "Cargo.toml").read_text())["package"]["version"]
@@ -113,6 +114,14 @@ def test_what_higress_shows(registry: oci.Registry) -> None:
     schema = spec["spec"]["configSchema"]["openAPIV3Schema"]
     jsonschema.Draft4Validator.check_schema(schema)
     jsonschema.validate(schema["example"], schema)
+    # It describes every section, and is never stricter than the schema that it is made of.
+    for section in ("rum", "sls", "sign", "limits", "retry"):
+        assert len(schema["properties"][section]["properties"]) >= 1, section
+    for configuration in BASES:
+        jsonschema.Draft4Validator(schema).validate(configuration)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"limits": {"max_pending": 1}}, schema)
+    assert "$ref" not in json.dumps(schema)
     assert registry.blob(IMAGE, readme).startswith(b"# sentry-edge-mirror\n")
 
 

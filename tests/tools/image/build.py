@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
+from open_api import open_api
 from zopfli.gzip import compress
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,8 +54,7 @@ def spec(package: dict) -> bytes:
     """spec.yaml with what stands elsewhere: the version, and the schema."""
     found = yaml.safe_load((PARTS / "spec.yaml").read_text(encoding="utf-8"))
     found["info"]["version"] = package["version"]
-    schema = json.loads((PARTS / "schema.json").read_text(encoding="utf-8"))
-    found["spec"]["configSchema"]["openAPIV3Schema"] = schema
+    found["spec"]["configSchema"]["openAPIV3Schema"] |= open_api()
     return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120).encode()
 
 
