@@ -2,5 +2,6 @@
 //! tables: `UPDATE=1 cargo test --lib sls::record`. The rest is written by hand, and checked here.
 
 mod found;
+mod index;
 mod page;
 mod rows;

@@ -50,7 +50,7 @@ fn fields(envelope: &str, options: Options<'_>) -> BTreeMap<String, BTreeSet<Str
 }
 
 /// The fields in the part that is written by hand: those in the first column of its tables, and those of any item's header.
-fn by_hand() -> BTreeSet<String> {
+pub(super) fn by_hand() -> BTreeSet<String> {
     let (before, _, after) = document();
     let mut found = BTreeSet::new();
     for line in before.lines().chain(after.lines()) {
