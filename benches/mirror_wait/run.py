@@ -3,9 +3,10 @@
 Run with the Python of the project's venv: .tools/venv/bin/python benches/mirror_wait/run.py [--rounds N]
 
 A client posts an envelope and then, on the same connection, something else; measured is the time until that second
-request is answered. Rows: no mirror at all; the vendor's recipe (`mirror` + `map`); stock nginx with `mirror` to Envoy
-with this module (nginx/mirror.conf, envoy/mirror-target.yaml), the plain way and with fast_ack. The copies that RUM got
-are counted, so that no row is fast because it lost them.
+request is answered. Rows: no mirror at all; the vendor's recipe (`mirror` + `map`); the same with a relay behind it
+(nginx/mirror-relay.conf); stock nginx with `mirror` to Envoy with this module (nginx/mirror.conf,
+envoy/mirror-target.yaml), the plain way and with fast_ack. The copies that RUM got are counted, so that no row is fast
+because it lost them.
 
 The results are written to benches/mirror_wait/results.md unless --rounds is given.
 
@@ -62,6 +63,12 @@ def recipe(directory: Path, primary: int, rum: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def relay(directory: Path, primary: int, rum: int) -> Iterator[int]:
+    with nginx.relay(directory, primary, rum) as running:
+        yield running.port
+
+
+@contextlib.contextmanager
 def module(directory: Path, primary: int, rum: int, configuration: dict) -> Iterator[int]:
     with (
         Envoy(directory / "envoy", 0, rum, name="mirror-target.yaml", configuration=configuration) as envoy,
@@ -88,6 +95,7 @@ def accepts(port: int, process: Process) -> bool:
 ROWS = [
     ("nginx, no mirror", nothing, False),
     ("nginx `mirror` + `map` (the vendor's recipe)", recipe, True),
+    ("nginx `mirror` + `map` -> relay -> RUM", relay, True),
     ("nginx `mirror` -> Envoy with this, plain", lambda *a: module(*a, PLAIN), True),
     ("nginx `mirror` -> Envoy with this, fast_ack", lambda *a: module(*a, {}), True),
 ]

@@ -1,6 +1,6 @@
 """The proxies that are compared: their configurations, as text, for given ports.
 
-All Envoys share one bootstrap and differ only in what mirrors; all listen on loopback with one worker. `ours` and
+`relay` is nginx/mirror-relay.conf (relay.py). All Envoys share one bootstrap and differ only in what mirrors; all listen on loopback with one worker. `ours` and
 `placement` are samples of this repository (envoy/tee.yaml, envoy/shadow.yaml) with the ports, the module's path and the RUM
 mapping replaced, so what is measured is what operators start. Circuit breakers of the other Envoys are open (MANY): else they would lose most copies
 of a slow RUM and look cheap.
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from relay import nginx_relay
 
 WORKSPACE = "bench-ws"
 SERVICE = "bench-svc"
@@ -86,9 +88,10 @@ LOOP = Contender("loop", "Envoy shadow + 2nd listener")
 UPSTREAM_LUA = Contender("peer", "Envoy shadow + upstream Lua")
 LUA_CALL = Contender("lua", "Envoy Lua httpCall")
 NGINX = Contender("nginx", "nginx mirror + map", program="nginx")
+RELAY = Contender("relay", "nginx mirror + map + relay", program="nginx")
 OURS = Contender("ours", "this module, mode tee")
 PLACEMENT = Contender("placement", "Envoy shadow + this module in its cluster")
-ALL = (PLAIN, SHADOW, LOOP, UPSTREAM_LUA, LUA_CALL, NGINX, OURS, PLACEMENT)
+ALL = (PLAIN, SHADOW, LOOP, UPSTREAM_LUA, LUA_CALL, NGINX, RELAY, OURS, PLACEMENT)
 # Which sample is started, with which module.
 SAMPLES = {OURS: ("tee.yaml", "sentry_edge_mirror.wasm"), PLACEMENT: ("shadow.yaml", "sentry_edge_mirror_shadow.wasm")}
 
@@ -98,6 +101,10 @@ def write_config(contender: Contender, ports: Ports, repository: Path, directory
     if contender is NGINX:
         path = directory / "nginx.conf"
         path.write_text(nginx_mirror(ports, directory))
+        return path
+    if contender is RELAY:
+        path = directory / "nginx.conf"
+        path.write_text(nginx_relay(repository, directory, ports.edge, ports.primary, ports.rum, PREFIX, AUTHORITY))
         return path
     path = directory / "envoy.json"
     bootstrap = ours(contender, ports, repository) if contender in SAMPLES else other_envoy(contender, ports)

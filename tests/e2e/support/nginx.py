@@ -45,10 +45,15 @@ def prefix(directory: Path) -> Path:
     return directory
 
 
+def own_places(directory: Path, text: str) -> str:
+    """Sockets in this directory. And a name that nginx would look up now, which is nobody's, is an address."""
+    return text.replace("unix:/run/", f"unix:{directory}/").replace("server rum.example.com:443 ", "server 127.0.0.1:443 ")
+
+
 def check(directory: Path, text: str) -> subprocess.CompletedProcess[str]:
     """`nginx -t`."""
     config = prefix(directory) / "nginx.conf"
-    config.write_text(text)
+    config.write_text(own_places(directory, text))
     command = [program(), "-t", "-q", "-p", str(directory), "-c", str(config), "-e", str(directory / "logs/error.log")]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
@@ -86,6 +91,16 @@ class Nginx:
             each.close()
         wait.until("nginx", (directory / "logs/nginx.pid").exists, 20)
 
+    def workers(self) -> list[int]:
+        """The pids of its workers, those that only finish what they have among them."""
+        return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+
+    def reload(self) -> None:
+        """Its configuration again, by new workers; the old ones finish what they have."""
+        before = set(self.workers())
+        self.process.send_signal(signal.SIGHUP)
+        wait.until("new workers", lambda: set(self.workers()) - before, 20)
+
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
@@ -119,3 +134,22 @@ def mirror(directory: Path, primary: int, target: int, changes: dict[str, str] |
         },
     )
     return Nginx(directory, text, own)
+
+
+def relay(
+    directory: Path, primary: int, rum: int, changes: dict[str, str] | None = None, name: str = "mirror-relay.conf"
+) -> Nginx:
+    """nginx/mirror-relay.conf, or relay.conf without the module. `changes` are made to its text."""
+    own = listener()
+    text = substitute(
+        without_wasm((SAMPLES / name).read_text()),
+        {
+            "listen 10000;": f"listen 127.0.0.1:{own.getsockname()[1]};",
+            "server 127.0.0.1:3000;": f"server 127.0.0.1:{primary};",
+            "http://127.0.0.1:9000;": f"http://127.0.0.1:{primary};",
+            "server rum.example.com:443 ": f"server 127.0.0.1:{rum} ",
+            "https://rum;": "http://rum;",
+            **(changes or {}),
+        },
+    )
+    return Nginx(directory, own_places(directory, text), own)
