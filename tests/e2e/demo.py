@@ -1,9 +1,10 @@
 """`make demo`: the main job, shown. Real SDK programs -> Envoy with envoy/tee-sls.yaml -> Bugsink, the copy at RUM, and
-the logs at SLS.
+the logs at SLS. Then RUM is taken away for ten seconds, and a picture says what became of each copy.
 
 Everything runs on loopback, on free ports. With KEEP=1 the sample's own ports are used (edge 10000, admin 9901, primary
 9000, RUM 9100, SLS 9200) and everything is left running. Exit code 0 only if every event was stored by the primary,
-its copy arrived, once, at the right path, byte by byte, and exactly the expected logs came in rightly signed writes.
+its copy arrived, once, at the right path, byte by byte, and exactly the expected logs came in rightly signed writes;
+the copies of the outage included.
 """
 
 import os
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from support import envelope, paths, programs, rules, sample, sls_edge, wait
+from support import envelope, outage, paths, programs, rules, sample, sls_edge, wait
 from support.bugsink import PROJECTS, Bugsink, template
 from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
@@ -41,7 +42,7 @@ EVENTS = [
     ("python", "attachment", 3),
     ("node", "transaction", 3),
 ]
-STEPS = 6 + len(EVENTS)
+STEPS = 7 + len(EVENTS)
 
 
 class Progress:
@@ -175,6 +176,7 @@ def main() -> int:
                 rum.port,
                 name=sls_edge.NAME,
                 concurrency=2,
+                configuration={"retry": outage.RETRY},
                 edit=edit(sls),
                 environment={},
             )
@@ -229,16 +231,41 @@ def main() -> int:
             if value:
                 print(f"  {name:<24} {value}")
         print()
+        done = progress.step(f"RUM goes away for {outage.AWAY:.0f} s, and comes back")
+        problems += taken_away(envoy, rum, forwarder, config, len(rows), done)
+        print()
         for problem in problems:
             print(f"WRONG: {problem}")
         if not problems:
             print(
                 f"All right: {len(rows)} requests answered by the primary, {len(rows)} identical copies at RUM, "
-                f"{len(logs)} logs at SLS as expected."
+                f"{len(logs)} logs at SLS as expected; and of the outage every copy, once."
             )
         if KEEP:
             keep_running(envoy, rum, sls)
     return 1 if problems else 0
+
+
+def taken_away(
+    envoy: Envoy, rum: FakeRum, forwarder: Forwarder, config: sample.Yaml, before: int, done: Callable[[], None]
+) -> list[str]:
+    """Shows what an outage of RUM does to each copy; what was wrong."""
+    try:
+        found, problems = outage.run(envoy.port, rum, forwarder, config)
+    except AssertionError as error:
+        done()
+        return [f"the outage: {error}"]
+    done()
+    print(f"\nEach line the copies of one second. {outage.WAITING} waiting, {outage.ARRIVES} arriving at RUM.")
+    print("\n".join(outage.picture(found)))
+    try:
+        count = before + len(found.copies)
+        metrics = settled(envoy, captured=count, delivered=count, failed=0, dropped=0, pending=0)
+        print(f"  {metrics['rum.retries']} retries, none failed, none dropped, {found.doubled} sent twice.")
+        rum.verify()
+    except AssertionError as error:
+        problems.append(f"the outage: {error}")
+    return problems
 
 
 def keep_running(envoy: Envoy, rum: FakeRum, sls: FakeSls) -> None:
