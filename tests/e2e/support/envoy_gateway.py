@@ -103,16 +103,17 @@ def added_clusters(policies: list[Yaml]) -> dict[str, Yaml]:
     return found
 
 
-def runtime(proxy: Yaml) -> list[Yaml]:
-    """The runtime layers of the bootstrap, after the patches of an EnvoyProxy."""
-    layers = [{"name": "global_config", "static_layer": {"re2.max_program_size.warn_level": 1000}}]
-    bootstrap = proxy["spec"]["bootstrap"]
-    assert bootstrap["type"] == "JSONPatch"
-    for patch in bootstrap["jsonPatches"]:
+def bootstrap(proxy: Yaml) -> Yaml:
+    """What the bootstrap says beside listeners and clusters, after the patches of an EnvoyProxy."""
+    layer = {"name": "global_config", "static_layer": {"re2.max_program_size.warn_level": 1000}}
+    made: Yaml = {"layered_runtime": {"layers": [layer]}}
+    patches = proxy["spec"]["bootstrap"]
+    assert patches["type"] == "JSONPatch"
+    for patch in patches["jsonPatches"]:
         *path, key = patch["path"].strip("/").split("/")
-        assert patch["op"] == "add" and path == ["layered_runtime", "layers", "0", "static_layer"]
-        layers[0]["static_layer"][key] = patch["value"]
-    return layers
+        assert patch["op"] == "add" and path in ([], ["layered_runtime", "layers", "0", "static_layer"])
+        (layer["static_layer"] if path else made)[key] = patch["value"]
+    return made
 
 
 def manager(traffic: Yaml | None) -> Yaml:

@@ -78,7 +78,7 @@ def listener(filters: list[Yaml], routes: list[Yaml], manager: Yaml, **more: Any
 
 def start(directory: Path, primary: int, listeners: list[Yaml], clusters: list[Yaml], **options: Any) -> Envoy:
     """Envoy as a gateway would start it, with these resources and the cluster of the primary."""
-    layers: list[Yaml] = options.pop("layers", [])
+    more: Yaml = options.pop("bootstrap", {})
     front = {"name": "primary", "type": "STATIC", "connect_timeout": "2s"}
     front["load_assignment"] = assignment("primary", endpoint("127.0.0.1", primary))
 
@@ -86,8 +86,6 @@ def start(directory: Path, primary: int, listeners: list[Yaml], clusters: list[Y
         admin = bootstrap["admin"]
         bootstrap.clear()
         resources = {"listeners": listeners, "clusters": [front, *clusters]}
-        bootstrap |= {"admin": admin, "node": {"id": "edge", "cluster": "edge"}, "static_resources": resources}
-        if layers:
-            bootstrap["layered_runtime"] = {"layers": layers}
+        bootstrap |= {"admin": admin, "node": {"id": "edge", "cluster": "edge"}, "static_resources": resources} | more
 
     return Envoy(directory, primary, 9, edit=edit, **options)

@@ -1,0 +1,1 @@
+"""The dashboard as pictures: `make pictures`."""
