@@ -5,6 +5,7 @@
 
 use super::env;
 use super::node::Node;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -124,11 +125,13 @@ impl<'e> Reader<'e> {
             return None;
         };
         let mut left: Vec<(&str, &Node)> = Vec::with_capacity(fields.len());
+        // Not looked for in `left`: a file may have hundreds of thousands.
+        let mut seen = BTreeSet::new();
         for (key, node) in fields {
-            if left.iter().any(|(name, _)| name == key) {
-                self.problem(&join(&field.path, key), "the key stands here twice");
-            } else {
+            if seen.insert(key.as_str()) {
                 left.push((key, node));
+            } else {
+                self.problem(&join(&field.path, key), "the key stands here twice");
             }
         }
         Some(Object {
@@ -161,6 +164,12 @@ impl<'e> Reader<'e> {
             return None;
         };
         match env::expand(text, self.lookup) {
+            // `KEY="..."` in a file that is no shell's: Docker's `--env-file`, and systemd's in part.
+            Ok(text) if is_quoted(&text) => {
+                let what = "begins and ends with a quotation mark: without them, got a string";
+                self.problem(&field.path, what);
+                None
+            }
             Ok(text) => Some(text),
             Err(env::EnvError::Unset(name)) => {
                 let what = format!(
@@ -183,8 +192,8 @@ impl<'e> Reader<'e> {
 
     /// Reports every key that nobody took.
     pub(crate) fn finish(&mut self, object: Object<'_>) {
+        let known = object.known.join(", ");
         for (key, node) in &object.left {
-            let known = object.known.join(", ");
             let got = if object.secret || is_secret(key) {
                 node.kind().to_owned()
             } else {
@@ -279,6 +288,12 @@ impl<'e> Reader<'e> {
 fn whole(number: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64)
+}
+
+/// Quotation marks that nobody has taken away.
+fn is_quoted(text: &str) -> bool {
+    let quoted = |mark| text.len() > 1 && text.starts_with(mark) && text.ends_with(mark);
+    quoted('"') || quoted('\'')
 }
 
 /// A key that was meant for a section of secrets.

@@ -142,8 +142,7 @@ type Target = (String, crate::sls::signature::Signature, CredentialSource);
 
 fn target(reader: &mut Reader<'_>, field: &Field<'_>, host: Option<HostKind>) -> Option<Target> {
     let mut object = reader.object_of_secrets(field)?;
-    let endpoint = sls::name(reader, &mut object, "endpoint", names::endpoint, None);
-    let project = sls::name(reader, &mut object, "project", names::project, None);
+    let (endpoint, project) = sls::host(reader, &mut object);
     let signature = sls::signature(reader, &mut object);
     let credential = match object.take("credential") {
         Some(field) => sls::credential(reader, &field, host),

@@ -101,13 +101,33 @@ pub(super) fn read(
 }
 
 fn destination(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Destination> {
-    let endpoint = name(reader, object, "endpoint", names::endpoint, None);
-    let project = name(reader, object, "project", names::project, None);
+    let (endpoint, project) = host(reader, object);
     let logstore = name(reader, object, "logstore", names::logstore, None);
     let topic = name(reader, object, "topic", names::label, Some("sentry"));
     let source = name(reader, object, "source", names::label, Some(""));
     // The names are good: a second refusal would be a bug, and then there is no destination.
     Destination::new(&project?, &endpoint?, &logstore?, &topic?, &source?, &[]).ok()
+}
+
+/// The endpoint, and the project that is put in front of it.
+pub(super) fn host(
+    reader: &mut Reader<'_>,
+    object: &mut Object<'_>,
+) -> (Option<String>, Option<String>) {
+    let endpoint = name(reader, object, "endpoint", names::endpoint, None);
+    let project = name(reader, object, "project", names::project, None);
+    // As the console shows it for a project.
+    if let (Some(endpoint), Some(project)) = (&endpoint, &project)
+        && let Some(rest) = endpoint.strip_prefix(project.as_str())
+        && let Some(alone) = rest.strip_prefix('.')
+    {
+        let what = format!(
+            "expected the endpoint alone ({alone}), the project is put in front of it, got {endpoint:?}"
+        );
+        reader.problem(&object.path_of("endpoint"), what);
+        return (None, None);
+    }
+    (endpoint, project)
 }
 
 pub(super) fn signature(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Signature> {

@@ -61,6 +61,30 @@ fn defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn the_project_stands_in_front_of_the_endpoint_once() {
+    let endpoint = |endpoint: &str| GOOD.replace("cn-hangzhou.log.aliyuncs.com", endpoint);
+    assert_eq!(
+        problems(&endpoint("my-project.cn-hangzhou.log.aliyuncs.com")),
+        [
+            "sls.endpoint: expected the endpoint alone (cn-hangzhou.log.aliyuncs.com), the project is put in front of it, got \"my-project.cn-hangzhou.log.aliyuncs.com\""
+        ]
+    );
+    assert!(parse(&endpoint("my-project2.log.aliyuncs.com"), "").is_ok());
+}
+
+#[test]
+fn a_key_has_no_quotation_marks_around_it() {
+    for key in ["\\\"LTAIid\\\"", "'LTAIid'"] {
+        assert_eq!(
+            problems(&GOOD.replace("LTAIid", key)),
+            [
+                "sls.credential.access_key_id: begins and ends with a quotation mark: without them, got a string"
+            ],
+        );
+    }
+}
+
+#[test]
 fn an_item_has_a_size_that_can_be_read() {
     let of = |bytes: &str| format!(r#"{GOOD}, "max_item_bytes": {bytes}"#);
     for bytes in [4_096, 4_194_304] {
