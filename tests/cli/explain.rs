@@ -281,3 +281,85 @@ fn a_write_in_mode_sign_is_shown_signed_or_answered() {
     assert!(out.contains("answered here: 403 Forbidden: "), "{out}");
     assert!(out.contains("(counted as sign.denied.forbidden)"), "{out}");
 }
+
+#[test]
+fn an_absolute_target_and_a_host_header_say_the_host() {
+    let folder = Folder::new("explain-host");
+    for host in ["envoy", "nginx"] {
+        let upstream = if host == "nginx" { "rum:80" } else { "rum" };
+        let text = format!(
+            r#"{{"host": "{host}", "hosts": ["s.example"], "rum": {{"upstream": "{upstream}", "authority": "a", "default": {{"workspace": "w", "service_id": "s"}}}}}}"#
+        );
+        let file = folder.file("plugin.json", &text);
+        let path = ":path: /rum/sentry/w/s/api/1/envelope/?x\n";
+        for (target, header, copied) in [
+            (
+                "http://s.example:80/api/1/envelope/?x",
+                "Host: other.example",
+                true,
+            ),
+            (
+                "http://other.example/api/1/envelope/?x",
+                "Host: s.example",
+                false,
+            ),
+            ("/api/1/envelope/?x", "Host: s.example", true),
+            ("/api/1/envelope/?x", "Host: other.example", false),
+        ] {
+            let ran = run(&["explain", &file, "POST", target, "-H", header, "-d", "{}"]);
+            assert_eq!(
+                ran.out.contains(path),
+                copied,
+                "{host} {target} {header} {ran:?}"
+            );
+            assert_eq!(ran.out.contains("rum.skipped.host"), !copied, "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn the_peer_is_appended_as_the_proxy_does_it() {
+    let folder = Folder::new("explain-peer");
+    let text = std::fs::read_to_string(crate::root().join("envoy/tee.yaml")).unwrap();
+    let told = folder.file("told.yaml", &text);
+    let trusting = folder.file(
+        "trusting.yaml",
+        &text.replace("use_remote_address: true", "use_remote_address: false"),
+    );
+    for (file, chain) in [(&told, "1.2.3.4,192.0.2.7"), (&trusting, "1.2.3.4")] {
+        let args = ["explain", file, "POST", "/api/1/envelope/", "-d", "{}"];
+        let more = ["-H", "X-Forwarded-For: 1.2.3.4", "--peer", "192.0.2.7:5000"];
+        let ran = run(&[&args[..], &more[..]].concat());
+        assert!(
+            ran.out.contains(&format!("x-forwarded-for: {chain}\n")),
+            "{ran:?}"
+        );
+        let ran = run(&[&args[..], &more[2..]].concat());
+        assert!(ran.out.contains("x-forwarded-for: 192.0.2.7\n"), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_logs_of_a_request_are_shown_with_their_fields() {
+    let folder = Folder::new("explain-logs");
+    let file = folder.file(
+        "plugin.json",
+        &BOTH.replace(
+            "CREDENTIAL",
+            r#"{"access_key_id": "i", "access_key_secret": "s"}"#,
+        ),
+    );
+    let body = "{\"event_id\":\"9ec79c33ec9942ab8353589fcb2e04dc\"}\n{\"type\":\"event\"}\n{\"message\":\"hello\",\"level\":\"error\"}\n{\"type\":\"session\"}\n{\"sid\":\"1\"}\n";
+    let ran = run(&["explain", &file, "POST", "/api/7/envelope/", "-d", body]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    for line in [
+        "  log 1 of 2, at ",
+        "  log 2 of 2, at ",
+        "    sentry.project_id: 7",
+        "    sentry.item_type: event",
+        "    sentry.message: hello",
+        "    event_id: 9ec79c33ec9942ab8353589fcb2e04dc",
+    ] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+}

@@ -1,11 +1,14 @@
 //! The command `sentry-edge-mirror`, run as a program.
 
+mod around;
 mod check;
 mod explain;
 mod help;
 mod import;
 mod import_files;
 mod import_safely;
+mod kubernetes;
+mod printed;
 mod readme;
 mod samples;
 mod security;

@@ -13,11 +13,13 @@ mod hostile;
 mod import;
 mod judge;
 mod nginx;
+mod printed;
 mod source;
 mod status;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
+use printed::Printed;
 use status::{Failure, Status};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,9 +28,9 @@ use std::process::ExitCode;
 #[derive(Debug, Default)]
 struct Output {
     /// The result.
-    out: String,
+    out: Printed,
     /// What is to be known about it, when the result itself is for a program.
-    remarks: String,
+    remarks: Printed,
 }
 
 pub(crate) fn run() -> ExitCode {
@@ -43,7 +45,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Completions(args) => completions(args, &mut output),
     };
     let status = status.unwrap_or_else(|failure| {
-        output.remarks.push_str(&format!("error: {failure}\n"));
+        let _ = writeln!(output.remarks, "error: {failure}");
         Status::Failed
     });
     // Nobody is left to be told when even this cannot be written.
@@ -64,7 +66,7 @@ const SCHEMA: &str = include_str!("../../../envoy/schema/plugin.json");
 
 #[allow(clippy::unnecessary_wraps)] // As all subcommands.
 fn schema(output: &mut Output) -> Result<Status, Failure> {
-    output.out.push_str(SCHEMA);
+    output.out.push_raw(SCHEMA);
     Ok(Status::Good)
 }
 
@@ -76,6 +78,6 @@ fn completions(args: &args::Completions, output: &mut Output) -> Result<Status, 
         "sentry-edge-mirror",
         &mut script,
     );
-    output.out.push_str(&String::from_utf8_lossy(&script));
+    output.out.push_raw(&String::from_utf8_lossy(&script));
     Ok(Status::Good)
 }

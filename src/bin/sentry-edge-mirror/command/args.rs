@@ -53,6 +53,7 @@ pub(super) enum Command {
 ///   - an Envoy configuration in YAML or JSON: bootstrap, LDS resources, or anything that holds them. Every plugin
 ///     configuration in it is checked, as google.protobuf.Struct, StringValue or BytesValue. Files named by
 ///     `path_config_source` are followed;
+///   - resources for Kubernetes: WasmPlugin, EnvoyExtensionPolicy, EnvoyFilter, a ConfigMap with Envoy's or nginx's file;
 ///   - an nginx configuration with `proxy_wasm <module> '<json>'` of ngx_wasm_module. `include` is followed;
 ///   - `-` for standard input.
 ///
@@ -115,7 +116,7 @@ pub(super) struct Explain {
     /// HTTP method, such as POST
     pub(super) method: String,
 
-    /// Request target as it stands in the request line: path and query
+    /// Request target as it stands in the request line: path and query, or an absolute URL
     pub(super) target: String,
 
     /// A header of the request; may be given several times

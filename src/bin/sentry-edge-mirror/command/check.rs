@@ -7,12 +7,12 @@ use super::environment::Environment;
 use super::find::{Plugin, find};
 use super::finding::Finding;
 use super::judge::judge;
+use super::printed::Printed;
 use super::source::Source;
 use super::status::{Failure, Status};
 use sentry_edge_mirror::config::{Config, Mode, Role, memory};
-use std::fmt::Write as _;
 
-pub(super) fn run(args: &Check, out: &mut String) -> Result<Status, Failure> {
+pub(super) fn run(args: &Check, out: &mut Printed) -> Result<Status, Failure> {
     let environment = Environment::new(&args.env.set);
     let mut status = Status::Good;
     for path in &args.files {
@@ -90,7 +90,7 @@ pub(super) fn summary(config: &Config) -> String {
 }
 
 impl Report {
-    fn write(&self, name: &str, quiet: bool, out: &mut String) {
+    fn write(&self, name: &str, quiet: bool, out: &mut Printed) {
         for problem in &self.problems {
             let _ = writeln!(out, "{problem}");
         }

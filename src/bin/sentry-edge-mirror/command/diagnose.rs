@@ -17,7 +17,6 @@ use admin::Admin;
 use facts::Facts;
 use settings::Settings;
 use stats::Stats;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 /// How long a counter of the module may be on its way, and more.

@@ -4,9 +4,11 @@
 //! problem whose JSON path the core reports.
 
 pub(super) mod json;
+pub(super) mod places;
 pub(super) mod yaml;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::collections::HashMap;
 
 /// A value and the line where it begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,14 @@ pub(super) enum Lines {
 }
 
 impl Lines {
+    /// These lines, counted in a text that stands at `outer`.
+    fn within(self, outer: Self) -> Self {
+        match (self, outer) {
+            (Self::From(first), Self::From(_)) => Self::From(outer.line(first)),
+            (Self::From(line) | Self::At(line), _) => Self::At(outer.line(line)),
+        }
+    }
+
     /// The line in the file of a line of the string, counted from 1.
     pub(super) fn line(self, inner: usize) -> usize {
         match self {
@@ -90,46 +100,48 @@ impl Node {
         }
     }
 
-    /// The line of a path as the core writes it (`rum.projects.42`, `rum.exclude[0]`), or of the innermost part of it
-    /// that is there. Of a repeated key, the last line: that is the one too many.
-    pub(super) fn locate(&self, path: &str) -> usize {
-        self.deepest(path).1
-    }
-
-    /// How much of the path was left, and the line. Keys may hold dots themselves, so every key that fits is tried.
-    fn deepest(&self, path: &str) -> (usize, usize) {
-        let here = (path.len(), self.line);
-        let inner = path.strip_prefix('.').unwrap_or(path);
-        if path.is_empty() {
-            return here;
-        }
-        let members = self.entries().iter().filter_map(|entry| {
-            let rest = inner.strip_prefix(entry.key.as_str())?;
-            match rest.chars().next() {
-                None => Some((0, entry.line)),
-                Some('.' | '[') => {
-                    let (left, line) = entry.value.deepest(rest);
-                    // What is missing in it is missing where its key stands.
-                    Some((left, if left == rest.len() { entry.line } else { line }))
+    /// Of each key only the last one, as Envoy takes YAML; `dropped` hears the others and their lines.
+    pub(super) fn keep_last(&mut self, dropped: &mut impl FnMut(&str, usize)) {
+        match &mut self.value {
+            Value::Map(entries) => {
+                let last: HashMap<String, usize> = entries
+                    .iter()
+                    .enumerate()
+                    .map(|(at, entry)| (entry.key.clone(), at))
+                    .collect();
+                let mut at = 0_usize;
+                entries.retain(|entry| {
+                    let is_last = last.get(&entry.key) == Some(&at);
+                    at = at.saturating_add(1);
+                    if !is_last {
+                        dropped(&entry.key, entry.line);
+                    }
+                    is_last
+                });
+                for entry in entries {
+                    entry.value.keep_last(dropped);
                 }
-                Some(_) => None,
             }
-        });
-        let items = index(path).and_then(|(index, rest)| {
-            let item = self.items().get(index)?;
-            Some(item.deepest(rest))
-        });
-        members.chain(items).fold(
-            here,
-            |best, found| if found.0 <= best.0 { found } else { best },
-        )
+            Value::List(items) => items.iter_mut().for_each(|item| item.keep_last(dropped)),
+            _ => {}
+        }
     }
-}
 
-/// `[7].rest` as 7 and `.rest`.
-fn index(path: &str) -> Option<(usize, &str)> {
-    let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
-    Some((index.parse().ok()?, rest))
+    /// The node of a text that stands in the file at `lines`.
+    pub(super) fn move_to(&mut self, lines: Lines) {
+        self.line = lines.line(self.line);
+        match &mut self.value {
+            Value::String(text) => text.lines = text.lines.within(lines),
+            Value::List(items) => items.iter_mut().for_each(|item| item.move_to(lines)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.line = lines.line(entry.line);
+                    entry.value.move_to(lines);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Serialize for Node {
@@ -157,26 +169,29 @@ mod tests {
     use super::Lines;
     use super::{json, yaml};
 
-    const YAML: &str = "rum:\n  a.b: 1\n  projects:\n    \"42\":\n      workspace: w\n  exclude:\n    - 1\n    - 2\n  x: 1\n  x: 2\n";
+    #[test]
+    fn the_last_of_a_repeated_key_is_kept_at_every_depth() {
+        let mut node = yaml::parse("a: 1\nb: [{c: 1, c: 2}]\na: 3\n")
+            .unwrap()
+            .remove(0);
+        let mut dropped = Vec::new();
+        node.keep_last(&mut |key, line| dropped.push((key.to_owned(), line)));
+        assert_eq!(dropped, [("a".to_owned(), 1), ("c".to_owned(), 2)]);
+        let json = serde_json::to_string(&node).unwrap();
+        assert_eq!(json, r#"{"b":[{"c":2.0}],"a":3.0}"#);
+    }
 
     #[test]
-    fn paths_are_found_and_missing_ones_where_they_belong() {
-        let documents = yaml::parse(YAML).unwrap();
-        for (path, line) in [
-            ("rum", 1),
-            ("rum.a.b", 2),
-            ("rum.projects.42.workspace", 5),
-            ("rum.projects.42.service_id", 4),
-            ("rum.projects.43", 3),
-            ("rum.upstream", 1),
-            ("rum.exclude[1]", 8),
-            ("rum.exclude[9]", 6),
-            ("rum.x", 10),
-            ("sls", 1),
-            ("", 1),
-        ] {
-            assert_eq!(documents[0].locate(path), line, "{path}");
-        }
+    fn a_text_in_a_text_has_the_lines_of_the_file() {
+        let mut node = yaml::parse("a: |\n  {}\nb: 1\n").unwrap().remove(0);
+        node.move_to(Lines::From(10));
+        assert_eq!(node.entries()[1].line, 12);
+        let super::Value::String(text) = &node.entries()[0].value.value else {
+            panic!("{node:?}");
+        };
+        assert_eq!(text.lines, Lines::From(11));
+        node.move_to(Lines::At(7));
+        assert_eq!(node.entries()[1].line, 7);
     }
 
     #[test]

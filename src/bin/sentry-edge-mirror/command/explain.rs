@@ -1,13 +1,16 @@
 //! `explain`: what would become of a request.
 
 mod drive;
+mod logs;
 mod sign;
+mod target;
 
 use super::args::Explain;
 use super::check::summary;
 use super::environment::Environment;
 use super::find::{Plugin, find};
 use super::judge::judge;
+use super::printed::Printed;
 use super::source::Source;
 use super::status::{Failure, Status};
 use drive::{Request, Sent, Trace, drive};
@@ -15,9 +18,8 @@ use sentry_edge_mirror::config::{Config, Role};
 use sentry_edge_mirror::outcome::SkipReason;
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::settings::{CredentialSource, Sls};
-use std::fmt::Write as _;
 
-pub(super) fn run(args: &Explain, out: &mut String) -> Result<Status, Failure> {
+pub(super) fn run(args: &Explain, out: &mut Printed) -> Result<Status, Failure> {
     let request = request(args)?;
     let source = Source::read(&args.file).map_err(|error| Failure::read(&args.file, &error))?;
     let found = match find(&source) {
@@ -52,6 +54,7 @@ pub(super) fn run(args: &Explain, out: &mut String) -> Result<Status, Failure> {
             status = Status::Problems;
         } else if let Some(Role::Main(config)) = verdict.role {
             let _ = writeln!(out, "{}", title(plugin, &config));
+            let request = request.as_received(plugin, &config);
             explain(*config, &request, out);
         }
     }
@@ -69,15 +72,24 @@ fn has_references(plugin: &Plugin) -> bool {
 fn request(args: &Explain) -> Result<Request, Failure> {
     let body = match (&args.data, &args.data_file) {
         (Some(text), _) => text.clone().into_bytes(),
-        (None, Some(path)) => std::fs::read(path).map_err(|error| Failure::read(path, &error))?,
+        (None, Some(path)) => {
+            super::source::bytes(path).map_err(|error| Failure::read(path, &error))?
+        }
         (None, None) => Vec::new(),
     };
+    let (target, authority) = target::split(&args.target);
+    let mut headers = args.headers.clone();
+    if let Some(authority) = authority {
+        // The host of the target counts, and the header does not: RFC 9112, 3.2.2.
+        headers.retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
+        headers.insert(0, ("Host".to_owned(), authority));
+    }
     Ok(Request {
         method: args.method.clone(),
-        target: args.target.clone(),
-        headers: args.headers.clone(),
+        target,
+        headers,
         body,
-        peer: args.peer.map(|peer| peer.to_string()),
+        peer: args.peer,
     })
 }
 
@@ -87,7 +99,7 @@ fn title(plugin: &Plugin, config: &Config) -> String {
     format!("{file}:{line}: {name}, {}", summary(config))
 }
 
-fn explain(mut config: Config, request: &Request, out: &mut String) {
+fn explain(mut config: Config, request: &Request, out: &mut Printed) {
     if let Some(sign) = &config.sign {
         return sign::explain(sign, request, drive::now_ms(), out);
     }
@@ -98,8 +110,10 @@ fn explain(mut config: Config, request: &Request, out: &mut String) {
             "  sls: the key of the ECS instance's RAM role is first asked for at upstream {upstream}; not shown here"
         );
     }
+    let logs = logs::of(&config, request);
     let trace = drive(config, request);
     write(&trace, request, out);
+    logs::write(&logs, out);
     if reads_bodies && request.body.is_empty() && !trace.calls.is_empty() {
         let hint =
             "  sls: logs are made of the body, and none was given: -d TEXT or --data-file FILE";
@@ -119,7 +133,7 @@ fn stand_in(sls: &mut Sls) -> Option<String> {
     }
 }
 
-fn write(trace: &Trace, request: &Request, out: &mut String) {
+fn write(trace: &Trace, request: &Request, out: &mut Printed) {
     for call in &trace.calls {
         write_call(call, request, out);
     }
@@ -159,7 +173,7 @@ fn write(trace: &Trace, request: &Request, out: &mut String) {
     }
 }
 
-fn write_call(call: &Sent, request: &Request, out: &mut String) {
+fn write_call(call: &Sent, request: &Request, out: &mut Printed) {
     let scheme = call.scheme.as_ref().map(|scheme| format!(" by {scheme}"));
     let (scheme, timeout) = (scheme.unwrap_or_default(), call.timeout_ms);
     let _ = match &call.upstream {
@@ -208,7 +222,7 @@ fn left_behind<'r>(trace: &Trace, request: &'r Request) -> Vec<&'r str> {
     let length = |name: &str| name.eq_ignore_ascii_case("content-length");
     let headers = request.headers.iter();
     headers
-        .filter(|(name, value)| !carried(name, value) && !length(name))
+        .filter(|(name, value)| !name.starts_with(':') && !carried(name, value) && !length(name))
         .map(|(name, _)| name.as_str())
         .collect()
 }

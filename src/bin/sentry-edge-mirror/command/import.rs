@@ -25,7 +25,7 @@ mod variables;
 use super::Output;
 use super::args::{Host, Import};
 use super::document::{Lines, json};
-use super::environment::{Environment, HostEnvironment};
+use super::environment::Environment;
 use super::find::{Content, Plugin};
 use super::finding::Finding;
 use super::judge::judge;
@@ -39,9 +39,10 @@ use forward::{Target, target};
 use projects::Projects;
 use servers::Site;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use variables::World;
 
+/// As many as `hosts` takes.
+const MAX_HOSTS: usize = 100;
 /// The name of the cluster in the samples.
 const CLUSTER: &str = "rum";
 
@@ -55,7 +56,7 @@ pub(super) fn run(args: &Import, output: &mut Output) -> Result<Status, Failure>
     }
     match result {
         Ok(configuration) => {
-            output.out.push_str(&configuration);
+            output.out.push_raw(&configuration);
             Ok(Status::Good)
         }
         Err(problems) => {
@@ -156,7 +157,7 @@ fn together<'d>(
             }
         }
     }
-    let Some((first, configuration)) = first else {
+    let Some((first, mut configuration)) = first else {
         let message = "expected a location whose `mirror` leads to RUM, as in `proxy_pass \
                        http://rum_forwarder$forwarder_path$request_uri;` with `map $request_uri $forwarder_path {...}` \
                        whose values begin with /rum/sentry/, got none";
@@ -171,10 +172,23 @@ fn together<'d>(
             first.title().split(' ').next().unwrap_or_default(),
         )));
     }
+    configuration.hosts = hosts(found);
     if problems.is_empty() {
         Ok(configuration)
     } else {
         Err(problems.into_iter().collect())
+    }
+}
+
+/// The hosts of the servers that mirror. None when one of them is for every host.
+fn hosts(found: &[(&Server<'_>, Projects<'_>)]) -> BTreeSet<String> {
+    let mirrors = found.iter().filter(|(_, projects)| !projects.is_empty());
+    let hosts: Option<Vec<_>> = mirrors.map(|(server, _)| server.hosts()).collect();
+    let hosts: BTreeSet<String> = hosts.unwrap_or_default().into_iter().flatten().collect();
+    if hosts.len() > MAX_HOSTS {
+        BTreeSet::new()
+    } else {
+        hosts
     }
 }
 
@@ -251,6 +265,7 @@ fn configuration(
         found.projects.keys().copied().zip(destinations).collect();
     Ok(Configuration {
         host: (host == Host::Nginx).then_some("nginx"),
+        hosts: BTreeSet::new(),
         rum: Rum {
             upstream: upstream(0, &main),
             authority: main.authority.clone(),
@@ -279,13 +294,6 @@ fn problems(source: &Source, text: &str) -> Vec<Finding> {
         },
         Err(error) => Content::Broken(error),
     };
-    let plugin = Plugin {
-        file: source.name.clone(),
-        line: 1,
-        name: None,
-        host: None,
-        environment: HostEnvironment::All,
-        content,
-    };
+    let plugin = Plugin::new(&source.name, 1, None, None, content);
     judge(&plugin, &Environment::default(), true).problems
 }

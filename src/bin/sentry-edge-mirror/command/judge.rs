@@ -1,10 +1,12 @@
 //! What the core says of a plugin configuration, and what the place where it stands adds to that.
 
+use super::document::{Node, Value};
 use super::environment::{Environment, View};
-use super::find::{Content, Plugin};
+use super::find::{Content, Plugin, Stops};
 use super::finding::Finding;
 use sentry_edge_mirror::config::{Problem, Role};
 use sentry_edge_mirror::host::HostKind;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The outcome for one configuration.
 #[derive(Debug, Default)]
@@ -17,7 +19,10 @@ pub(super) struct Verdict {
 
 /// Validates a configuration. With `assume`, a variable that is not set is no problem; all else still is.
 pub(super) fn judge(plugin: &Plugin, environment: &Environment, assume: bool) -> Verdict {
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict {
+        problems: plugin.around.clone(),
+        ..Verdict::default()
+    };
     let text = match &plugin.content {
         Content::Json { text, .. } => text,
         Content::Broken(error) => {
@@ -26,17 +31,14 @@ pub(super) fn judge(plugin: &Plugin, environment: &Environment, assume: bool) ->
             return verdict;
         }
     };
-    if let Some(problem) = wrong_host(plugin) {
-        verdict.problems.push(problem);
-    }
+    verdict.problems.extend(wrong_host(plugin));
+    unknown_clusters(plugin, &mut verdict.problems);
+    verdict.problems.extend(hangs(plugin));
     let view = View::new(environment, &plugin.environment);
     let parsed = Role::parse(text.as_bytes(), &|name| view.lookup(name));
-    let hidden = view.hidden();
-    let hint = |name: &str| {
-        let found = hidden.iter().find(|(hidden, _)| hidden == name);
-        found.map(|(_, hint)| *hint)
-    };
-    let mut blamed = Vec::new();
+    let hidden: BTreeMap<String, &str> = view.hidden().into_iter().collect();
+    let hint = |name: &str| hidden.get(name).copied();
+    let mut blamed = BTreeSet::new();
     match parsed {
         Ok(role) => {
             if let Role::Main(config) = &role {
@@ -86,7 +88,7 @@ fn wrong_host(plugin: &Plugin) -> Option<Finding> {
         return None;
     };
     let host = node.get(&["host"]);
-    let written = host.and_then(super::document::Node::text);
+    let written = host.and_then(Node::text);
     let (expected, got) = match (plugin.host?, host.is_some(), written) {
         (HostKind::Nginx, false, _) => ("nginx", "nothing, which means envoy"),
         (HostKind::Nginx, true, Some("envoy")) => ("nginx", "envoy"),
@@ -95,4 +97,64 @@ fn wrong_host(plugin: &Plugin) -> Option<Finding> {
     };
     let message = format!("expected {expected}, whose configuration this is, got {got}");
     Some(plugin.finding("host", &message))
+}
+
+/// Requests that the module holds, where Envoy then keeps their bodies to itself: each waits for ever.
+fn hangs(plugin: &Plugin) -> Option<Finding> {
+    let (Stops::Missing { line, what }, Content::Json { node, .. }) =
+        (&plugin.stops, &plugin.content)
+    else {
+        return None;
+    };
+    // As it is written: a variable of the proxy may not be known here.
+    let text = |key| node.get(&[key]).and_then(Node::text);
+    let is_on = |key| matches!(node.get(&[key]), Some(node) if node.value == Value::Bool(true));
+    let holds = match text("mode") {
+        Some("sign") => "mode sign",
+        Some("rewrite") if is_on("fast_ack") => "fast_ack",
+        Some("rewrite") if node.get(&["sls"]).is_some_and(leg_is_on) => {
+            "the logs of a request that is not copied"
+        }
+        _ => return None,
+    };
+    let message = format!("{what} (needed by {holds}: without it such a request hangs)");
+    Some(Finding::new(&plugin.file, *line, message))
+}
+
+/// Upstreams that are none of the clusters of the file. What a variable names is not known here.
+fn unknown_clusters(plugin: &Plugin, problems: &mut Vec<Finding>) {
+    let (Some(clusters), Content::Json { node, .. }) = (&plugin.clusters, &plugin.content) else {
+        return;
+    };
+    let mut upstreams = Vec::new();
+    for section in ["rum", "sls"] {
+        if let Some(node) = node.get(&[section]).filter(|node| leg_is_on(node)) {
+            add_upstreams(section, node, &mut upstreams);
+        }
+    }
+    for (path, name) in upstreams {
+        if !clusters.contains(name) && !name.contains("${") {
+            let known: Vec<&str> = clusters.iter().map(String::as_str).collect();
+            let known = known.join(", ");
+            let message = format!(
+                "expected a cluster of this file ({known}), got {name:?}; of clusters elsewhere a line `# sentry-edge-mirror: further clusters` tells"
+            );
+            problems.push(plugin.finding(&path, &message));
+        }
+    }
+}
+
+/// A leg that is switched off is not read.
+fn leg_is_on(leg: &Node) -> bool {
+    !matches!(leg.get(&["enabled"]), Some(node) if node.value == Value::Bool(false))
+}
+
+fn add_upstreams<'n>(path: &str, node: &'n Node, upstreams: &mut Vec<(String, &'n str)>) {
+    for entry in node.entries() {
+        let path = format!("{path}.{}", entry.key);
+        match entry.value.text() {
+            Some(name) if entry.key == "upstream" => upstreams.push((path, name)),
+            _ => add_upstreams(&path, &entry.value, upstreams),
+        }
+    }
 }

@@ -88,13 +88,15 @@ fn node(value: &ast::Value<'_>, line: &dyn Fn(usize) -> usize) -> Node {
 
 #[cfg(test)]
 mod tests {
+    use super::super::places::Places;
     use super::{Lines, parse};
 
     #[test]
     fn lines_of_keys_values_and_mistakes() {
         let node = parse("{\n\"a\": [\n1,\n2],\r\n\t\"b\": 3}", Lines::From(10)).unwrap();
-        assert_eq!((node.locate("a"), node.locate("a[1]")), (11, 13));
-        assert_eq!(node.locate("b"), 14);
+        let places = Places::new(&node);
+        assert_eq!((places.line("a"), places.line("a[1]")), (11, 13));
+        assert_eq!(places.line("b"), 14);
         let error = parse("{\n\"a\": 1,\n}", Lines::From(10)).unwrap_err();
         assert_eq!(error.line, 12);
         assert!(!error.message.contains(" at line "), "{}", error.message);

@@ -1,6 +1,7 @@
 //! One request through the real core: the host around it is this file. Time is virtual, every call is answered at once with
 //! 200, nothing leaves.
 
+use super::super::find::Plugin;
 use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::drive::{Driver, Header, Passing};
 use sentry_edge_mirror::host::HostKind;
@@ -8,17 +9,39 @@ use sentry_edge_mirror::log::Level;
 use sentry_edge_mirror::metric::{Kind, Leg, PREFIX, Series};
 use sentry_edge_mirror::time::Millis;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A request as the proxy would see it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) target: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
-    /// `ip:port`
-    pub(super) peer: Option<String>,
+    pub(super) peer: Option<SocketAddr>,
+}
+
+impl Request {
+    /// As the module gets it: Envoy has completed the chain of addresses before any filter runs, where it is told to.
+    pub(super) fn as_received(&self, plugin: &Plugin, config: &Config) -> Self {
+        let mut request = self.clone();
+        let completes = plugin.appends_peer.unwrap_or(true) && config.host == HostKind::Envoy;
+        let is_chain = |name: &str| name.eq_ignore_ascii_case("x-forwarded-for");
+        let mut headers = request.headers.iter_mut().rev();
+        if let Some(peer) = self.peer.filter(|_| completes)
+            && let Some((_, chain)) = headers.find(|(name, _)| is_chain(name))
+        {
+            chain.push_str(&format!(",{}", peer.ip()));
+        }
+        // To Envoy's filters the host is a pseudo header.
+        if config.host == HostKind::Envoy
+            && let Some((name, _)) = request.headers.iter_mut().find(|(name, _)| is_host(name))
+        {
+            ":authority".clone_into(name);
+        }
+        request
+    }
 }
 
 /// A call that would leave, or a request that goes on as the copy.
@@ -92,6 +115,10 @@ pub(super) fn drive(config: Config, request: &Request) -> Trace {
     trace
 }
 
+fn is_host(name: &str) -> bool {
+    name.eq_ignore_ascii_case("host")
+}
+
 fn is_counter(name: &str) -> bool {
     let legs = Leg::ALL.into_iter().flat_map(Series::of);
     let mut counters = legs.filter(|series| series.metric.kind() == Kind::Counter);
@@ -101,10 +128,14 @@ fn is_counter(name: &str) -> bool {
 fn arriving(request: &Request) -> Passing {
     let pseudo = [(":method", &request.method), (":path", &request.target)];
     let named = pseudo.map(|(name, value)| (name.as_bytes().to_vec(), value.clone().into_bytes()));
-    let own = request.headers.iter();
-    let own = own.map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()));
-    let mut passing = Passing::new(1, named.into_iter().chain(own).collect());
-    passing.stream.peer = request.peer.clone().map(String::into_bytes);
+    let own = |pseudo: bool| {
+        let own = request.headers.iter();
+        let own = own.filter(move |(name, _)| name.starts_with(':') == pseudo);
+        own.map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()))
+    };
+    let headers = named.into_iter().chain(own(true)).chain(own(false));
+    let mut passing = Passing::new(1, headers.collect());
+    passing.stream.peer = request.peer.map(|peer| peer.to_string().into_bytes());
     passing
 }
 

@@ -1,14 +1,14 @@
 //! `explain` in mode `sign`: how a write would go on, or what its client would be answered.
 
+use super::super::printed::Printed;
 use super::{Request, SECRETS};
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::settings::{CredentialSource, Sign};
 use sentry_edge_mirror::sls::wire_digest::WireDigest;
 use sentry_edge_mirror::sls::write_request::{self, Incoming};
-use std::fmt::Write as _;
 
 /// `now_ms` is since the Unix epoch.
-pub(super) fn explain(sign: &Sign, request: &Request, now_ms: u64, out: &mut String) {
+pub(super) fn explain(sign: &Sign, request: &Request, now_ms: u64, out: &mut Printed) {
     let key = match &sign.credential {
         CredentialSource::Literal(key) => Some(key.clone()),
         CredentialSource::EcsRamRole { upstream, .. } => {

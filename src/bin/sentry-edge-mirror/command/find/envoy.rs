@@ -1,18 +1,18 @@
 //! Plugin configurations in an Envoy configuration: wherever in the tree a `PluginConfig` stands, be it in a listener, a
-//! cluster's filters, an LDS resource, or something around Envoy's own format. Files named by `path_config_source` are
-//! followed; Envoy takes their paths relative to its working folder, so this does too, and then looks beside the file.
+//! cluster's filters, an LDS resource, or something around Envoy's own format. Files named by a `ConfigSource` are followed;
+//! Envoy takes their paths relative to its working folder, so this does too, and then looks beside the file.
 
-use super::super::document::json::SyntaxError;
-use super::super::document::{Lines, Node, Text, Value};
-use super::super::environment::HostEnvironment;
+pub(super) mod plugin;
+mod surroundings;
+
+use super::super::document::{Node, Value};
 use super::super::finding::Finding;
 use super::super::source::Source;
-use super::{Content, Found, Plugin, documents, embedded, is_our_name, to_json};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sentry_edge_mirror::host::HostKind;
+use super::{Found, documents, is_our_name};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use surroundings::{MODULE_BYTES, Surroundings};
 
 /// Keys at the top of Envoy's files (a bootstrap, a discovery response, one resource) or of what wraps them.
 const TOP: [&str; 12] = [
@@ -29,7 +29,17 @@ const TOP: [&str; 12] = [
     "apiVersion",
     "@type",
 ];
-const VM_CONFIG: [&str; 2] = ["vm_config", "vmConfig"];
+const PATH_SOURCE: [&str; 2] = ["path_config_source", "pathConfigSource"];
+const CDS: [&str; 2] = ["cds_config", "cdsConfig"];
+/// Keys whose value is a `ConfigSource`, in which `path` names a file.
+const SOURCES: [&str; 6] = [
+    "lds_config",
+    "ldsConfig",
+    "cds_config",
+    "cdsConfig",
+    "config_source",
+    "configSource",
+];
 
 /// Whether a document is Envoy's and not the plugin's own.
 pub(super) fn is_envoy(root: &Node) -> bool {
@@ -37,7 +47,7 @@ pub(super) fn is_envoy(root: &Node) -> bool {
 }
 
 fn contains_plugin(node: &Node) -> bool {
-    is_plugin(node) || children(node).any(contains_plugin)
+    plugin::is_plugin(node) || children(node).any(contains_plugin)
 }
 
 fn children(node: &Node) -> impl Iterator<Item = &Node> {
@@ -45,194 +55,148 @@ fn children(node: &Node) -> impl Iterator<Item = &Node> {
     members.chain(node.items())
 }
 
-/// A `PluginConfig`: it says where the module is, or has a configuration that says its own type.
-fn is_plugin(node: &Node) -> bool {
-    let typed = |node: &Node| node.get(&["@type"]).is_some();
-    node.get(&VM_CONFIG)
-        .is_some_and(|vm| vm.get(&["code", "runtime"]).is_some())
-        || node.get(&["configuration"]).is_some_and(typed)
+/// A comment in a file whose clusters are not all in it: Envoy merges `--config-yaml` into a bootstrap.
+const OTHER_CLUSTERS: &str = "# sentry-edge-mirror: further clusters";
+
+/// Whether the text says that there are clusters elsewhere.
+pub(super) fn has_other_clusters(text: &str) -> bool {
+    let mut lines = text.lines();
+    lines.any(|line| line.trim_start().starts_with(OTHER_CLUSTERS))
 }
 
-pub(super) fn find(file: &str, documents: &[Node]) -> Found {
+/// Looks for plugins in one document: clusters and limits of another one say nothing of them.
+pub(super) fn find(file: &str, document: &Node, has_others: bool, found: &mut Found) {
     let mut search = Search {
         found: Found::default(),
         seen: BTreeSet::from([PathBuf::from(file)]),
+        around: Surroundings {
+            has_others,
+            ..Surroundings::default()
+        },
+        remote: Vec::new(),
+        appends_peer: None,
     };
-    for document in documents {
-        search.walk(file, document);
-    }
-    search.found
+    search.walk(file, document);
+    search.finish(found);
 }
 
 struct Search {
     found: Found,
     seen: BTreeSet<PathBuf>,
+    around: Surroundings,
+    /// Numbers of the plugins whose module is fetched, and the lines that say so.
+    remote: Vec<(usize, usize)>,
+    /// Of the connection manager that is being looked at.
+    appends_peer: Option<bool>,
 }
 
 impl Search {
     fn walk(&mut self, file: &str, node: &Node) {
-        if is_plugin(node) {
+        if plugin::is_plugin(node) {
             self.plugin(file, node);
             return;
         }
-        if let Some(source) = node.get(&["path_config_source", "pathConfigSource"])
-            && let Some(path) = source.get(&["path"])
-        {
-            self.follow(file, path);
+        self.around.visit(node);
+        for entry in node.entries() {
+            let path = entry.value.get(&["path"]);
+            let is_source = PATH_SOURCE.contains(&entry.key.as_str())
+                || SOURCES.contains(&entry.key.as_str()) && entry.value.get(&PATH_SOURCE).is_none();
+            if let Some(path) = path.filter(|_| is_source) {
+                self.follow(file, path);
+            } else if CDS.contains(&entry.key.as_str()) && entry.value.get(&PATH_SOURCE).is_none() {
+                self.around.has_others = true;
+            }
+        }
+        let outer = self.appends_peer;
+        if node.get(&["http_filters", "httpFilters"]).is_some() {
+            let is_on =
+                |names| matches!(node.get(names), Some(node) if node.value == Value::Bool(true));
+            let appends = is_on(&["use_remote_address", "useRemoteAddress"]);
+            self.appends_peer = Some(appends && !is_on(&["skip_xff_append", "skipXffAppend"]));
         }
         for child in children(node) {
             self.walk(file, child);
         }
+        self.appends_peer = outer;
     }
 
     fn follow(&mut self, file: &str, path: &Node) {
         let Some(name) = path.text() else { return };
-        let beside = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
-        let place = if Path::new(name).exists() {
-            PathBuf::from(name)
-        } else {
-            beside
-        };
+        let place = place(file, name);
         if !self.seen.insert(place.clone()) {
             return;
         }
-        let place = place.to_string_lossy();
-        let text = match std::fs::read_to_string(&*place) {
-            Ok(text) => text,
+        let source = match Source::read(&place) {
+            Ok(source) => source,
             Err(error) => {
-                let note = format!(
-                    "path_config_source: {name} cannot be read ({error}), what is in it was not looked at"
-                );
+                // Clusters might have been in it.
+                self.around.has_others = true;
+                let note =
+                    format!("{name} cannot be read ({error}), what is in it was not looked at");
                 self.found.notes.push(Finding::new(file, path.line, note));
                 return;
             }
         };
-        match documents(&Source::new(&place, text)) {
+        match documents(&source, &mut self.found.notes) {
             Ok(documents) => {
                 for document in documents {
-                    self.walk(&place, &document);
+                    self.walk(&source.name, &document);
                 }
             }
             Err(error) => {
-                let problem = Finding::new(&place, error.line, error.message);
+                let problem = Finding::new(&source.name, error.line, error.message);
                 self.found.problems.push(problem);
             }
         }
     }
 
     fn plugin(&mut self, file: &str, node: &Node) {
-        let vm = node.get(&VM_CONFIG);
-        let name = node.get(&["name"]).and_then(Node::text);
-        let root_id = node.get(&["root_id", "rootId"]).and_then(Node::text);
-        let module = vm.and_then(module_name);
-        let configuration = node.get(&["configuration"]);
-        let plugin = Plugin {
-            file: file.to_owned(),
-            line: configuration.map_or(node.line, |configuration| configuration.line),
-            name: name.or(root_id).map(str::to_owned),
-            host: Some(HostKind::Envoy),
-            environment: environment(vm),
-            content: content(configuration, node.line),
-        };
-        let named = [name, root_id, module.as_deref()];
-        if named.into_iter().flatten().any(is_our_name) || plugin.has_our_shape() {
+        let (mut plugin, names) = plugin::read(file, node);
+        plugin.appends_peer = self.appends_peer;
+        if names.iter().any(|name| is_our_name(name)) || plugin.has_our_shape() {
+            if let Some(remote) = plugin::remote(node) {
+                self.remote.push((self.found.plugins.len(), remote.line));
+            }
             self.found.plugins.push(plugin);
         } else {
-            let name = plugin.name.unwrap_or_default();
-            let note = format!("plugin {name:?} is not sentry-edge-mirror, it was not looked at");
-            self.found.notes.push(Finding::new(file, plugin.line, note));
+            let note = plugin.is_not_ours();
+            self.found.notes.push(note);
         }
     }
-}
 
-/// The file or URL of the module.
-fn module_name(vm: &Node) -> Option<String> {
-    let code = vm.get(&["code"])?;
-    let local = code
-        .get(&["local"])
-        .and_then(|local| local.get(&["filename"]));
-    let remote = code
-        .get(&["remote"])
-        .and_then(|remote| remote.get(&["http_uri", "httpUri"])?.get(&["uri"]));
-    let path = local.or(remote)?.text()?;
-    path.rsplit('/').next().map(str::to_owned)
-}
-
-/// What of Envoy's environment the module sees: only what is listed.
-fn environment(vm: Option<&Node>) -> HostEnvironment {
-    let listed = vm.and_then(|vm| vm.get(&["environment_variables", "environmentVariables"]));
-    let keys = listed.and_then(|listed| listed.get(&["host_env_keys", "hostEnvKeys"]));
-    let values = listed.and_then(|listed| listed.get(&["key_values", "keyValues"]));
-    let text = |node: &Node| node.text().map(str::to_owned);
-    HostEnvironment::Listed {
-        handed: keys
-            .map(|keys| keys.items().iter().filter_map(text).collect())
-            .unwrap_or_default(),
-        fixed: values
-            .map(|values| {
-                let entries = values.entries().iter();
-                entries
-                    .filter_map(|entry| Some((entry.key.clone(), text(&entry.value)?)))
-                    .collect()
-            })
-            .unwrap_or_default(),
-        hint: "the module sees only what vm_config.environment_variables lists: add it to host_env_keys",
+    /// Tells the plugins what the whole document says of them.
+    fn finish(mut self, found: &mut Found) {
+        let around = &self.around;
+        if let Some(limit) = around.response_limit.filter(|limit| *limit < MODULE_BYTES) {
+            for (number, line) in &self.remote {
+                if let Some(plugin) = self.found.plugins.get_mut(*number) {
+                    let message = format!(
+                        "code.remote: the module has more than {MODULE_BYTES} bytes, and http.async_response_buffer_limit lets Envoy fetch {limit}: use code.local, or raise the limit"
+                    );
+                    let problem = Finding::new(&plugin.file, *line, message);
+                    plugin.around.push(problem);
+                }
+            }
+        }
+        if !around.clusters.is_empty() && !around.has_others {
+            let clusters = Rc::new(self.around.clusters);
+            for plugin in &mut self.found.plugins {
+                plugin.clusters = Some(Rc::clone(&clusters));
+            }
+        }
+        found.append(self.found);
     }
 }
 
-/// What Envoy makes of `configuration`, an Any.
-fn content(configuration: Option<&Node>, line: usize) -> Content {
-    let Some(configuration) = configuration else {
-        let value = Value::Map(Vec::new());
-        return Content::Json {
-            text: "{}".to_owned(),
-            node: Node { line, value },
-        };
-    };
-    let broken = |line: usize, message: String| Content::Broken(SyntaxError { line, message });
-    let kind = configuration.get(&["@type"]).and_then(Node::text);
-    let kind = kind.and_then(|kind| kind.rsplit(['/', '.']).next());
-    let absent = Node {
-        line: configuration.line,
-        value: Value::Null,
-    };
-    let value = configuration.get(&["value"]).unwrap_or(&absent);
-    match (kind, &value.value) {
-        (Some("Struct"), Value::Map(_)) => Content::Json {
-            text: to_json(value),
-            node: value.clone(),
-        },
-        (Some("Struct"), _) => broken(
-            value.line,
-            "configuration.value: expected the object of a google.protobuf.Struct".to_owned(),
-        ),
-        (Some("StringValue"), Value::String(text)) => embedded(text),
-        (Some("BytesValue"), Value::String(text)) => match decode(text) {
-            Some(text) => embedded(&text),
-            None => broken(
-                value.line,
-                "configuration.value: expected a google.protobuf.BytesValue in Base64".to_owned(),
-            ),
-        },
-        (Some("StringValue" | "BytesValue"), _) => broken(
-            value.line,
-            "configuration.value: expected a string that holds JSON".to_owned(),
-        ),
-        (kind, _) => broken(
-            configuration.line,
-            format!(
-                "configuration.@type: expected type.googleapis.com/google.protobuf.Struct or StringValue, got {}",
-                kind.unwrap_or("nothing")
-            ),
-        ),
+/// The file as Envoy would find it, else beside the one that names it: the folders of another machine are not here.
+fn place(file: &str, name: &str) -> PathBuf {
+    let path = Path::new(name);
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let own_name = path.file_name().map(|own| folder.join(own));
+    let beside = [Some(folder.join(path)), own_name];
+    let mut beside = beside.into_iter().flatten().filter(|place| place.exists());
+    if path.exists() {
+        return path.to_owned();
     }
-}
-
-fn decode(text: &Text) -> Option<Text> {
-    let bytes = STANDARD.decode(text.text.trim()).ok()?;
-    let line = text.lines.line(1);
-    Some(Text {
-        text: String::from_utf8(bytes).ok()?,
-        lines: Lines::At(line),
-    })
+    beside.next().unwrap_or_else(|| folder.join(path))
 }

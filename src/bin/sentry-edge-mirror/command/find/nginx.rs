@@ -54,12 +54,14 @@ impl Search<'_> {
             },
         };
         let plugin = Plugin {
-            file: directive.file.to_string(),
-            line: directive.name.line,
-            name: Some(name.to_owned()),
-            host: Some(HostKind::Nginx),
             environment: self.environment.clone(),
-            content,
+            ..Plugin::new(
+                directive.file.as_ref(),
+                directive.name.line,
+                Some(name.to_owned()),
+                Some(HostKind::Nginx),
+                content,
+            )
         };
         let file = self
             .modules

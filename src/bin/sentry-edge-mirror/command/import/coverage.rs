@@ -264,12 +264,13 @@ fn tried(pattern: &Pattern, frame: &Frame) -> Coverage {
         .iter()
         .map(|id| (*id, answer(pattern, frame, *id)))
         .collect();
-    let count = |wanted: Answer| answers.values().filter(|answer| **answer == wanted).count();
-    let usual = answers
-        .values()
-        .copied()
-        .max_by_key(|answer| count(*answer))
-        .unwrap_or(0);
+    let mut counts: BTreeMap<Answer, usize> = BTreeMap::new();
+    for answer in answers.values() {
+        let count = counts.entry(*answer).or_default();
+        *count = count.saturating_add(1);
+    }
+    let usual = counts.into_iter().max_by_key(|(_, count)| *count);
+    let usual = usual.map_or(0, |(answer, _)| answer);
     let others: BTreeSet<u64> = ids
         .into_iter()
         .filter(|id| answers.get(id) != Some(&usual))

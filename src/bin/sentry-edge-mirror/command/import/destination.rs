@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Configuration {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) host: Option<&'static str>,
+    /// Those of the servers that mirror, if they have names.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) hosts: BTreeSet<String>,
     pub(super) rum: Rum,
 }
 

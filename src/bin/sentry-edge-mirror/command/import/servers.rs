@@ -2,6 +2,8 @@
 
 use super::super::nginx::Directive;
 use super::follow::Server;
+use sentry_edge_mirror::sentry::ingest::HostPattern;
+use std::collections::BTreeSet;
 
 /// All directives with what is around them, and the servers among them. A fragment, which stands in a server elsewhere, is one.
 #[derive(Debug)]
@@ -77,6 +79,35 @@ impl Server<'_> {
         let mut names = self.all("server_name").flat_map(|names| &names.args);
         let by_name = names.any(|name| name.text.eq_ignore_ascii_case(wanted));
         by_name || self.ports().any(|port| port == wanted)
+    }
+
+    /// The hosts that it is for. None when it is for others too: the default one of its port, or one with names that are no
+    /// names of hosts.
+    pub(super) fn hosts(&self) -> Option<BTreeSet<String>> {
+        let is_default = |listen: &Directive| {
+            let mut words = listen.args.iter();
+            words.any(|word| matches!(word.text.as_str(), "default_server" | "default"))
+        };
+        if self.all("listen").any(is_default) {
+            return None;
+        }
+        let mut hosts = BTreeSet::new();
+        for name in self.all("server_name").flat_map(|names| &names.args) {
+            let name = name.text.to_ascii_lowercase();
+            let of = match name.strip_prefix('.') {
+                Some(domain) => vec![domain.to_owned(), format!("*{name}")],
+                None => vec![name],
+            };
+            // `_` is what nobody asks for: such a server is meant for all.
+            if !of
+                .iter()
+                .all(|name| name.contains('.') && HostPattern::parse(name).is_some())
+            {
+                return None;
+            }
+            hosts.extend(of);
+        }
+        Some(hosts).filter(|hosts| !hosts.is_empty())
     }
 
     fn ports(&self) -> impl Iterator<Item = &str> {
