@@ -178,6 +178,9 @@ impl Mode for Rewrite {
             let now = worker.moment(stream.now()).steady;
             self.delivered(worker, Verdict::Ambiguous(0), now);
         }
+        if matches!(self.stage, Stage::Held) && self.bytes == 0 && self.ended.is_none() {
+            worker.never_fed();
+        }
         self.forget(worker, SkipReason::Aborted);
     }
 }

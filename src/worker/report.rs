@@ -136,9 +136,10 @@ pub(super) fn answered_unasked(log: &mut RateLimitedLog, status: u16) {
     });
 }
 
-pub(super) fn never_fed(log: &mut RateLimitedLog) {
-    log.note(Topic::new("sign never fed"), Level::Warn, || {
-        "sign: a request ended before any of its body was seen; if all do, the filter lacks allow_on_headers_stop_iteration: true".to_owned()
+/// A mode that holds requests, whose filter may not be allowed to.
+pub(super) fn never_fed(log: &mut RateLimitedLog, mode: &'static str) {
+    log.note(Topic::new("never fed"), Level::Warn, || {
+        format!("{mode}: a request ended before any of its body was seen; if all do, the filter lacks allow_on_headers_stop_iteration: true")
     });
 }
 

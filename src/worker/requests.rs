@@ -125,6 +125,11 @@ impl Worker {
         })
     }
 
+    /// Request callback: a request that is held has ended, and nothing of its body came.
+    pub(crate) fn never_fed(&mut self) {
+        report::never_fed(&mut self.legs.log, "rewrite");
+    }
+
     /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the ticket back unless the
     /// exchange is over, which it may have been before.
     #[must_use]

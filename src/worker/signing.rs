@@ -282,7 +282,7 @@ impl Worker {
             Stage::Held => {
                 context.ledger.one(Metric::Aborted);
                 if !write.fed {
-                    report::never_fed(context.log);
+                    report::never_fed(context.log, "sign");
                 }
             }
             Stage::InFlight => context.ledger.one(Metric::Unanswered),

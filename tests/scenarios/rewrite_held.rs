@@ -18,6 +18,7 @@ at_a_target! {
         a_body_that_cannot_be_read_goes_on_in_place,
         an_answer_that_is_refused_lets_it_go,
         one_that_goes_away_leaves_nothing,
+        one_whose_body_never_comes_is_explained,
         one_that_is_slow_is_answered_and_not_delivered,
         the_proxy_ends_it_itself,
         both_legs_share_the_body,
@@ -291,4 +292,18 @@ fn a_basic_user_is_judged_as_in_tee<T: Edge>(profile: Profile) {
     target.upload(&envelope(42).header("authorization", basic));
     let call = target.call();
     assert_eq!(call.header("authorization").as_deref(), Some(basic));
+}
+
+/// Without the filter's option Envoy keeps the body from the module, and the request hangs: the log says why.
+fn one_whose_body_never_comes_is_explained<T: Edge>(profile: Profile) {
+    let mut target = T::start(profile, &fast(""));
+    let stream = target.open(&Request::post("/api/42/envelope/"));
+    target.close(stream);
+    target.advance(200);
+    let log = target.log_lines();
+    let line = "rewrite: a request ended before any of its body was seen";
+    assert!(
+        log.contains(line) && log.contains("allow_on_headers_stop_iteration"),
+        "{log}"
+    );
 }
