@@ -22,7 +22,11 @@ fn has_plugin(path: &Path) -> bool {
     let is_code = |line: &&str| !line.trim_start().starts_with('#');
     text.lines().filter(is_code).any(|line| {
         let line = line.trim_start();
-        line.starts_with("vm_config:") || line.starts_with("proxy_wasm ")
+        let starts = |what: &str| line.starts_with(what);
+        starts("vm_config:")
+            || starts("proxy_wasm ")
+            || starts("kind: WasmPlugin")
+            || starts("kind: EnvoyExtensionPolicy")
     })
 }
 
