@@ -49,12 +49,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
 
 fn build(text: &str, builder: &mut Builder) -> Result<(), SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // libyaml_safer 0.3.0 panics at a block scalar whose last line has no end.
-    let ended = if text.ends_with('\n') {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(format!("{text}\n"))
-    };
+    let ended = bearable(text);
     let text = tabs::settle(&ended)?;
     let mut bytes = text.as_bytes();
     let mut parser = Parser::new();
@@ -72,6 +67,29 @@ fn build(text: &str, builder: &mut Builder) -> Result<(), SyntaxError> {
             return Ok(());
         }
     }
+}
+
+/// libyaml_safer 0.3.0 panics in two places: at a block scalar whose last line has no end, and at a tag right before a comma
+/// (`[!x, y]`).
+fn bearable(text: &str) -> Cow<'_, str> {
+    if text.ends_with('\n') && !text.contains('!') {
+        return Cow::Borrowed(text);
+    }
+    let mut bearable = String::with_capacity(text.len().saturating_add(1));
+    let (mut before, mut is_tag) = ('\n', false);
+    for next in text.chars() {
+        if is_tag && next == ',' {
+            bearable.push(' ');
+        }
+        let begins = before.is_whitespace() || matches!(before, '[' | '{' | ',' | ':');
+        is_tag = next == '!' && begins || is_tag && !next.is_whitespace() && next != ',';
+        bearable.push(next);
+        before = next;
+    }
+    if !text.ends_with('\n') {
+        bearable.push('\n');
+    }
+    Cow::Owned(bearable)
 }
 
 /// The parser counts from 0.

@@ -125,3 +125,21 @@ fn hostile_documents_end_in_an_error() {
         assert!(parse(text).is_err(), "{text:.20}");
     }
 }
+
+#[test]
+fn what_the_parser_panics_at_is_kept_from_it() {
+    for (text, json) in [
+        ("a: [!x, !y 1]", r#"{"a":["",1.0]}"#),
+        ("{a: !, b: 2}", r#"{"a":"","b":2.0}"#),
+        ("a: |-\n  x", r#"{"a":"x"}"#),
+    ] {
+        let documents = parse(text).unwrap();
+        assert_eq!(
+            serde_json::to_string(&documents[0]).unwrap(),
+            json,
+            "{text}"
+        );
+    }
+    assert!(parse("a: [!x,").is_err());
+    assert!(parse("{!,").is_err());
+}
