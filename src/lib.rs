@@ -39,7 +39,7 @@
 //!    `captured = delivered + failed + dropped + pending`.
 //! 3. Memory stays within `limits.max_pending_bytes` per worker, bodies that are being received (worker::collect) within
 //!    half of it, and the host's copy of what is in flight within a quarter.
-//! 4. Target, body and Content-Encoding of a copy are the received bytes.
+//! 4. Target, body and Content-Encoding of a copy are the received bytes, unless a rule for copies takes something out.
 //! 5. No cookie, foreign credential or payload reaches the second party by header, or the proxy's log at all.
 //! 6. Nothing in here can panic: the lints below deny what could.
 //!
@@ -66,6 +66,7 @@
 )]
 
 pub mod artefact;
+pub mod client_ip;
 pub mod config;
 pub mod delivery;
 #[cfg(not(target_os = "wasi"))]

@@ -62,9 +62,16 @@ impl Leg {
             | Metric::TooCostly
             | Metric::Repaired
             | Metric::Divided
-            | Metric::Unread
-            | Metric::Queued => self == Self::Sls,
-            Metric::Skipped(SkipReason::Excluded | SkipReason::Unmapped) => self == Self::Rum,
+            | Metric::Unread => self == Self::Sls,
+            Metric::Skipped(
+                SkipReason::Excluded
+                | SkipReason::Unmapped
+                | SkipReason::Sampled
+                | SkipReason::Items
+                | SkipReason::Unscrubbable
+                | SkipReason::Limited
+                | SkipReason::Refused,
+            ) => self == Self::Rum,
             _ => true,
         }
     }
@@ -155,7 +162,7 @@ pub enum Metric {
     Divided,
     /// SLS: envelopes that were dropped unread: each counts as one captured and one dropped log.
     Unread,
-    /// SLS: envelopes that wait to be read.
+    /// SLS: envelopes that wait to be read. RUM: copies that wait for a rule's decision.
     Queued,
     /// Sign: requests that came; each ends as signed, denied or aborted.
     Received,

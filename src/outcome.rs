@@ -23,11 +23,21 @@ pub enum SkipReason {
     Unreadable,
     /// The body came too slowly: no byte for 30 s, or after 30 s less than 1 KiB/s.
     Slow,
+    /// The trace is not in the project's sample (`sample`).
+    Sampled,
+    /// No item of the envelope goes (`items`), or it cannot be read.
+    Items,
+    /// The copy was to be scrubbed (`scrub`), and could not be.
+    Unscrubbable,
+    /// The project is over its rate (`rate`).
+    Limited,
+    /// The primary refused the request, and `only_accepted` is on.
+    Refused,
 }
 
 impl SkipReason {
     /// Every reason, in the order of [`SkipReason::index`].
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Route,
         Self::Excluded,
         Self::Unmapped,
@@ -37,6 +47,11 @@ impl SkipReason {
         Self::Unreadable,
         Self::Slow,
         Self::Host,
+        Self::Sampled,
+        Self::Limited,
+        Self::Refused,
+        Self::Items,
+        Self::Unscrubbable,
     ];
 
     /// The reason as it stands in the metric `<leg>.skipped.<reason>`.
@@ -52,6 +67,11 @@ impl SkipReason {
             Self::Unreadable => "unreadable",
             Self::Slow => "slow",
             Self::Host => "host",
+            Self::Sampled => "sampled",
+            Self::Limited => "limited",
+            Self::Refused => "refused",
+            Self::Items => "items",
+            Self::Unscrubbable => "unscrubbable",
         }
     }
 
@@ -68,6 +88,11 @@ impl SkipReason {
             Self::Unreadable => 6,
             Self::Slow => 7,
             Self::Host => 8,
+            Self::Sampled => 9,
+            Self::Limited => 10,
+            Self::Refused => 11,
+            Self::Items => 12,
+            Self::Unscrubbable => 13,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod exchange;
 mod forwarding;
 pub mod lanes;
 mod legs;
+pub(crate) mod primary;
 mod published;
 mod publisher;
 mod report;
@@ -288,11 +289,16 @@ impl Worker {
         self.sweep();
         // What is being collected is charged to the other leg as far as it has room.
         let rum = self.legs.rum.as_ref().map_or(0, |rum| rum.leg.free());
-        let reserved = self.collecting.bytes().saturating_sub(rum);
+        let collecting = self.collecting.bytes();
         let mut took_time = false;
         for leg in Leg::ALL {
-            if let Some((caller, mut context)) = self.legs.caller(leg) {
-                took_time |= caller.work(now, reserved, &mut context);
+            // A slice is enough for one tick.
+            if !took_time && let Some((caller, mut context)) = self.legs.caller(leg) {
+                let reserved = match leg {
+                    Leg::Rum => collecting,
+                    Leg::Sls | Leg::Sign => collecting.saturating_sub(rum),
+                };
+                took_time = caller.work(now, reserved, &mut context);
             }
         }
         took_time

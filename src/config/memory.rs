@@ -5,7 +5,9 @@
 
 use super::reader::Reader;
 use super::{Config, Mode};
+use crate::rum::leg::MAX_ACTIVE;
 use crate::sls::readers::MAX_READERS;
+use crate::sls::record::MAX_SCRUBBED;
 use std::fmt;
 
 /// What an instance can have.
@@ -37,11 +39,13 @@ pub struct Needed {
     pub budgets: u64,
     /// A body that grows is in two places while it is moved: `limits.max_body_bytes` once more.
     pub growing: u64,
-    /// With `sls`: two bodies after decoding, `limits.max_decoded_bytes` each.
+    /// With `sls`: two bodies after decoding, `limits.max_decoded_bytes` each. With a `sample`: two more. With `items` or
+    /// `scrub`: four more.
     pub decoded: u64,
-    /// With `sls`: the windows of their decoders.
+    /// The windows of their decoders.
     pub windows: u64,
-    /// With `sls`: two logs that are being made, 12 x `sls.max_item_bytes` and 8 MiB each.
+    /// With `sls`: two logs that are being made, 12 x `sls.max_item_bytes` and 8 MiB each. With `rum.scrub`: two items of
+    /// copies, 12 x 4 MiB each.
     pub record: u64,
     /// With `sls`: the open batch and the one that is being packed or divided, 5 x `sls.batch.max_bytes`.
     pub batches: u64,
@@ -69,7 +73,7 @@ impl Needed {
             ("limits.max_body_bytes", self.growing),
             ("limits.max_decoded_bytes", self.decoded),
             ("decoders", self.windows),
-            ("sls.max_item_bytes", self.record),
+            ("items", self.record),
             ("sls.batch.max_bytes", self.batches),
         ]
     }
@@ -116,6 +120,19 @@ pub fn needed(config: &Config) -> Needed {
         needed.record = each(items.saturating_add(RECORD_BYTES));
         let batch = wide(sls.batch.max_bytes()).max(LARGEST_LOG_BYTES);
         needed.batches = batch.saturating_mul(PER_BATCH_BYTE);
+    }
+    if let Some(rum) = &config.rum {
+        let each = |bytes: u64| bytes.saturating_mul(wide(MAX_ACTIVE));
+        let body = each(wide(limits.max_decoded_bytes));
+        let touched = if rum.touches() { body } else { 0 };
+        if rum.samples() || rum.touches() {
+            needed.decoded = needed.decoded.saturating_add(body).saturating_add(touched);
+            needed.windows = needed.windows.saturating_add(each(WINDOW_BYTES));
+        }
+        if rum.scrubs() {
+            let item = wide(MAX_SCRUBBED).saturating_mul(PER_ITEM_BYTE);
+            needed.record = needed.record.saturating_add(each(item));
+        }
     }
     needed.gaps = needed.without_gaps() / GAPS;
     needed
@@ -178,6 +195,23 @@ mod tests {
             rum.to_string(),
             "107479040 bytes (the module 8388608, limits.max_pending_bytes 67108864, limits.max_body_bytes 10485760, gaps 21495808)"
         );
+    }
+
+    #[test]
+    fn rules_that_read_need_bodies_after_decoding() {
+        let json = r#"{"rum": {"upstream": "rum", "authority": "a", "default": {"workspace": "w", "service_id": "s"},
+            "projects": {"1": {"workspace": "w", "service_id": "s", "sample": 0.5}}}}"#;
+        let config = Config::parse(json.as_bytes(), &|_| None).unwrap();
+        let sampled = needed(&config);
+        assert_eq!((sampled.decoded, sampled.windows), (64 << 20, 32 << 20));
+        let json = json.replace(r#""sample": 0.5"#, r#""items": ["event"]"#);
+        let config = Config::parse(json.as_bytes(), &|_| None).unwrap();
+        let sorted = needed(&config);
+        assert_eq!((sorted.decoded, sorted.windows), (128 << 20, 32 << 20));
+        assert_eq!(sorted.record, 0);
+        let json = json.replace(r#""items": ["event"]"#, r#""scrub": true"#);
+        let config = Config::parse(json.as_bytes(), &|_| None).unwrap();
+        assert_eq!(needed(&config).record, 96 << 20);
     }
 
     #[test]

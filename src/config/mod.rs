@@ -19,6 +19,7 @@ mod sls;
 pub use lane::Role;
 pub use reader::Problem;
 
+use crate::client_ip::ClientIp;
 use crate::delivery::retry::Retry;
 use crate::host::HostKind;
 use crate::rum::settings::Rum;
@@ -182,6 +183,7 @@ impl Config {
                 unset: None,
             });
         }
+        warnings.extend(self.rum.iter().flat_map(rum::warnings));
         warnings
     }
 
@@ -317,6 +319,16 @@ fn section<T>(
     let value = read(reader, &mut object);
     reader.finish(object);
     value
+}
+
+/// What the second party learns of clients' addresses.
+fn client_ip(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ClientIp> {
+    let words = [
+        ("full", ClientIp::Full),
+        ("truncated", ClientIp::Truncated),
+        ("none", ClientIp::None),
+    ];
+    reader.choice(field, &words)
 }
 
 fn integer(

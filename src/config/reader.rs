@@ -254,6 +254,20 @@ impl<'e> Reader<'e> {
         }
     }
 
+    /// A number from 0 to 1, or a string that is one: Envoy makes strings of the fractions in its YAML (measured with 1.40).
+    pub(crate) fn part(&mut self, field: &Field<'_>) -> Option<f64> {
+        let value = match field.node {
+            Node::Number(number) => Some(*number),
+            Node::String(_) => self.string(field)?.parse().ok(),
+            _ => None,
+        };
+        let part = value.filter(|value| (0.0..=1.0).contains(value));
+        if part.is_none() {
+            self.expected(field, "a number from 0 to 1");
+        }
+        part
+    }
+
     /// `true` or `false`, or a string with a reference that becomes one.
     pub(crate) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
         let value = match field.node {

@@ -4,13 +4,18 @@
 //! here, once, so that no later code has to.
 
 mod listed;
+mod rules;
+
+pub(super) use rules::warnings;
 
 use super::node::Node;
 use super::reader::{Field, Object, Reader};
 use super::{ENABLED, MAX_TIMEOUT_MS, Mode, rewrite};
 use crate::host::HostKind;
+use crate::rum::rules::Rules;
 use crate::rum::settings::{Destination, Routes, Rum};
 use crate::sentry::project::ProjectId;
+use rules::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use url::Url;
@@ -23,6 +28,8 @@ struct Fallback {
     forwards: bool,
     /// Of `rum.default`.
     workspace: Option<String>,
+    rules: Rules,
+    place: Place,
 }
 
 /// The targets so far, upstream and authority, and the number of each.
@@ -36,6 +43,7 @@ impl Targets {
         authority: String,
         workspace: &str,
         service_id: &str,
+        rules: Rules,
     ) -> Destination {
         let next = self.0.len();
         let target = (upstream.clone(), authority.clone());
@@ -44,6 +52,8 @@ impl Targets {
             upstream,
             authority,
             path_prefix: format!("/rum/sentry/{workspace}/{service_id}"),
+            is_ruled: rules.decide(),
+            rules,
         }
     }
 }
@@ -68,10 +78,17 @@ pub(super) fn read(
             .and_then(|field| authority(reader, &field)),
         forwards,
         workspace: None,
+        rules: Rules::default(),
+        place: Place { host, mode },
     };
     let scheme = match object.take("scheme") {
         Some(field) => reader.choice(&field, &[("http", "http"), ("https", "https")]),
         None => Some("https"),
+    };
+    fallback.rules = rules::read(reader, &mut object, Rules::default(), fallback.place);
+    let scrub_keys = match object.take("scrub_keys") {
+        Some(field) => super::sls::scrub_keys(reader, &field),
+        None => Some(Vec::new()),
     };
     let mut targets = Targets::default();
     let default = object
@@ -112,6 +129,7 @@ pub(super) fn read(
         },
         projects,
         exclude,
+        scrub_keys: scrub_keys?,
         targets: targets.0.len().max(1),
     })
 }
@@ -211,6 +229,11 @@ fn destination(
         own_upstream = object.take("upstream");
         own_authority = object.take("authority");
     }
+    let rules = if overrides {
+        rules::read(reader, &mut object, fallback.rules.clone(), fallback.place)
+    } else {
+        fallback.rules.clone()
+    };
     let upstream = match own_upstream {
         Some(field) => given_upstream(reader, &field, host, fallback.forwards),
         None => inherit(reader, "rum.upstream", &fallback.upstream, &field.path),
@@ -223,7 +246,7 @@ fn destination(
         None => inherit(reader, "rum.authority", &fallback.authority, &field.path),
     };
     reader.finish(object);
-    let destination = targets.destination(upstream?, authority?, &workspace?, &service_id?);
+    let destination = targets.destination(upstream?, authority?, &workspace?, &service_id?, rules);
     Some(Rc::new(destination))
 }
 

@@ -13,7 +13,7 @@ use crate::sls::settings::{CredentialSource, Sign};
 use crate::sls::write_request::{MAX_HEAD_BYTES, Rules};
 
 /// Keys of `sls` that only the leg has.
-const OF_THE_LEG: [&str; 14] = [
+const OF_THE_LEG: [&str; 15] = [
     "upstream",
     "scheme",
     "logstore",
@@ -26,6 +26,7 @@ const OF_THE_LEG: [&str; 14] = [
     "max_item_bytes",
     "scrub",
     "scrub_keys",
+    "client_ip",
     "timeout_ms",
     "retry",
 ];

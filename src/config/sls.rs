@@ -6,6 +6,7 @@
 use super::reader::{Field, Object, Reader};
 use super::rum::upstream;
 use super::{ENABLED, MAX_TIMEOUT_MS, retry};
+use crate::client_ip::ClientIp;
 use crate::delivery::retry::Retry;
 use crate::host::HostKind;
 use crate::sls::compress::Compression;
@@ -77,6 +78,10 @@ pub(super) fn read(
         Some(field) => scrub_keys(reader, &field),
         None => Some(Vec::new()),
     };
+    let client_ip = match object.take("client_ip") {
+        Some(field) => super::client_ip(reader, &field),
+        None => Some(ClientIp::Full),
+    };
     let timeout_ms = super::integer(reader, &mut object, "timeout_ms", 5_000, MAX_TIMEOUT_MS);
     let retry = super::section(reader, &mut object, "retry", |reader, object| {
         retry::read_over(reader, object, base, ATTEMPTS)
@@ -95,6 +100,7 @@ pub(super) fn read(
         max_item_bytes: usize::try_from(max_item_bytes?).ok()?,
         scrub: scrub?,
         scrub_keys: scrub_keys?,
+        client_ip: client_ip?,
         timeout_ms: u32::try_from(timeout_ms?).ok()?,
         retry: retry?,
     })
@@ -222,7 +228,7 @@ fn batch_limits(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<batc
     ))
 }
 
-fn scrub_keys(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
+pub(super) fn scrub_keys(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
     let fields = reader.list(field)?;
     let mut keys = Vec::with_capacity(fields.len());
     for field in fields {

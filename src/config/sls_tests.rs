@@ -127,7 +127,7 @@ fn a_wrong_retry_does_not_hide_what_is_wrong_with_the_legs_own() {
 fn every_problem_at_once() {
     let found = problems(
         r#""endpoint": "https://x", "project": "a/b", "signature": "v4", "compression": "zip", "topik": "t",
-           "credential": {"access_key_id": "id"}, "batch": {"max_bytes": 0, "linger": 5}, "scrub_keys": ["-"],
+           "credential": {"access_key_id": "id"}, "batch": {"max_bytes": 0, "linger": 5}, "scrub_keys": ["-"], "client_ip": "half",
            "retry": {"ambiguous": true}, "timeout_ms": 0"#,
     );
     let paths: Vec<&str> = found
@@ -145,6 +145,7 @@ fn every_problem_at_once() {
         "sls.batch.max_bytes",
         "sls.batch.linger",
         "sls.scrub_keys[0]",
+        "sls.client_ip",
         "sls.timeout_ms",
         "sls.retry.ambiguous",
         "sls.topik",

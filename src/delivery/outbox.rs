@@ -1,7 +1,7 @@
 //! The outbox: what waits, what is in flight, and what happens after each attempt.
 //!
 //! An entry is pushed once and leaves once: delivered, failed or dropped by the caller. In between it is ready, waiting
-//! (backoff, or its group is held back by a 429) or in flight.
+//! (backoff, or its group is held back by a 429) or in flight. One that is put aside is none of these until it is released.
 //!
 //! Budgets: the bytes of all entries; the number of calls in flight; and the bytes in flight, a quarter of the first,
 //! because the host keeps its own copy of the body of every call (one call is always allowed, however large).
@@ -12,6 +12,7 @@
 //!
 //! No clock, no randomness, no host in here: all three are arguments.
 
+mod aside;
 mod attempt;
 mod entry;
 mod holds;
@@ -67,6 +68,8 @@ pub struct Outbox<T> {
     in_flight: Quota,
     bytes_in_flight: Quota,
     held_bytes: usize,
+    /// Entries that are aside, and their bytes.
+    aside: (usize, usize),
 }
 
 impl<T> Outbox<T> {
@@ -87,6 +90,7 @@ impl<T> Outbox<T> {
             in_flight: Quota::new(policy.max_in_flight, policy.shares),
             bytes_in_flight: Quota::new(policy.max_bytes / 4, policy.shares),
             held_bytes: 0,
+            aside: (0, 0),
         }
     }
 
@@ -112,6 +116,11 @@ impl<T> Outbox<T> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Of these, how many are aside.
+    pub(crate) fn aside(&self) -> usize {
+        self.aside.0
     }
 
     /// Whether there is nothing to deliver.
@@ -376,8 +385,10 @@ impl<T> Outbox<T> {
         if entry.held {
             self.held_bytes = self.held_bytes.saturating_sub(entry.charge.size);
         }
-        if let State::Waiting(due) = entry.state {
-            self.waiting.remove(&(due, id));
+        match entry.state {
+            State::Waiting(due) => drop(self.waiting.remove(&(due, id))),
+            State::Aside => self.no_longer_aside(entry.charge.size),
+            State::Ready | State::Leaving | State::InFlight { .. } => {}
         }
         Some(entry)
     }

@@ -2,14 +2,20 @@
 
 use super::arrival::arrive;
 use super::{Mode, Step, Stream};
+use crate::delivery::outbox::Id;
 use crate::worker::Worker;
 use crate::worker::collect::Ticket;
+use crate::worker::primary::is_refusal;
 
 /// A request that is watched.
 #[derive(Debug)]
 pub(crate) struct Tee {
     /// The exchange, while it is being copied.
     exchange: Option<Ticket>,
+    /// Its copy, while that waits for the primary's answer.
+    unanswered: Option<Id>,
+    /// The primary has answered before the request was complete.
+    answered: bool,
 }
 
 impl Mode for Tee {
@@ -19,6 +25,8 @@ impl Mode for Tee {
         });
         let mut tee = Self {
             exchange: begun.flatten(),
+            unanswered: None,
+            answered: false,
         };
         if end {
             tee.end_of_headers(worker, stream);
@@ -49,7 +57,25 @@ impl Mode for Tee {
         Step::Pass
     }
 
+    fn response(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
+        if let Some(copy) = self.unanswered.take() {
+            let refused = is_refusal(status(stream));
+            worker.primary_answered(copy, refused, stream.now());
+        } else if let Some(exchange) = self.exchange
+            && worker.awaits_answer(exchange)
+        {
+            self.answered = true;
+            if is_refusal(status(stream)) {
+                self.exchange = worker.refused_early(exchange);
+            }
+        }
+    }
+
     fn gone(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
+        if let Some(copy) = self.unanswered.take() {
+            // Without an answer nobody knows that it was refused.
+            worker.primary_answered(copy, false, stream.now());
+        }
         let Some(exchange) = self.exchange.take() else {
             return;
         };
@@ -77,10 +103,16 @@ impl Tee {
     }
 
     fn end(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
-        if let Some(exchange) = self.exchange.take() {
-            worker.end(exchange, stream.now());
-        }
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
+        self.unanswered = worker.end_with(exchange, stream.now(), self.answered);
     }
+}
+
+fn status(stream: &impl Stream) -> Option<u16> {
+    let status = stream.response_header(":status")?;
+    std::str::from_utf8(&status).ok()?.parse().ok()
 }
 
 /// nginx never says that headers end a request, and has no body callback for a request without a body.

@@ -1,6 +1,7 @@
 //! What is delivered to RUM.
 
 use super::decide::Target;
+use crate::delivery::outbox::Charge;
 use crate::header_list::HeaderList;
 use std::rc::Rc;
 
@@ -11,7 +12,7 @@ pub struct Copy {
     pub target: Target,
     /// What goes with it.
     pub headers: HeaderList,
-    /// The body as received.
+    /// The body as received, unless a rule leaves items of it out.
     pub body: Rc<Vec<u8>>,
 }
 
@@ -19,7 +20,32 @@ impl Copy {
     /// What an entry costs beside its buffers: so that copies without a body are bounded too.
     pub(crate) const OVERHEAD: usize = 512;
 
-    /// What the copy is charged with.
+    /// The same with another body, which is not encoded.
+    #[must_use]
+    pub fn with_body(self, body: Vec<u8>) -> Self {
+        let mut headers = HeaderList::with_capacity(self.headers.len(), self.headers.data().len());
+        let own = self.headers.iter();
+        for (name, value) in own.filter(|(name, _)| *name != b"content-encoding") {
+            headers.push(name, value);
+        }
+        Self {
+            target: self.target,
+            headers,
+            body: Rc::new(body),
+        }
+    }
+
+    /// What the copy is charged with, and to whom.
+    #[must_use]
+    pub fn charge(&self) -> Charge {
+        Charge {
+            size: self.size(),
+            group: self.target.project,
+            share: self.target.destination.share,
+        }
+    }
+
+    /// Bytes that it is charged with.
     #[must_use]
     pub fn size(&self) -> usize {
         self.body

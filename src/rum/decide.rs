@@ -23,8 +23,10 @@ pub enum Decision {
 pub struct Target {
     /// The project, whose rate limits count for this copy.
     pub project: u64,
-    /// Path prefix, upstream and authority.
+    /// Path prefix, upstream, authority and rules.
     pub destination: Rc<Destination>,
+    /// The body is an envelope.
+    pub is_envelope: bool,
 }
 
 /// Applies the rules. `target` is the request target as received.
@@ -51,6 +53,7 @@ pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
         Some(destination) => Decision::Mirror(Target {
             project: id.get(),
             destination: Rc::clone(destination),
+            is_envelope: !other,
         }),
         None => Decision::Skip(SkipReason::Unmapped, Some(id)),
     }

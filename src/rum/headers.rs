@@ -5,6 +5,7 @@
 
 use super::decide::Target;
 use super::forwarded::missing_peer;
+use crate::client_ip::{ClientIp, networks};
 use crate::header_list::HeaderList;
 use crate::header_map::Pair;
 use crate::host::HostKind;
@@ -236,10 +237,17 @@ where
         }
         _ => {}
     }
-    let last = more.last().copied().or(forwarded);
-    let peer = missing_peer(host, last, head.source);
-    let chain = forwarded.into_iter().chain(more).chain(peer.as_deref());
-    forwarded_for(&mut copy.list, chain);
+    let client_ip = destination.rules.client_ip;
+    if !matches!(client_ip, ClientIp::None) {
+        let last = more.last().copied().or(forwarded);
+        let peer = missing_peer(host, last, head.source);
+        let chain = forwarded.into_iter().chain(more).chain(peer.as_deref());
+        if matches!(client_ip, ClientIp::Truncated) {
+            forwarded_networks(&mut copy.list, chain);
+        } else {
+            forwarded_for(&mut copy.list, chain);
+        }
+    }
     if let Some(proto) = proto.or(head.scheme) {
         copy.list.push(b"x-forwarded-proto", proto);
     }
@@ -272,6 +280,14 @@ fn forwarded_for<'a>(list: &mut HeaderList, mut chain: impl Iterator<Item = &'a 
             }
             list.push_joined(NAME, &parts);
         }
+    }
+}
+
+/// The same, of which only networks are left.
+fn forwarded_networks<'a>(list: &mut HeaderList, chain: impl Iterator<Item = &'a [u8]>) {
+    let chain = chain.filter_map(|entry| std::str::from_utf8(entry).ok());
+    if let Some(networks) = networks(chain) {
+        list.push(b"x-forwarded-for", networks.as_bytes());
     }
 }
 

@@ -1,16 +1,24 @@
-//! The RUM leg: copies that wait for their call, and what becomes of each.
+//! The RUM leg: copies that wait for their call, and what becomes of each. `ruled` has those that a rule decides about.
+
+mod ruled;
+mod turns;
+
+pub(crate) use ruled::Taken;
+pub(crate) use turns::MAX_ACTIVE;
 
 use super::copy::Copy;
 use super::reply::{self, BODY_BYTES};
 use super::report;
+use super::scrub::Scrub;
 use super::settings::Rum;
 use crate::delivery::answer::Answer;
 use crate::delivery::call::Call;
 use crate::delivery::caller::{CallId, Caller, Context, Next};
-use crate::delivery::outbox::{self, Charge, Id, Outbox, Policy, Settled};
+use crate::delivery::outbox::{self, Id, Outbox, Policy, Settled};
 use crate::delivery::verdict::Verdict;
 use crate::metric::{Gauges, Metric};
-use crate::time::{Millis, Moment};
+use crate::time::{Millis, Moment, earliest};
+use ruled::{Ruled, no_room};
 
 /// After the call's timeout, how long the host may take to say so. Then the answer counts as lost.
 const ANSWER_GRACE_MS: u64 = 2_000;
@@ -29,11 +37,18 @@ pub(crate) struct RumLeg {
     timeout_ms: u32,
     /// Requests that went on as the copy and have no answer yet: their calls are the proxy's own.
     forwarded: usize,
+    ruled: Box<Ruled>,
 }
 
 impl RumLeg {
-    pub(crate) fn new(rum: &Rum, policy: Policy) -> Self {
+    pub(crate) fn new(
+        rum: &Rum,
+        policy: Policy,
+        max_decoded_bytes: usize,
+        scrub: Option<Box<dyn Scrub>>,
+    ) -> Self {
         Self {
+            ruled: Box::new(Ruled::new(max_decoded_bytes, scrub)),
             outbox: Outbox::new(policy),
             scheme: rum.scheme,
             timeout_ms: rum.timeout_ms,
@@ -59,14 +74,38 @@ impl RumLeg {
             .saturating_sub(self.outbox.bytes())
     }
 
-    /// Takes a complete copy. `false` if there is no room for it beside the `reserved` bytes.
-    pub(crate) fn take(&mut self, copy: Copy, reserved: usize, now: Millis) -> bool {
-        let charge = Charge {
-            size: copy.size(),
-            group: copy.target.project,
-            share: copy.target.destination.share,
-        };
-        self.outbox.push(copy, charge, reserved, now).is_ok()
+    /// Takes a complete copy, which may not have room beside the `reserved` bytes. `answered`: the primary has answered its
+    /// request, or need not be waited for.
+    pub(crate) fn take(
+        &mut self,
+        copy: Copy,
+        reserved: usize,
+        now: Millis,
+        answered: bool,
+        context: &mut Context<'_>,
+    ) -> Taken {
+        if copy.target.destination.is_ruled {
+            return self.take_by_rules(copy, reserved, now, answered, context);
+        }
+        self.enter(copy, reserved, now, context)
+    }
+
+    /// Takes a copy that goes.
+    fn enter(
+        &mut self,
+        copy: Copy,
+        reserved: usize,
+        now: Millis,
+        context: &mut Context<'_>,
+    ) -> Taken {
+        let charge = copy.charge();
+        match self.outbox.push(copy, charge, reserved, now) {
+            Ok(_) => {
+                context.ledger.one(Metric::Captured);
+                Taken::Done
+            }
+            Err(_) => no_room(context),
+        }
     }
 
     /// A request goes on as the copy.
@@ -129,6 +168,14 @@ impl RumLeg {
 impl Caller for RumLeg {
     fn calls_in_ticks(&self) -> bool {
         false
+    }
+
+    fn work(&mut self, now: Moment, reserved: usize, context: &mut Context<'_>) -> bool {
+        self.outbox.aside() > 0 && self.work_by_rules(now.steady, reserved, context)
+    }
+
+    fn worked(&mut self, now: Millis) {
+        self.ruled.worked(now);
     }
 
     fn next(&mut self, now: Moment, open: bool, context: &mut Context<'_>) -> Next {
@@ -205,7 +252,11 @@ impl Caller for RumLeg {
     }
 
     fn due(&self, now: Moment) -> Option<Millis> {
-        self.outbox.due(now.steady)
+        let now = now.steady;
+        if self.outbox.aside() == 0 {
+            return self.outbox.due(now);
+        }
+        earliest([self.outbox.due(now), self.ruled.due(now)])
     }
 
     fn calls(&self, _now: Millis) -> usize {
@@ -222,9 +273,11 @@ impl Caller for RumLeg {
 
     fn gauges(&self, collecting: usize) -> Gauges {
         let outbox = &self.outbox;
+        let aside = outbox.aside();
+        let goes = outbox.len().saturating_sub(aside);
         let [pending, in_flight] =
-            [outbox.len(), outbox.in_flight()].map(|n| n.saturating_add(self.forwarded));
-        [pending, outbox.bytes(), in_flight, 0, collecting]
+            [goes, outbox.in_flight()].map(|n| n.saturating_add(self.forwarded));
+        [pending, outbox.bytes(), in_flight, aside, collecting]
     }
 
     fn is_idle(&self) -> bool {
@@ -232,9 +285,16 @@ impl Caller for RumLeg {
     }
 
     fn give_up(&mut self, most: usize, context: &mut Context<'_>) -> usize {
+        let aside = self.outbox.aside();
         let lost = std::iter::from_fn(|| self.outbox.give_up());
         let lost = lost.take(most).count();
+        // What was aside is counted only now.
+        let undecided = aside.saturating_sub(self.outbox.aside());
+        context.ledger.grow(Metric::Captured, undecided);
         context.ledger.grow(Metric::Dropped, lost);
+        if self.outbox.is_empty() {
+            self.ruled.clear();
+        }
         lost
     }
 

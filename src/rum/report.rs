@@ -4,12 +4,37 @@ use super::copy::Copy;
 use crate::delivery::outbox::Entry;
 use crate::delivery::verdict::Verdict;
 use crate::log::{Level, RateLimitedLog, Topic};
+use crate::outcome::SkipReason;
 
 /// The proxy refused a call to this upstream.
 pub(super) fn dispatch_refused(log: &mut RateLimitedLog, upstream: &str) {
     log.note(Topic::new("dispatch refused"), Level::Warn, || {
         format!("the proxy refused a call to {upstream}: unknown, without a host, or over its circuit breaker")
     });
+}
+
+/// A copy that items were taken out of is larger than it came, because it is not encoded any more.
+pub(super) fn no_room(log: &mut RateLimitedLog, project: u64) {
+    log.note(Topic::new("no room"), Level::Error, || {
+        format!("rum: this leg's share of limits.max_pending_bytes has no room for a copy of project {project} without the items that rum.items leaves out: it is dropped")
+    });
+}
+
+/// A rule of a project's own decided it.
+pub(super) fn skipped(log: &mut RateLimitedLog, reason: SkipReason, project: u64) {
+    // The others are as configured, and nothing that anybody has to look at.
+    let (topic, text) = match reason {
+        SkipReason::Limited => (
+            Topic::new("limited"),
+            "over its rate (rum.rate, per worker): copies beyond it are not mirrored",
+        ),
+        SkipReason::Unscrubbable => (
+            Topic::new("unscrubbable"),
+            "an envelope that rum.scrub cannot look through (broken, encoded in an unknown way, or too large): not mirrored",
+        ),
+        _ => return,
+    };
+    log.note(topic, Level::Warn, || format!("project {project}: {text}"));
 }
 
 pub(super) fn forwarded_failed(log: &mut RateLimitedLog, project: u64, verdict: Verdict) {

@@ -3,6 +3,7 @@
 //! Everything here has been checked when the configuration was read: what becomes part of a path or a header needs no
 //! check of its own later.
 
+use super::rules::Rules;
 use crate::sentry::project::ProjectId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -27,6 +28,10 @@ pub struct Destination {
     pub authority: String,
     /// `/rum/sentry/<workspace>/<service_id>`.
     pub path_prefix: String,
+    /// What is ruled about them.
+    pub rules: Rules,
+    /// Whether that decides which of them go ([`Rules::decide`]).
+    pub is_ruled: bool,
 }
 
 impl Destination {
@@ -59,6 +64,41 @@ pub struct Rum {
     pub projects: BTreeMap<ProjectId, Rc<Destination>>,
     /// Never mirrored.
     pub exclude: BTreeSet<ProjectId>,
+    /// Keys whose values are taken out beside the default ones, where copies are scrubbed.
+    pub scrub_keys: Vec<String>,
     /// How many targets there are among all destinations, at least one.
     pub targets: usize,
+}
+
+impl Rum {
+    /// Where copies may go.
+    fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        let all = self.projects.values().chain(&self.default);
+        all.map(|destination| &**destination)
+    }
+
+    /// Whether envelopes are read, because a part of them is not mirrored.
+    #[must_use]
+    pub fn samples(&self) -> bool {
+        self.destinations().any(|to| !to.rules.sample.is_all())
+    }
+
+    /// Whether envelopes may be put together anew.
+    #[must_use]
+    pub fn touches(&self) -> bool {
+        self.destinations().any(|to| to.rules.touch())
+    }
+
+    /// Whether items are scrubbed.
+    #[must_use]
+    pub fn scrubs(&self) -> bool {
+        self.destinations().any(|to| to.rules.scrub)
+    }
+
+    /// The rules of each project; `None` stands for `default`.
+    pub fn rules(&self) -> impl Iterator<Item = (Option<ProjectId>, &Rules)> {
+        let projects = self.projects.iter().map(|(id, to)| (Some(*id), to));
+        let all = projects.chain(self.default.iter().map(|to| (None, to)));
+        all.map(|(id, to)| (id, &to.rules))
+    }
 }

@@ -263,6 +263,13 @@ impl Decoder {
         })
     }
 
+    /// What it has decoded so far, from the first byte on. Nothing of identity, and nothing when so much has come that the
+    /// beginning is gone.
+    #[must_use]
+    pub fn beginning(&self) -> &[u8] {
+        self.output.beginning()
+    }
+
     /// Memory held, without the body.
     #[must_use]
     pub fn memory(&self) -> usize {

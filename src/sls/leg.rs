@@ -241,6 +241,7 @@ impl SlsLeg {
                 payload: self.config.payload,
                 spans: self.config.spans,
                 scrub: self.scrubber.as_ref(),
+                client_ip: self.config.client_ip,
                 max_item_bytes: self.config.max_item_bytes,
                 ..Options::default()
             },

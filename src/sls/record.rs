@@ -33,6 +33,7 @@
 //! | --- | --- |
 //! | `reader` | an envelope, in steps; how many records it may give |
 //! | `item`, `records` | one item, in steps; the records that came of it |
+//! | `scrubbing` | an item of a copy, scrubbed |
 //! | `kind`, `kind/*` | which item kinds there are; each: its members and what it gives |
 //! | `item_kind`, `members`, `stack`, `take` | the words of the kinds: for an item, for what several have, for a member |
 //! | `taker`, `text` | walking through an item's JSON, and its bytes |
@@ -50,6 +51,7 @@ mod kind;
 mod members;
 mod reader;
 mod records;
+mod scrubbing;
 mod stack;
 mod take;
 mod taker;
@@ -62,3 +64,11 @@ pub use context::{
 };
 pub use fields::Record;
 pub use reader::{EnvelopeReader, Summary, records, undecodable};
+pub(crate) use scrubbing::ItemScrubber;
+pub use scrubbing::MAX_SCRUBBED;
+
+/// Whether anybody is known to send items of this type.
+#[must_use]
+pub fn is_known_type(ty: &str) -> bool {
+    kind::is_known(ty)
+}

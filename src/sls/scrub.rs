@@ -17,7 +17,8 @@
 //! Less than Relay: `author` is not `auth` (keys are compared by words); a count of `tokens`, a `token_type`,
 //! `token_endpoint` and what expires is no token, a `cookie_banner` and the like no cookie, `secret_santa` and a
 //! `secretary` no secret; versions under `modules` stay, and a string is not lost as a whole because the word password
-//! stands in it. IP and mail addresses, IBAN and SSN stay, and the user in a URL.
+//! stands in it. IP and mail addresses, IBAN and SSN stay, and the user in a URL. (Addresses that a
+//!   name tells: `pass/address.rs`, which `sls.client_ip` asks for.)
 //!
 //! One [`Pass`] over the bytes, no tree: what is not replaced is copied as it is, and nothing is copied while nothing has been
 //! replaced. Valid JSON stays valid; scrubbing twice is scrubbing once. Nesting beyond [`MAX_DEPTH`] is replaced. The JSON is
@@ -38,8 +39,7 @@ use super::json::NotJson;
 use crate::meter::Meter;
 use key::Keys;
 pub use pass::MAX_DEPTH;
-use pass::Nobody;
-pub(super) use pass::{Kind, Pass, Passed, Visitor, Want};
+pub(super) use pass::{Kind, Nobody, Pass, Passed, Visitor, Want};
 use text::TextScan;
 
 /// What a sensitive value becomes.

@@ -8,6 +8,7 @@ use super::credential::Credential;
 use super::put_logs::Destination;
 use super::signature::Signature;
 use super::write_request::Rules;
+use crate::client_ip::ClientIp;
 use crate::delivery::retry::Retry;
 use std::rc::Rc;
 
@@ -52,6 +53,8 @@ pub struct Sls {
     pub scrub: bool,
     /// Keys whose values are taken out beside the default ones.
     pub scrub_keys: Vec<String>,
+    /// What stays of clients' addresses.
+    pub client_ip: ClientIp,
     /// Per call.
     pub timeout_ms: u32,
     /// What is tried again.

@@ -63,7 +63,8 @@ impl Worker {
                 self.count(series.leg, *metric, amount);
             }
         }
-        let copies = held.of(Leg::Rum, Metric::Pending);
+        let copies = [Metric::Pending, Metric::Queued].map(|metric| held.of(Leg::Rum, metric));
+        let copies = copies.into_iter().fold(0, usize::saturating_add);
         let logs = held.of(Leg::Sls, Metric::Pending);
         let unread = held.of(Leg::Sls, Metric::Queued);
         let writes = [Metric::Pending, Metric::InFlight].map(|metric| held.of(Leg::Sign, metric));
@@ -124,6 +125,7 @@ fn lost(gauge: Series) -> &'static [Metric] {
         (Leg::Sign, Metric::Pending) => &[Metric::Aborted],
         (Leg::Sign, Metric::InFlight) => &[Metric::Unanswered],
         (Leg::Rum | Leg::Sls, Metric::Pending) => &[Metric::Dropped],
+        (Leg::Rum, Metric::Queued) => &[Metric::Captured, Metric::Dropped],
         (Leg::Sls, Metric::Queued) => &[Metric::Unread, Metric::Captured, Metric::Dropped],
         _ => &[],
     }

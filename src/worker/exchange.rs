@@ -100,6 +100,12 @@ impl Exchange {
         })
     }
 
+    /// Whether the primary's answer decides about the copy.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        let rum = self.rum.as_ref();
+        rum.is_some_and(|rum| rum.target.destination.rules.only_accepted)
+    }
+
     /// Takes the RUM leg's part out.
     pub(crate) fn take_rum(&mut self) -> Option<Mirrored> {
         self.rum.take()

@@ -10,7 +10,9 @@ use crate::effect::Effect;
 use crate::log::RateLimitedLog;
 use crate::metric::{Leg, Metric};
 use crate::rum::leg::RumLeg;
+use crate::rum::scrub::Scrub;
 use crate::sls::leg::SlsLeg;
+use crate::sls::record::ItemScrubber;
 use crate::time::{Millis, Moment, earliest};
 use std::collections::VecDeque;
 
@@ -73,7 +75,10 @@ impl Legs {
                 max_age_ms: config.retry.max_age_ms,
                 retry_ambiguous: config.retry.ambiguous,
             };
-            Counted::new(RumLeg::new(rum, policy), Leg::Rum)
+            let decoded = config.limits.max_decoded_bytes;
+            let scrubber = rum.scrubs().then(|| ItemScrubber::new(&rum.scrub_keys));
+            let scrub = scrubber.map(|scrubber| Box::new(scrubber) as Box<dyn Scrub>);
+            Counted::new(RumLeg::new(rum, policy, decoded, scrub), Leg::Rum)
         });
         let sls = config.sls.clone().map(|sls| {
             let decoded = config.limits.max_decoded_bytes;

@@ -18,7 +18,15 @@ pub(super) fn unexpected(log: &mut RateLimitedLog) {
 
 pub(super) fn skipped(log: &mut RateLimitedLog, reason: SkipReason, project: Option<u64>) {
     let (topic, text) = match reason {
-        SkipReason::Route | SkipReason::Host | SkipReason::Excluded | SkipReason::Aborted => return,
+        SkipReason::Route
+        | SkipReason::Host
+        | SkipReason::Excluded
+        | SkipReason::Aborted
+        | SkipReason::Sampled
+        | SkipReason::Items
+        | SkipReason::Unscrubbable
+        | SkipReason::Limited
+        | SkipReason::Refused => return,
         SkipReason::Unmapped => (
             Topic::new("unmapped"),
             "neither in rum.projects nor covered by rum.default: not mirrored",

@@ -2,12 +2,14 @@
 
 use super::schedule::Stage;
 use super::{Worker, report};
+use crate::delivery::outbox::Id;
 use crate::header_map::Pair;
 use crate::metric::{Leg, Metric};
 use crate::outcome::SkipReason;
 use crate::rum::capture::Refusal;
 use crate::rum::decide::{self, Decision};
 use crate::rum::headers::{Head, MARKER, MAX_LINES, compose};
+use crate::rum::leg::Taken;
 use crate::sentry::project::ProjectId;
 use crate::sentry::route::{Route, recognise};
 use crate::sls::intake;
@@ -149,23 +151,30 @@ impl Worker {
         }
     }
 
-    /// Request callback: the request is complete.
+    /// Request callback: the request is complete, and the primary's answer is not waited for.
     pub fn end(&mut self, ticket: Ticket, now: Millis) {
+        self.end_with(ticket, now, true);
+    }
+
+    /// Request callback: the request is complete. `answered`: the primary has answered it, or need not be waited for; else
+    /// the copy may have to wait for it, under the name that this gives.
+    pub(crate) fn end_with(&mut self, ticket: Ticket, now: Millis, answered: bool) -> Option<Id> {
         let now = self.moment(now);
-        let Some(exchange) = self.collecting.remove(ticket) else {
-            return;
-        };
+        let exchange = self.collecting.remove(ticket)?;
         let collecting = self.collecting.bytes();
         let (copy, envelope) = exchange.into_parts(now.wall);
+        let mut waits = None;
         if let Some(copy) = copy
-            && let Some((rum, context)) = self.legs.rum()
+            && let Some((rum, mut context)) = self.legs.rum()
         {
-            context.ledger.one(Metric::Captured);
             let project = copy.target.project;
-            if !rum.take(copy, collecting, now.steady) {
-                context.ledger.one(Metric::Dropped);
-                self.tell_no_room(Leg::Rum, project);
-                self.publish_soon();
+            match rum.take(copy, collecting, now.steady, answered, &mut context) {
+                Taken::Done => {}
+                Taken::Waits(id) => waits = Some(id),
+                Taken::NoRoom => {
+                    self.tell_no_room(Leg::Rum, project);
+                    self.publish_soon();
+                }
             }
         }
         if let Some(envelope) = envelope
@@ -176,6 +185,7 @@ impl Worker {
         if !self.host().calls_in_ticks {
             self.schedule.stage = Stage::Sending;
         }
+        waits
     }
 
     /// Request callback: the request ended before it was complete.

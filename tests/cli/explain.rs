@@ -363,3 +363,52 @@ fn the_logs_of_a_request_are_shown_with_their_fields() {
         assert!(ran.out.contains(line), "{line}: {}", ran.out);
     }
 }
+
+#[test]
+fn what_a_rule_does() {
+    let shown = |rules: &str, body: &str| -> Vec<String> {
+        let folder = Folder::new("explain-rules");
+        let file = folder.file(
+            "plugin.json",
+            &CONFIG
+                .replace(r#""exclude": [7],"#, &format!("{rules},"))
+                .replace(": 10}", ": 1000}"),
+        );
+        let ran = run(&[
+            "explain",
+            &file,
+            "POST",
+            "/api/42/envelope/",
+            "-H",
+            "X-Forwarded-For: 198.51.100.1",
+            "-d",
+            body,
+        ]);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        let lines = ran.lines().into_iter();
+        lines.map(|line| line.trim().to_owned()).collect()
+    };
+    let envelope = "{\"event_id\":\"771a43a4192642f0b136d5159a501700\"}\n{\"type\":\"event\"}\n{}\n{\"type\":\"log\"}\n{}\n";
+    let has = |lines: &[String], line: &str| {
+        assert!(lines.iter().any(|known| known == line), "{lines:#?}");
+    };
+    let lines = shown(r#""sample": 0.1"#, envelope);
+    has(
+        &lines,
+        "rum: skipped, sampled: its trace is not in the project's sample (rum.sample) (counted as rum.skipped.sampled)",
+    );
+    let lines = shown(r#""items": ["event"], "client_ip": "truncated""#, envelope);
+    has(&lines, "x-forwarded-for: 198.51.100.0");
+    has(&lines, "stays behind: X-Forwarded-For");
+    has(&lines, "body: 68 bytes, made of the request's");
+    let lines = shown(r#""items": ["transaction"]"#, envelope);
+    has(
+        &lines,
+        "rum: skipped, items: no item of the envelope goes (rum.items), or it cannot be read (counted as rum.skipped.items)",
+    );
+    let lines = shown(
+        r#""only_accepted": true, "rate": {"copies_per_s": 1}"#,
+        envelope,
+    );
+    has(&lines, "counted: rum.captured +1");
+}

@@ -351,5 +351,8 @@ fn what_is_skipped_is_counted_and_not_sent() {
     assert_eq!(edge.books(), [0, 0, 0, 0, 0]);
     assert!(edge.calls.is_empty());
     let skipped = |reason| edge.count(Metric::Skipped(reason));
-    assert_eq!(SkipReason::ALL.map(skipped), [1, 0, 0, 1, 3, 0, 0, 0, 0]);
+    assert_eq!(
+        SkipReason::ALL.map(skipped),
+        [1, 0, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    );
 }

@@ -89,7 +89,9 @@ fn send(config: &str, body: &[u8], encoding: &str) -> Figures {
         ticks += 1;
         assert!(ticks < MAX_TICKS, "it never ends");
         let calls = host.take_calls();
-        quiet = if calls.is_empty() && host.metric("sentry_edge_mirror.sls.queued") == 0 {
+        let queued = ["rum", "sls"].map(|leg| format!("sentry_edge_mirror.{leg}.queued"));
+        let is_read = queued.iter().all(|queued| host.metric(queued) == 0);
+        quiet = if calls.is_empty() && is_read {
             quiet + 1
         } else {
             0
@@ -129,7 +131,15 @@ fn no_hostile_body_makes_a_callback_larger_than_its_bound() {
             ("v4", "lz4"),
             ("v1", "none"),
         ][index % 4];
+        // Each fourth body is read for the copy too.
+        let rules = [
+            r#""scrub": true, "sample": 0, "client_ip": "truncated","#,
+            "",
+            "",
+            "",
+        ][index % 4];
         let config = CONFIG
+            .replacen(r#""upstream""#, &format!(r#"{rules} "upstream""#), 1)
             .replace("SIGNATURE", signature)
             .replace("COMPRESSION", compression);
         let figures = figures(&config, &body, encoding);

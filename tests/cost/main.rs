@@ -37,11 +37,11 @@ fn envelope(size: usize) -> Request {
         .body_in(&vec![b'x'; size], CHUNK)
 }
 
-fn cost(request: &Request) -> Cost {
+fn cost(config: &str, request: &Request) -> Cost {
     let mut host = Host::new(
         Profile::Envoy,
         Guest::sentry_edge_mirror(),
-        Options::new(CONFIG),
+        Options::new(config),
     );
     for n in 0..WARM_UP + REQUESTS {
         if n == WARM_UP {
@@ -104,6 +104,28 @@ fn cost_of_signing(signature: &str, request: &Request) -> Cost {
     host.cost().clone()
 }
 
+/// An envelope whose trace is in a sample of a half, not encoded.
+fn traced(size: usize) -> Request {
+    let line = "{\"event_id\":\"9ec79c33ec9942ab8353589fcb2e04dc\",\"trace\":{\"trace_id\":\"e4b06ce60741c7a87ce42c8218072e8c\"}}\n{\"type\":\"event\"}\n";
+    let rest = size.saturating_sub(line.len());
+    let body = [line.as_bytes(), &vec![b'x'; rest]].concat();
+    let mut request = envelope(size);
+    request.headers.remove("content-encoding");
+    request.chunks = vec![body];
+    request
+}
+
+/// An event, not encoded, in which nothing is sensitive.
+fn event(size: usize) -> Request {
+    let start = "{}\n{\"type\":\"event\"}\n{\"message\":\"";
+    let words = "some words of a message that is long ".repeat(size / 37);
+    let body = format!("{start}{words}\"}}\n");
+    let mut request = envelope(body.len());
+    request.headers.remove("content-encoding");
+    request.chunks = vec![body.into_bytes()];
+    request
+}
+
 struct Row {
     name: &'static str,
     figures: [u64; 5],
@@ -118,13 +140,23 @@ const COLUMNS: [&str; 5] = [
 ];
 
 fn row(name: &'static str, request: &Request) -> Row {
-    let cost = cost(request);
+    row_with(name, CONFIG, request)
+}
+
+/// A rule for copies, in the configuration of the others.
+fn ruled(name: &'static str, rule: &str, request: &Request) -> Row {
+    let config = CONFIG.replacen(r#""upstream""#, &format!(r#"{rule}, "upstream""#), 1);
+    row_with(name, &config, request)
+}
+
+fn row_with(name: &'static str, config: &str, request: &Request) -> Row {
+    let cost = cost(config, request);
     let figures = [
         cost.fuel / REQUESTS,
         cost.total_host_calls() * 100 / REQUESTS,
         cost.bytes_to_guest / REQUESTS,
         cost.bytes_from_guest / REQUESTS,
-        (cost.allocations + allocations::count(CONFIG, request, WARM_UP, REQUESTS)) * 100
+        (cost.allocations + allocations::count(config, request, WARM_UP, REQUESTS)) * 100
             / REQUESTS,
     ];
     Row { name, figures }
@@ -170,6 +202,28 @@ fn no_figure_grows_by_more_than_5_percent() {
         row("1 KiB", &envelope(1_024)),
         row("8 KiB", &envelope(8_192)),
         row("200 KiB", &envelope(204_800)),
+        ruled(
+            "client_ip, 8 KiB",
+            r#""client_ip": "truncated""#,
+            &envelope(8_192),
+        ),
+        ruled(
+            "rate, 8 KiB",
+            r#""rate": {"copies_per_s": 1000000}"#,
+            &envelope(8_192),
+        ),
+        ruled("sample, 8 KiB", r#""sample": 0.5"#, &traced(8_192)),
+        ruled(
+            "items, 8 KiB",
+            r#""items": {"not": ["log"]}"#,
+            &traced(8_192),
+        ),
+        ruled("scrub, 8 KiB", r#""scrub": true"#, &event(8_192)),
+        ruled(
+            "only_accepted, 8 KiB",
+            r#""only_accepted": true"#,
+            &envelope(8_192),
+        ),
         signing_row("sign v1, 1 KiB", "v1", &write(1_024)),
         signing_row("sign v1, 8 KiB", "v1", &write(8_192)),
         signing_row("sign v4, 8 KiB", "v4", &write(8_192)),

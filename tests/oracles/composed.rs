@@ -4,6 +4,7 @@ use sentry_edge_mirror::header_map::Pair;
 use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::rum::decide::Target;
 use sentry_edge_mirror::rum::headers::{CopyHeaders, Head, compose};
+use sentry_edge_mirror::rum::rules::Rules;
 use sentry_edge_mirror::rum::settings::Destination;
 use std::rc::Rc;
 
@@ -19,10 +20,13 @@ pub(crate) fn composed<'a>(
         share: 0,
         authority: "rum.example.com".to_owned(),
         path_prefix: "/rum/sentry/ws/web@42".to_owned(),
+        rules: Rules::default(),
+        is_ruled: false,
     };
     let decided = Target {
         project: 42,
         destination: Rc::new(destination),
+        is_envelope: true,
     };
     // `source.address`: nginx has no port in it.
     let source: &dyn Fn() -> Option<Vec<u8>> = match host {

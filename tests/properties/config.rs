@@ -18,11 +18,19 @@ fn good() -> Value {
             "default": {"workspace": "ws", "service_id": "rest@0"},
             "projects": {
                 "42": {"workspace": "ws", "service_id": "web@42"},
-                "43": {"workspace": "${WORKSPACE}", "service_id": "${SERVICE:-api@43}", "upstream": "other", "authority": "o.example.com:8443"},
+                "43": {"workspace": "${WORKSPACE}", "service_id": "${SERVICE:-api@43}", "upstream": "other", "authority": "o.example.com:8443",
+                    "client_ip": "none", "rate": {"copies_per_s": 1}, "sample": 0.25, "items": {"not": ["attachment"]}, "scrub": false, "only_accepted": false},
             },
             "exclude": [7, "8"],
             "routes": "all",
             "timeout_ms": 5000,
+            "client_ip": "truncated",
+            "rate": {"copies_per_s": 100, "bytes_per_s": 1_000_000},
+            "sample": 0.5,
+            "items": ["event", "transaction"],
+            "scrub": true,
+            "only_accepted": true,
+            "scrub_keys": ["customer_no"],
         },
         "limits": {"max_body_bytes": 1_000_000, "max_pending_bytes": 4_000_000, "max_in_flight": 16},
         "retry": {"max_attempts": 3, "initial_backoff_ms": 500, "max_backoff_ms": 30000, "max_age_ms": 300_000, "ambiguous": false},
@@ -30,12 +38,13 @@ fn good() -> Value {
 }
 
 /// The objects whose keys are fixed.
-const SECTIONS: [&str; 7] = [
+const SECTIONS: [&str; 8] = [
     "",
     "rum",
     "rum.default",
     "rum.projects.42",
     "rum.projects.43",
+    "rum.rate",
     "limits",
     "retry",
 ];
@@ -127,6 +136,17 @@ fn wrong_for(path: &str, value: &Value) -> Vec<Value> {
         Value::Bool(_) => wrong.extend([json!(0), json!("true"), json!("")]),
         _ => wrong.extend([json!(5), json!("x")]),
     }
+    if path.ends_with("sample") {
+        wrong.retain(|value| *value != json!(0));
+    }
+    if path.starts_with("rum.scrub_keys[") {
+        // Any text with a letter is a key.
+        wrong.retain(|value| !value.as_str().is_some_and(|text| text.starts_with('a')));
+    }
+    if path.ends_with("items") {
+        // A list of what is no type is a problem in it.
+        wrong.retain(|value| !value.is_array());
+    }
     if value.is_object() {
         // An object with an unknown key is a problem elsewhere.
         wrong.retain(|value| !value.is_object());
@@ -157,7 +177,7 @@ fn anything() -> impl Strategy<Value = Value> {
     let key = prop_oneof![
         9 => prop::sample::select(vec![
             "host", "mode", "rum", "limits", "retry", "upstream", "authority", "scheme", "default", "projects", "exclude", "routes",
-            "timeout_ms", "workspace", "service_id", "max_body_bytes", "max_attempts", "ambiguous", "42", "042", "",
+            "timeout_ms", "sample", "rate", "client_ip", "workspace", "service_id", "max_body_bytes", "max_attempts", "ambiguous", "42", "042", "",
         ]).prop_map(str::to_owned),
         1 => any::<String>(),
     ];

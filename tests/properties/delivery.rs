@@ -335,8 +335,16 @@ fn the_generated_events_lead_to_every_outcome() {
         gave_way += worker.gave_way();
     }
     assert!(gave_way >= 200, "{gave_way} gave way");
-    // Mode `rewrite` and `hosts` have their own tests.
-    let elsewhere = [Metric::InPlace, Metric::Skipped(SkipReason::Host)];
+    // Mode `rewrite`, `hosts` and the rules for copies have their own tests.
+    let elsewhere = [
+        Metric::InPlace,
+        Metric::Skipped(SkipReason::Host),
+        Metric::Skipped(SkipReason::Sampled),
+        Metric::Skipped(SkipReason::Items),
+        Metric::Skipped(SkipReason::Unscrubbable),
+        Metric::Skipped(SkipReason::Limited),
+        Metric::Skipped(SkipReason::Refused),
+    ];
     let here = |series: &Series| {
         series.metric.kind() == Kind::Counter && !elsewhere.contains(&series.metric)
     };

@@ -16,6 +16,7 @@ mod headers;
 mod modes;
 mod records;
 mod route;
+mod rules;
 mod sls;
 
 fn settings() -> Config {

@@ -90,6 +90,22 @@ fn what_a_dead_instance_held_is_booked_once_by_one_of_three() {
 }
 
 #[test]
+fn copies_that_no_rule_has_decided_about_are_booked_too() {
+    let config = config_with_rum(r#", "only_accepted": true"#, "");
+    let mut dead = start(&config);
+    for _ in 0..3 {
+        dead.upload(&envelope(42));
+    }
+    assert_eq!((dead.rum("queued"), dead.books()), (3, [0; 5]));
+    let mut new = beside(&dead, &config);
+    drop(dead);
+    pass(&mut [&mut new], 25);
+    assert_eq!(new.books(), [3, 0, 0, 3, 0]);
+    assert_eq!((new.rum("queued"), new.rum("pending_bytes")), (0, 0));
+    assert_eq!(said(&[&new], ERROR), 1);
+}
+
+#[test]
 fn logs_are_booked_too_those_that_nobody_has_read_as_well() {
     let config = config(&format!(
         ", {}",

@@ -183,7 +183,8 @@ pub trait Edge: Sized {
             "captured {captured}, delivered {delivered}, failed {failed}, dropped {dropped}, pending {pending}"
         );
         assert!((0..=pending).contains(&gauge("in_flight")));
-        assert_eq!(pending > 0, gauge("pending_bytes") > 0);
+        let waits = pending + gauge("queued");
+        assert_eq!(waits > 0, gauge("pending_bytes") > 0);
     }
 }
 

@@ -29,6 +29,7 @@ mod nginx;
 mod rewrite;
 mod rewrite_held;
 mod routing;
+mod rules;
 mod sign;
 mod sign_large;
 mod slow;

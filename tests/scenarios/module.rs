@@ -12,7 +12,7 @@ const INTERNAL_FAILURE: u32 = 10;
 pub struct ModuleWith<const LANES: u8> {
     pub host: Host,
     root: u32,
-    /// Its requests only pass.
+    /// Its requests only pass, and nothing of their answers matters.
     only_watches: bool,
     /// nginx: its requests are those that `mirror` makes, for an internal location.
     is_target: bool,
@@ -39,7 +39,8 @@ impl<const LANES: u8> ModuleWith<LANES> {
             ..options
         };
         let config = String::from_utf8_lossy(&options.config);
-        let only_watches = !config.contains(r#""mode""#);
+        let only_watches =
+            !config.contains(r#""mode""#) && !config.contains(r#""only_accepted": true"#);
         let rewrites = config.contains(r#""mode": "rewrite""#);
         let mut host = Host::new(profile, Guest::sentry_edge_mirror(), options);
         for number in 1..LANES {

@@ -74,8 +74,12 @@ impl<const LANES: u8> NativeWith<LANES> {
         }
     }
 
+    /// Nothing of its answer matters.
     fn only_watches(&self) -> bool {
-        self.driver.worker.config().mode == Mode::Tee
+        let config = self.driver.worker.config();
+        let rum = config.rum.iter();
+        let mut destinations = rum.flat_map(|rum| rum.projects.values().chain(&rum.default));
+        config.mode == Mode::Tee && !destinations.any(|to| to.rules.only_accepted)
     }
 }
 

@@ -31,7 +31,9 @@ pub(super) fn read(
         match parse(entry, fallback.workspace.as_deref()) {
             Ok((id, workspace, service_id)) => {
                 let (upstream, authority) = (upstream.clone(), authority.clone());
-                let destination = targets.destination(upstream, authority, workspace, service_id);
+                let rules = fallback.rules.clone();
+                let destination =
+                    targets.destination(upstream, authority, workspace, service_id, rules);
                 add(reader, &field.path, &mut projects, id, Rc::new(destination));
             }
             Err(what) => {

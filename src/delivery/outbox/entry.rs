@@ -35,9 +35,19 @@ pub struct Entry<T> {
     pub(super) held: bool,
 }
 
+impl<T> Entry<T> {
+    /// Whether it was [put aside](super::Outbox::push_aside), and has not been released.
+    #[must_use]
+    pub fn is_aside(&self) -> bool {
+        self.state == State::Aside
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Ready,
+    /// The caller has not decided yet whether it may leave.
+    Aside,
     Waiting(Millis),
     /// Given to the caller, who says next whether the host took it.
     Leaving,

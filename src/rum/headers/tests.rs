@@ -1,6 +1,8 @@
 use super::{CopyHeaders, Head, MARKER, MAX_BYTES, MAX_LINES, Rule, compose, lower_case_rule};
+use crate::client_ip::ClientIp;
 use crate::host::HostKind;
 use crate::rum::decide::Target;
+use crate::rum::rules::Rules;
 use crate::rum::settings::Destination;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,16 +11,31 @@ use std::rc::Rc;
 const PLAIN: &str = "/api/42/envelope/";
 
 fn copy(target: &str, headers: &[(&str, &[u8])], source: Option<&str>) -> CopyHeaders {
+    copy_with(ClientIp::Full, target, headers, source)
+}
+
+fn copy_with(
+    client_ip: ClientIp,
+    target: &str,
+    headers: &[(&str, &[u8])],
+    source: Option<&str>,
+) -> CopyHeaders {
     let destination = Rc::new(Destination {
         upstream: "rum".to_owned(),
         share: 0,
         authority: "rum.example.com".to_owned(),
         path_prefix: "/rum/sentry/ws/abc@def".to_owned(),
+        rules: Rules {
+            client_ip,
+            ..Rules::default()
+        },
+        is_ruled: false,
     });
     let pairs: Vec<(&[u8], &[u8])> = headers.iter().map(|(n, v)| (n.as_bytes(), *v)).collect();
     let target_of = Target {
         project: 42,
         destination,
+        is_envelope: true,
     };
     compose(
         HostKind::Nginx,
@@ -285,4 +302,31 @@ fn more_headers_than_any_proxy_takes_are_not_read() {
     let long = "x".repeat(MAX_BYTES);
     let cookie = copy(PLAIN, &[("cookie", long.as_bytes()), (&long, b"")], None);
     assert!(!cookie.oversized, "what is not copied is not read");
+}
+
+#[test]
+fn the_clients_address_as_the_operator_wants_it() {
+    let headers: [(&str, &[u8]); 2] = [
+        ("x-forwarded-for", b"203.0.113.9, secret"),
+        ("X-Forwarded-For", b"2001:db8:1:2::9"),
+    ];
+    let peer = Some("198.51.100.7");
+    for (client_ip, chain) in [
+        (
+            ClientIp::Full,
+            Some("203.0.113.9, secret, 2001:db8:1:2::9, 198.51.100.7"),
+        ),
+        (
+            ClientIp::Truncated,
+            Some("203.0.113.0, 2001:db8:1::, 198.51.100.0"),
+        ),
+        (ClientIp::None, None),
+    ] {
+        let copy = copy_with(client_ip, PLAIN, &headers, peer);
+        let found = copy.list.get(b"x-forwarded-for");
+        assert_eq!(found, chain.map(str::as_bytes), "{client_ip:?}");
+        let none = copy_with(client_ip, PLAIN, &[("x-forwarded-for", b"secret")], None);
+        let found = none.list.get(b"x-forwarded-for").is_some();
+        assert_eq!(found, client_ip == ClientIp::Full);
+    }
 }

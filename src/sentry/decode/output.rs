@@ -66,6 +66,11 @@ impl Output {
         self.bytes
     }
 
+    /// What was decoded, if it is there from the first byte on.
+    pub(super) fn beginning(&self) -> &[u8] {
+        if self.gone == 0 { &self.bytes } else { &[] }
+    }
+
     /// Bytes decoded.
     #[inline]
     pub(super) fn len(&self) -> usize {

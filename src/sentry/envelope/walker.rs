@@ -44,6 +44,12 @@ impl ItemPlace {
         bytes.get(self.start..end).unwrap_or_default()
     }
 
+    /// From the first byte of its header to behind its payload, without the LF that ends it.
+    #[must_use]
+    pub fn range(self) -> (usize, usize) {
+        (self.header, self.start.saturating_add(self.length))
+    }
+
     /// What reading its header once more costs, in units.
     #[must_use]
     pub fn price(self, bytes: &[u8]) -> u64 {
@@ -109,6 +115,12 @@ impl Walker {
             Err(reason) => return malformed(end, reason),
         }
         Poll::Ready(Ok(header))
+    }
+
+    /// Behind what has been read.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
     }
 
     /// The next item; none at the end, also behind an error.

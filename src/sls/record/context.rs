@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::client_ip::ClientIp;
 use crate::meter::Meter;
 use crate::sls::scrub::Scrubber;
 
@@ -73,6 +74,8 @@ pub struct Options<'a> {
     pub spans: bool,
     /// Take sensitive values out.
     pub scrub: Option<&'a Scrubber>,
+    /// What stays of clients' addresses.
+    pub client_ip: ClientIp,
     /// Where `payload` is cut, in bytes, marker included.
     pub max_payload: usize,
     /// Records of one envelope.
@@ -87,6 +90,7 @@ impl Default for Options<'_> {
             payload: true,
             spans: false,
             scrub: None,
+            client_ip: ClientIp::Full,
             max_payload: MAX_PAYLOAD,
             max_records: MAX_RECORDS,
             max_item_bytes: MAX_ITEM_BYTES,

@@ -109,7 +109,9 @@ impl ItemReader {
                     self.stage = match text {
                         Ok(text) => {
                             let taker = Taker::new(*plan, draft);
-                            Stage::Pass(Box::new(Pass::new(text, is_cut)), Box::new(taker))
+                            let pass = Pass::new(text, is_cut);
+                            let pass = pass.with_client_ip(context.options.client_ip);
+                            Stage::Pass(Box::new(pass), Box::new(taker))
                         }
                         Err(error) => Stage::Records(self.bad(draft, &error)),
                     };

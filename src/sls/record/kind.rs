@@ -73,6 +73,11 @@ pub(super) static REGISTER: &[Row] = &[
     row("unreal_report", &blob::BLOB),
 ];
 
+/// Whether anybody is known to send items of this type.
+pub(super) fn is_known(ty: &str) -> bool {
+    REGISTER.iter().any(|row| row.ty == ty)
+}
+
 /// The kind of an item; of a type that nobody knows yet only what its header tells is kept.
 pub(super) fn of(ty: &str, content_type: Option<&str>) -> &'static ItemKind {
     let known = REGISTER

@@ -44,6 +44,7 @@ const PLAIN: Options<'static> = Options {
     payload: false,
     spans: false,
     scrub: None,
+    client_ip: crate::client_ip::ClientIp::Full,
     max_payload: MAX_PAYLOAD,
     max_records: MAX_RECORDS,
     max_item_bytes: MAX_ITEM_BYTES,

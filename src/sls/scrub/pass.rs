@@ -5,6 +5,7 @@
 //!
 //! Memory: the text, what it becomes if something is replaced, and the same for each string that is being looked into.
 
+mod address;
 mod machine;
 mod open;
 mod output;
@@ -16,6 +17,7 @@ use std::task::Poll;
 
 use super::Scrubber;
 use super::text::TextScan;
+use crate::client_ip::ClientIp;
 use crate::meter::Meter;
 use crate::sls::json::NotJson;
 use machine::{Machine, Turn};
@@ -63,7 +65,7 @@ pub(in crate::sls) trait Visitor {
 }
 
 /// Takes nothing.
-pub(super) struct Nobody;
+pub(in crate::sls) struct Nobody;
 
 impl Visitor for Nobody {
     fn key(&mut self, _: &str, _: &mut Meter) {}
@@ -101,6 +103,14 @@ impl Pass {
         let machine = Box::new(Machine::new(0, is_cut));
         let frames = vec![Frame::Json(machine, text)];
         Self { frames }
+    }
+
+    /// What stays of clients' addresses; all of them without this.
+    pub(in crate::sls) fn with_client_ip(mut self, client_ip: ClientIp) -> Self {
+        if let Some(Frame::Json(machine, _)) = self.frames.first_mut() {
+            machine.client_ip = client_ip;
+        }
+        self
     }
 
     /// A pass over a text of which nobody knows whether it is JSON.

@@ -249,5 +249,12 @@ fn meaning(leg: &str, reason: &str) -> Option<&'static str> {
         SkipReason::Unreadable => "the proxy did not hand out the body",
         SkipReason::Slow => "the body came too slowly",
         SkipReason::Host => "the request is for a host that is none of `hosts`",
+        SkipReason::Sampled => "its trace is not in the project's sample (rum.sample)",
+        SkipReason::Items => "no item of the envelope goes (rum.items), or it cannot be read",
+        SkipReason::Unscrubbable => {
+            "it cannot be scrubbed (rum.scrub): broken, encoded in an unknown way, or too large"
+        }
+        SkipReason::Limited => "the project is over its rate (rum.rate)",
+        SkipReason::Refused => "the primary refused the request, and rum.only_accepted is true",
     })
 }

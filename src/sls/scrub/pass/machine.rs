@@ -8,6 +8,7 @@ use super::open::{Hint, Open, Span};
 use super::output::Output;
 use super::skip::Skip;
 use super::{Kind, MAX_DEPTH, Visitor, Want};
+use crate::client_ip::ClientIp;
 use crate::meter::Meter;
 use crate::sls::json::{Escape, NO_END, NotJson, Number, StringScan, Unescape};
 use crate::sls::scrub::filter::Suspicion;
@@ -104,6 +105,8 @@ pub(super) struct Machine {
     level: u8,
     /// The text is the beginning of a longer one.
     pub(super) is_cut: bool,
+    /// What stays of addresses.
+    pub(super) client_ip: ClientIp,
     /// Open arrays and objects in which the visitor sees nothing: it does not want to, or they may be replaced.
     pub(super) muted: usize,
     /// What the text is not.
@@ -131,6 +134,7 @@ impl Machine {
             output: Output::default(),
             level,
             is_cut,
+            client_ip: ClientIp::Full,
             muted: 0,
             fault: NotJson::new(0, "expected a value"),
             scalar: Scalar {
@@ -270,8 +274,8 @@ impl Machine {
             (Some(b','), array) => {
                 self.at = self.at.saturating_add(1);
                 open.index = open.index.saturating_add(1);
-                self.hint = if open.pair && open.index == 1 {
-                    Hint::Sensitive
+                self.hint = if open.index == 1 {
+                    open.pair
                 } else {
                     Hint::Plain
                 };

@@ -13,6 +13,8 @@ pub(super) enum Hint {
     Modules,
     /// Below a sensitive key in `modules`.
     Version,
+    /// It is a client's address, which does not stay as it is.
+    Address,
 }
 
 /// An array or object that is not closed yet.
@@ -20,8 +22,8 @@ pub(super) struct Open {
     pub(super) array: bool,
     /// Of an array: elements before this one.
     pub(super) index: usize,
-    /// Of an array within an array: its first element names something sensitive.
-    pub(super) pair: bool,
+    /// Of an array within an array: what its first element says of the second.
+    pub(super) pair: Hint,
     /// It is the event's `modules`: package names and their versions.
     pub(super) modules: bool,
     /// It stands where a count may: it stays if it is one.

@@ -5,6 +5,7 @@ use std::task::Poll;
 use super::Want;
 use super::machine::{Around, Machine, State, Step};
 use super::open::Hint;
+use crate::client_ip::ClientIp;
 use crate::sls::json::{Escape, NO_END, Unescape};
 use crate::sls::scrub::FILTERED;
 use crate::sls::scrub::key::Sensitive;
@@ -12,7 +13,8 @@ use crate::sls::scrub::key::Sensitive;
 impl Machine {
     pub(super) fn string(&mut self, around: &mut Around<'_>) -> Step {
         // Of what is replaced anyway nothing is looked at.
-        let keys = around.keys.filter(|_| self.hint != Hint::Sensitive);
+        let looked_into = !matches!(self.hint, Hint::Sensitive | Hint::Address);
+        let keys = around.keys.filter(|_| looked_into);
         let suspicion = &mut self.suspicion;
         let found = self.scan.step(around.text, around.meter, |piece| {
             if let Some(keys) = keys {
@@ -37,11 +39,25 @@ impl Machine {
         self.scalar.suspicious = keys.is_some() && self.suspicion.is_suspicious();
         let start = self.scalar.span.start.saturating_add(1);
         let raw = around.text.get(start..end).unwrap_or_default();
+        if self.hint == Hint::Address {
+            return self.address(raw, around);
+        }
+        // The first element of a list within a list may name the second.
+        if self.client_ip != ClientIp::Full
+            && let [.., outer, inner] = self.open.as_slice()
+            && outer.array
+            && inner.array
+            && inner.index == 0
+            && self.names_address(raw, around)
+            && let Some(inner) = self.open.last_mut()
+        {
+            inner.pair = Hint::Address;
+        }
         let replaced = around.keys.is_some()
             && match self.hint {
                 Hint::Sensitive | Hint::Count => true,
                 Hint::Version => !is_version(raw),
-                Hint::Plain | Hint::Modules => false,
+                Hint::Plain | Hint::Modules | Hint::Address => false,
             };
         if replaced && raw == FILTERED {
             self.scalar_ends(Some(raw), around);
@@ -86,7 +102,9 @@ impl Machine {
             && let Some(keys) = around.keys
         {
             let mut work = 0;
-            inner.pair = keys.test(&self.meant, &mut work) != Sensitive::No;
+            if keys.test(&self.meant, &mut work) != Sensitive::No {
+                inner.pair = Hint::Sensitive;
+            }
             around.meter.spend(work);
         }
         self.state = State::Inside;

@@ -100,6 +100,7 @@ impl Machine {
             }
         };
         self.hint = match verdict {
+            _ if self.names_address(name, around) => Hint::Address,
             Sensitive::No if at_top && !in_count && name == "modules" => Hint::Modules,
             Sensitive::No => Hint::Plain,
             _ if modules => Hint::Version,
@@ -127,7 +128,7 @@ impl Machine {
         }
         let span = self.output.span(self.at);
         let replaced = match self.hint {
-            Hint::Sensitive | Hint::Version => true,
+            Hint::Sensitive | Hint::Version | Hint::Address => true,
             Hint::Count => array || too_deep,
             Hint::Plain | Hint::Modules => too_deep,
         };
@@ -151,7 +152,7 @@ impl Machine {
         self.open.push(Open {
             array,
             index: 0,
-            pair: false,
+            pair: Hint::Plain,
             modules: !array && self.hint == Hint::Modules,
             count,
             mutes,
@@ -265,6 +266,7 @@ impl Machine {
         self.scalar.end = self.at;
         let digits = around.text.get(self.scalar.span.start..self.at);
         let replaced = match self.hint {
+            Hint::Address => true,
             _ if around.keys.is_none() => false,
             Hint::Sensitive | Hint::Version => true,
             Hint::Plain | Hint::Count | Hint::Modules => digits.is_some_and(is_card),

@@ -208,7 +208,7 @@ impl Leg<'_> {
     }
 
     fn skipped(&self) -> Vec<Remark> {
-        let reasons: [(&str, bool, &str, &str); 7] = [
+        let reasons: [(&str, bool, &str, &str); 9] = [
             (
                 "loop",
                 true,
@@ -240,6 +240,18 @@ impl Leg<'_> {
                 "Envoy's request_timeout and stream_idle_timeout end such requests",
             ),
             ("unreadable", false, "the proxy did not hand out a body", ""),
+            (
+                "limited",
+                false,
+                "projects over their rate; the log names them",
+                "raise rum.rate, or find out what they send",
+            ),
+            (
+                "unscrubbable",
+                false,
+                "copies that rum.scrub could not look through",
+                "the log names the project",
+            ),
             (
                 "aborted",
                 false,

@@ -1,0 +1,110 @@
+//! Entries that are put aside: they take room from the beginning, and leave only when the caller says so.
+
+use super::entry::State;
+use super::{Charge, Id, Outbox};
+use crate::time::Millis;
+
+impl<T> Outbox<T> {
+    /// As [`push`](Self::push), for an entry that may not leave yet.
+    ///
+    /// # Errors
+    /// The payload.
+    pub fn push_aside(
+        &mut self,
+        payload: T,
+        charge: Charge,
+        reserved: usize,
+        now: Millis,
+    ) -> Result<Id, T> {
+        let Charge { size, share, .. } = charge;
+        let id = self.push(payload, charge, reserved, now)?;
+        if let Some(ready) = self.ready.get_mut(share) {
+            ready.pop_back();
+        }
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.state = State::Aside;
+            if std::mem::take(&mut entry.held) {
+                self.held_bytes = self.held_bytes.saturating_sub(size);
+            }
+        }
+        let (count, bytes) = self.aside;
+        self.aside = (count.saturating_add(1), bytes.saturating_add(size));
+        Ok(id)
+    }
+
+    /// From now on it may leave, and its age counts. `false` if it is not there, or not aside.
+    pub fn release(&mut self, id: Id, now: Millis) -> bool {
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.is_aside()) else {
+            return false;
+        };
+        entry.state = State::Ready;
+        entry.created = now;
+        let Charge { size, share, .. } = entry.charge;
+        self.no_longer_aside(size);
+        if let Some(ready) = self.ready.get_mut(share) {
+            ready.push_back(id);
+        }
+        true
+    }
+
+    /// Bytes of those that are aside.
+    #[must_use]
+    pub fn bytes_aside(&self) -> usize {
+        self.aside.1
+    }
+
+    pub(super) fn no_longer_aside(&mut self, size: usize) {
+        let (count, bytes) = self.aside;
+        self.aside = (count.saturating_sub(1), bytes.saturating_sub(size));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{T0, policy};
+    use super::super::{Charge, Next, Outbox};
+
+    fn charge(size: usize) -> Charge {
+        Charge {
+            size,
+            group: 1,
+            share: 0,
+        }
+    }
+
+    #[test]
+    fn it_takes_room_and_leaves_when_it_is_released() {
+        let mut outbox = Outbox::new(policy());
+        let all = policy().max_bytes;
+        let id = outbox.push_aside("aside", charge(all - 1), 0, T0).unwrap();
+        assert_eq!(outbox.push_aside("b", charge(2), 0, T0), Err("b"));
+        assert_eq!(
+            (outbox.len(), outbox.aside(), outbox.bytes_aside()),
+            (1, 1, all - 1)
+        );
+        assert!(!outbox.has_ready() && outbox.due(T0).is_none());
+        assert!(matches!(outbox.next(T0), Next::Idle));
+        let later = T0.after(policy().max_age_ms * 2);
+        assert!(outbox.release(id, later) && !outbox.release(id, later));
+        assert_eq!((outbox.aside(), outbox.bytes_aside()), (0, 0));
+        assert!(matches!(outbox.next(later), Next::Dispatch(found) if found == id));
+    }
+
+    #[test]
+    fn what_is_taken_out_gives_its_room_back() {
+        let mut outbox = Outbox::new(policy());
+        let id = outbox.push_aside("aside", charge(10), 0, T0).unwrap();
+        assert!(outbox.take(id).unwrap().is_aside());
+        assert_eq!(
+            (outbox.bytes(), outbox.aside(), outbox.bytes_aside()),
+            (0, 0, 0)
+        );
+        outbox.push_aside("aside", charge(10), 0, T0).unwrap();
+        assert!(outbox.give_up().unwrap().is_aside());
+        assert_eq!(
+            (outbox.bytes(), outbox.aside(), outbox.bytes_aside()),
+            (0, 0, 0)
+        );
+        assert!(!outbox.release(id, T0));
+    }
+}

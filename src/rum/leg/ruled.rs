@@ -1,0 +1,286 @@
+//! Copies that a rule decides about: those that wait for the primary's answer, and those whose envelopes are
+//! read.
+//!
+//! While they wait they stand in the outbox, aside, and are charged to the leg's budget. They are not counted as captured
+//! until it is known that they go. What waits for the primary holds at most half of the budget, for [`HOLD_MS`] at most:
+//! beyond that a copy goes as if the primary had taken it.
+
+use super::RumLeg;
+use super::turns::Turns;
+use crate::delivery::caller::Context;
+use crate::delivery::outbox::Id;
+use crate::meter::Meter;
+use crate::metric::Metric;
+use crate::outcome::SkipReason;
+use crate::pace::Pace;
+use crate::rum::copy::Copy;
+use crate::rum::limiter::Limiter;
+use crate::rum::report;
+use crate::rum::review::{Needs, Outcome, Review};
+use crate::rum::scrub::Scrub;
+use crate::time::{Millis, earliest};
+use std::collections::BTreeMap;
+use std::task::Poll;
+
+/// How long a copy waits for the primary's answer.
+const HOLD_MS: u64 = 30_000;
+/// Units of reading in one tick: what is read for SLS has its own.
+const SLICE: u64 = 1_000_000;
+/// Units that one copy may spend before it is another's turn.
+const TURN: u64 = 250_000;
+/// Work of more units is a slice, after which the worker is for others. No rest is longer.
+const LONG: u64 = 200_000;
+const LONGEST_REST_MS: u64 = 250;
+/// Copies that go in one tick because their time is up.
+const MAX_OVERDUE: usize = 64;
+
+/// What has become of a complete copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is counted, or will be.
+    Done,
+    /// There was no room for it.
+    NoRoom,
+    /// It waits for the primary's answer under this name.
+    Waits(Id),
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Ruled {
+    /// Until when they wait for the primary.
+    unanswered: BTreeMap<Id, Millis>,
+    turns: Turns,
+    max_decoded_bytes: usize,
+    scrub: Option<Box<dyn Scrub>>,
+    limiter: Limiter,
+    pace: Pace,
+    /// When the slice began whose end has not been told.
+    begun: Option<Millis>,
+}
+
+impl Ruled {
+    pub(super) fn new(max_decoded_bytes: usize, scrub: Option<Box<dyn Scrub>>) -> Self {
+        Self {
+            max_decoded_bytes,
+            scrub,
+            ..Self::default()
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn clear(&mut self) {
+        self.unanswered.clear();
+        self.turns.clear();
+    }
+
+    /// When a tick has something to do.
+    pub(super) fn due(&self, now: Millis) -> Option<Millis> {
+        let rest = self.pace.next().min(now.after(LONGEST_REST_MS));
+        let slice = (!self.turns.is_empty()).then(|| rest.max(now.after(1)));
+        let overdue = self.unanswered.first_key_value().map(|(_, until)| *until);
+        earliest([slice, overdue])
+    }
+
+    pub(super) fn worked(&mut self, now: Millis) {
+        if let Some(begun) = self.begun.take() {
+            self.pace.took(begun, now);
+        }
+    }
+}
+
+impl RumLeg {
+    /// Takes a copy that rules decide about. `answered`: the primary has, or need not be waited for.
+    pub(super) fn take_by_rules(
+        &mut self,
+        copy: Copy,
+        reserved: usize,
+        now: Millis,
+        answered: bool,
+        context: &mut Context<'_>,
+    ) -> Taken {
+        let waits = copy.target.destination.rules.only_accepted && !answered;
+        let waits = waits && self.may_wait(copy.size());
+        if waits || is_read(&copy) {
+            let charge = copy.charge();
+            let Ok(id) = self.outbox.push_aside(copy, charge, reserved, now) else {
+                return no_room(context);
+            };
+            if waits {
+                self.ruled.unanswered.insert(id, now.after(HOLD_MS));
+                return Taken::Waits(id);
+            }
+            self.ruled.turns.push(charge.group, id);
+            return Taken::Done;
+        }
+        if !self.is_within_rate(&copy, now) {
+            skip(SkipReason::Limited, copy.target.project, context);
+            return Taken::Done;
+        }
+        self.enter(copy, reserved, now, context)
+    }
+
+    /// The primary's answer has come, or never will.
+    pub(crate) fn primary_answered(
+        &mut self,
+        id: Id,
+        refused: bool,
+        now: Millis,
+        context: &mut Context<'_>,
+    ) {
+        // Its time may have been up before.
+        if self.ruled.unanswered.remove(&id).is_none() {
+            return;
+        }
+        if refused {
+            self.leave_out(id, SkipReason::Refused, context);
+        } else {
+            self.accepted(id, now, context);
+        }
+    }
+
+    /// A tick's share. `true` if it took its time.
+    pub(super) fn work_by_rules(
+        &mut self,
+        now: Millis,
+        reserved: usize,
+        context: &mut Context<'_>,
+    ) -> bool {
+        for _ in 0..MAX_OVERDUE {
+            let first = self.ruled.unanswered.first_key_value();
+            let Some((&id, _)) = first.filter(|(_, until)| **until <= now) else {
+                break;
+            };
+            self.ruled.unanswered.remove(&id);
+            self.accepted(id, now, context);
+        }
+        if !self.ruled.pace.is_due(now) {
+            return false;
+        }
+        let mut meter = Meter::new(SLICE);
+        while !meter.is_empty() {
+            let Some(mut active) = self.ruled.turns.next() else {
+                break;
+            };
+            let id = active.id;
+            // It may have been given up meanwhile.
+            let Some(entry) = self.outbox.get(id) else {
+                continue;
+            };
+            let needs = Needs {
+                max_decoded_bytes: self.ruled.max_decoded_bytes,
+                scrub: self.ruled.scrub.as_deref(),
+            };
+            let mut turn = meter.part(TURN);
+            let outcome = active.review.step(&entry.payload, needs, &mut turn);
+            meter.spend(turn.spent());
+            let outcome = match outcome {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending if self.ruled.turns.is_in_the_way(&active) => {
+                    Review::unread(&entry.payload)
+                }
+                Poll::Pending => {
+                    self.ruled.turns.back(active);
+                    continue;
+                }
+            };
+            match outcome {
+                Outcome::Goes => self.goes(id, now, context),
+                Outcome::Becomes(body) => self.becomes(id, body, reserved, now, context),
+                Outcome::NotSampled => self.leave_out(id, SkipReason::Sampled, context),
+                Outcome::NoItems => self.leave_out(id, SkipReason::Items, context),
+                Outcome::Unscrubbable => self.leave_out(id, SkipReason::Unscrubbable, context),
+            }
+        }
+        let long = meter.spent() > LONG;
+        self.ruled.begun = long.then_some(now);
+        long
+    }
+
+    /// Of what waits for the primary, another copy of this size finds its place.
+    fn may_wait(&self, size: usize) -> bool {
+        let half = self.outbox.policy().max_bytes / 2;
+        self.outbox.bytes_aside().saturating_add(size) <= half
+    }
+
+    /// The primary has taken it, as far as anybody knows.
+    fn accepted(&mut self, id: Id, now: Millis, context: &mut Context<'_>) {
+        match self.outbox.get(id) {
+            Some(entry) if is_read(&entry.payload) => {
+                self.ruled.turns.push(entry.charge.group, id);
+            }
+            Some(_) => self.goes(id, now, context),
+            None => {}
+        }
+    }
+
+    /// It goes, if it is within the rate.
+    fn goes(&mut self, id: Id, now: Millis, context: &mut Context<'_>) {
+        let Some(entry) = self.outbox.get(id) else {
+            return;
+        };
+        let target = &entry.payload.target;
+        let (project, bytes) = (target.project, entry.payload.body.len());
+        let is_within = target
+            .destination
+            .rules
+            .rate
+            .is_none_or(|rate| self.ruled.limiter.take(project, rate, bytes, now));
+        if !is_within {
+            self.leave_out(id, SkipReason::Limited, context);
+        } else if self.outbox.release(id, now) {
+            context.ledger.one(Metric::Captured);
+        }
+    }
+
+    /// It goes with another body, if that has room.
+    fn becomes(
+        &mut self,
+        id: Id,
+        body: Vec<u8>,
+        reserved: usize,
+        now: Millis,
+        context: &mut Context<'_>,
+    ) {
+        let Some(entry) = self.outbox.take(id) else {
+            return;
+        };
+        let copy = entry.payload.with_body(body);
+        let project = copy.target.project;
+        if !self.is_within_rate(&copy, now) {
+            skip(SkipReason::Limited, project, context);
+        } else if self.enter(copy, reserved, now, context) == Taken::NoRoom {
+            report::no_room(context.log, project);
+        }
+    }
+
+    fn is_within_rate(&mut self, copy: &Copy, now: Millis) -> bool {
+        let target = &copy.target;
+        let limiter = &mut self.ruled.limiter;
+        let rate = target.destination.rules.rate;
+        rate.is_none_or(|rate| limiter.take(target.project, rate, copy.body.len(), now))
+    }
+
+    fn leave_out(&mut self, id: Id, reason: SkipReason, context: &mut Context<'_>) {
+        if let Some(entry) = self.outbox.take(id) {
+            skip(reason, entry.charge.group, context);
+        }
+    }
+}
+
+/// Whether its envelope is read before it goes.
+fn is_read(copy: &Copy) -> bool {
+    copy.target.is_envelope && copy.target.destination.rules.read()
+}
+
+fn skip(reason: SkipReason, project: u64, context: &mut Context<'_>) {
+    context.ledger.one(Metric::Skipped(reason));
+    report::skipped(context.log, reason, project);
+}
+
+pub(super) fn no_room(context: &mut Context<'_>) -> Taken {
+    for metric in [Metric::Captured, Metric::Dropped] {
+        context.ledger.one(metric);
+    }
+    Taken::NoRoom
+}

@@ -1,0 +1,148 @@
+//! Which copies are read next: those of a project in their order, and projects in turn. Two are read at a time, each of
+//! another project, so that one which takes long holds up nobody but its own project.
+
+use crate::delivery::outbox::Id;
+use crate::rum::review::Review;
+use std::collections::{BTreeMap, VecDeque};
+
+/// So many at a time. Each may hold a decoded body, and what is made of it.
+pub(crate) const MAX_ACTIVE: usize = 2;
+/// A copy that has cost so many units is slow: decoding three megabytes costs less.
+const SLOW: u64 = 100_000_000;
+
+/// A copy that is being read.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) project: u64,
+    pub(super) id: Id,
+    pub(super) review: Review,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    waiting: BTreeMap<u64, VecDeque<Id>>,
+    /// Projects with copies that wait, the next one first.
+    projects: VecDeque<u64>,
+    active: VecDeque<Active>,
+}
+
+impl Turns {
+    /// A copy is to be read.
+    pub(super) fn push(&mut self, project: u64, id: Id) {
+        let queue = self.waiting.entry(project).or_default();
+        if queue.is_empty() {
+            self.projects.push_back(project);
+        }
+        queue.push_back(id);
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.projects.is_empty() && self.active.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The one whose turn it is, until it is [given back](Self::back).
+    pub(super) fn next(&mut self) -> Option<Active> {
+        while self.active.len() < MAX_ACTIVE {
+            let Some((project, id)) = self.pop() else {
+                break;
+            };
+            self.active.push_back(Active {
+                project,
+                id,
+                review: Review::default(),
+            });
+        }
+        self.active.pop_front()
+    }
+
+    /// It has not been read to its end.
+    pub(super) fn back(&mut self, active: Active) {
+        self.active.push_back(active);
+    }
+
+    /// All that are being read are slow, this one has cost the most, and other projects wait.
+    pub(super) fn is_in_the_way(&self, active: &Active) -> bool {
+        let spent = active.review.spent();
+        let full = self.active.len().saturating_add(1) >= MAX_ACTIVE;
+        let mut others = self.active.iter().map(|other| other.review.spent());
+        let slowest = others.all(|other| other > SLOW && other <= spent);
+        let others_wait = self.projects.iter().any(|project| !self.is_busy(*project));
+        full && slowest && spent > SLOW && others_wait
+    }
+
+    fn is_busy(&self, project: u64) -> bool {
+        self.active.iter().any(|active| active.project == project)
+    }
+
+    /// The first copy of the first project of which none is being read.
+    fn pop(&mut self) -> Option<(u64, Id)> {
+        // Few are busy, so this is no walk over all.
+        let at = self
+            .projects
+            .iter()
+            .position(|project| !self.is_busy(*project))?;
+        let project = self.projects.remove(at)?;
+        let queue = self.waiting.get_mut(&project)?;
+        let id = queue.pop_front()?;
+        if queue.is_empty() {
+            self.waiting.remove(&project);
+        } else {
+            self.projects.push_back(project);
+        }
+        Some((project, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Turns;
+    use crate::delivery::backoff::Backoff;
+    use crate::delivery::outbox::{Charge, Id, Outbox, Policy};
+    use crate::time::Millis;
+
+    fn ids() -> impl Iterator<Item = Id> {
+        let mut outbox = Outbox::new(Policy {
+            max_bytes: 1_000,
+            max_held_bytes: 0,
+            shares: 1,
+            max_in_flight: 1,
+            max_attempts: 1,
+            backoff: Backoff::new(1, 1).unwrap(),
+            max_age_ms: 1,
+            retry_ambiguous: false,
+        });
+        let charge = Charge {
+            size: 0,
+            group: 0,
+            share: 0,
+        };
+        std::iter::repeat_with(move || outbox.push_aside((), charge, 0, Millis(0)).unwrap())
+    }
+
+    #[test]
+    fn projects_take_turns() {
+        let (mut turns, mut ids) = (Turns::default(), ids());
+        for project in [1, 1, 1, 2, 3] {
+            turns.push(project, ids.next().unwrap());
+        }
+        // One of project 1 takes long.
+        let slow = turns.next().unwrap();
+        assert_eq!(slow.project, 1);
+        turns.back(slow);
+        let mut order = Vec::new();
+        while let Some(active) = turns.next() {
+            order.push(active.project);
+            if active.project == 1 && order.len() < 6 {
+                turns.back(active);
+            }
+        }
+        assert_eq!(order, [2, 1, 3, 1, 1, 1, 1, 1]);
+        assert!(turns.is_empty());
+    }
+}

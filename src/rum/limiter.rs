@@ -1,0 +1,191 @@
+//! How many copies of a project may leave in a second: a token bucket for each, in this worker.
+//!
+//! A bucket holds what may be sent in a second, and begins full. A copy needs one token of copies and has to find any of
+//! bytes; it takes as many as it has, so that one which is larger than the bucket leaves too, and is paid for afterwards.
+//!
+//! Projects may come from clients (`rum.default`). So there are at most [`MAX_BUCKETS`]; those that are full say nothing and
+//! go first. While all are in use, the other projects share one.
+
+use super::rules::Rate;
+use crate::time::Millis;
+use std::collections::BTreeMap;
+
+/// Projects with a bucket of their own.
+const MAX_BUCKETS: usize = 1_000;
+/// Of a copy, and of a byte: so that whole numbers fill a bucket every millisecond.
+const TOKEN: i64 = 1_000;
+
+/// Tokens of one kind; what is missing of it was given ahead.
+#[derive(Clone, Copy, Debug)]
+struct Tokens(i64);
+
+impl Tokens {
+    fn full(per_s: u32) -> Self {
+        Self(i64::from(per_s).saturating_mul(TOKEN))
+    }
+
+    fn fill(&mut self, per_s: u32, ms: u64) {
+        let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+        let more = i64::from(per_s).saturating_mul(ms);
+        self.0 = self.0.saturating_add(more).min(Self::full(per_s).0);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    copies: Tokens,
+    bytes: Tokens,
+    filled: Millis,
+}
+
+impl Bucket {
+    fn new(rate: Rate, now: Millis) -> Self {
+        Self {
+            copies: Tokens::full(rate.copies_per_s.unwrap_or_default()),
+            bytes: Tokens::full(rate.bytes_per_s.unwrap_or_default()),
+            filled: now,
+        }
+    }
+
+    fn fill(&mut self, rate: Rate, now: Millis) {
+        let ms = now.since(self.filled);
+        self.filled = now;
+        self.copies.fill(rate.copies_per_s.unwrap_or_default(), ms);
+        self.bytes.fill(rate.bytes_per_s.unwrap_or_default(), ms);
+    }
+
+    /// Whether a copy may leave, which is paid for then.
+    fn take(&mut self, rate: Rate, bytes: usize) -> bool {
+        let copies_are_left = rate.copies_per_s.is_none() || self.copies.0 >= TOKEN;
+        let bytes_are_left = rate.bytes_per_s.is_none() || self.bytes.0 > 0;
+        if !copies_are_left || !bytes_are_left {
+            return false;
+        }
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.copies.0 = self.copies.0.saturating_sub(TOKEN);
+        self.bytes.0 = self.bytes.0.saturating_sub(bytes.saturating_mul(TOKEN));
+        true
+    }
+
+    /// Whether it is as good as a new one; at a rate that was another before, it may be said too late.
+    fn is_full(&self, rate: Rate, now: Millis) -> bool {
+        let (mut filled, new) = (*self, Self::new(rate, now));
+        filled.fill(rate, now);
+        (rate.copies_per_s.is_none() || filled.copies.0 >= new.copies.0)
+            && (rate.bytes_per_s.is_none() || filled.bytes.0 >= new.bytes.0)
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Limiter {
+    buckets: BTreeMap<u64, (Rate, Bucket)>,
+    /// Of all projects that have none of their own.
+    shared: Option<Bucket>,
+}
+
+impl Limiter {
+    /// Whether a copy of so many bytes may leave.
+    pub(super) fn take(&mut self, project: u64, rate: Rate, bytes: usize, now: Millis) -> bool {
+        if !self.buckets.contains_key(&project) && self.buckets.len() >= MAX_BUCKETS {
+            self.buckets
+                .retain(|_, (rate, bucket)| !bucket.is_full(*rate, now));
+        }
+        let bucket = if self.buckets.contains_key(&project) || self.buckets.len() < MAX_BUCKETS {
+            let new = || (rate, Bucket::new(rate, now));
+            let (_, bucket) = self.buckets.entry(project).or_insert_with(new);
+            bucket
+        } else {
+            self.shared.get_or_insert_with(|| Bucket::new(rate, now))
+        };
+        bucket.fill(rate, now);
+        bucket.take(rate, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limiter, MAX_BUCKETS};
+    use crate::rum::rules::Rate;
+    use crate::time::Millis;
+
+    const T: Millis = Millis(1_000);
+
+    fn copies(copies_per_s: u32) -> Rate {
+        Rate {
+            copies_per_s: Some(copies_per_s),
+            bytes_per_s: None,
+        }
+    }
+
+    fn bytes(bytes_per_s: u32) -> Rate {
+        Rate {
+            copies_per_s: None,
+            bytes_per_s: Some(bytes_per_s),
+        }
+    }
+
+    fn taken(limiter: &mut Limiter, project: u64, rate: Rate, now: Millis) -> usize {
+        (0..1_000)
+            .filter(|_| limiter.take(project, rate, 100, now))
+            .count()
+    }
+
+    #[test]
+    fn a_second_at_once_and_then_as_they_come() {
+        let mut limiter = Limiter::default();
+        let rate = copies(10);
+        assert_eq!(taken(&mut limiter, 42, rate, T), 10);
+        assert_eq!(taken(&mut limiter, 42, rate, T.after(99)), 0);
+        assert_eq!(taken(&mut limiter, 42, rate, T.after(100)), 1);
+        assert_eq!(taken(&mut limiter, 42, rate, T.after(700)), 6);
+        // A long silence saves up no more than a second.
+        assert_eq!(taken(&mut limiter, 42, rate, T.after(u64::MAX / 2)), 10);
+        // Each project has its own.
+        assert_eq!(taken(&mut limiter, 43, rate, T), 10);
+    }
+
+    #[test]
+    fn bytes_are_paid_for_afterwards() {
+        let mut limiter = Limiter::default();
+        let rate = bytes(1_000);
+        assert!(limiter.take(42, rate, 5_000, T), "larger than the bucket");
+        assert!(!limiter.take(42, rate, 1, T.after(4_000)), "still in debt");
+        assert!(limiter.take(42, rate, 1, T.after(4_001)));
+        // In the long run it is the rate.
+        let mut left = 0;
+        for n in 0..10_000 {
+            let now = T.after(10_000 + n * 10);
+            left += usize::from(limiter.take(42, rate, 700, now)) * 700;
+        }
+        assert!((100_000..103_000).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn both_bind() {
+        let rate = Rate {
+            copies_per_s: Some(5),
+            bytes_per_s: Some(250),
+        };
+        let mut limiter = Limiter::default();
+        assert_eq!(taken(&mut limiter, 42, rate, T), 3, "of 100 bytes each");
+        let rate = Rate {
+            bytes_per_s: Some(1_000_000),
+            ..rate
+        };
+        assert_eq!(taken(&mut Limiter::default(), 42, rate, T), 5);
+    }
+
+    #[test]
+    fn projects_that_clients_make_up_take_no_memory() {
+        let mut limiter = Limiter::default();
+        let rate = copies(1);
+        let many = u64::try_from(MAX_BUCKETS).unwrap() * 3;
+        let passed = (1..=many).filter(|project| limiter.take(*project, rate, 1, T));
+        assert_eq!(passed.count(), MAX_BUCKETS + 1, "the rest share one");
+        assert_eq!(limiter.buckets.len(), MAX_BUCKETS);
+        // A second later they are as good as new.
+        assert!(limiter.take(many + 1, rate, 1, T.after(1_000)));
+        assert_eq!(limiter.buckets.len(), 1);
+    }
+}
