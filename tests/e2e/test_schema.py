@@ -23,7 +23,7 @@ SLS = {
     "upstream": "sls", "scheme": "https", "endpoint": "cn-hangzhou.log.aliyuncs.com", "project": "my-project", "logstore": "sentry",
     "topic": "t", "source": "s", "signature": "v4", "region": "cn-hangzhou", "credential": LITERAL, "compression": "lz4",
     "batch": {"max_bytes": 1024, "max_logs": 10, "linger_ms": 100}, "payload": True, "spans": False, "max_item_bytes": 8192,
-    "scrub": True, "scrub_keys": ["iban"], "timeout_ms": 100,
+    "scrub": True, "scrub_keys": ["iban"], "client_ip": "none", "timeout_ms": 100,
     "retry": {"max_attempts": 3, "initial_backoff_ms": 5, "max_backoff_ms": 50, "max_age_ms": 500},
 }  # fmt: skip
 PLACE = {"workspace": "w", "service_id": "s@1"}
@@ -32,8 +32,9 @@ BASES: list[dict[str, Any]] = [
         "host": "envoy", "mode": "tee", "fast_ack": False,
         "rum": {
             "enabled": True, "upstream": "rum", "authority": "rum.example.com:8443", "scheme": "https", "default": PLACE,
-            "projects": {"1": {**PLACE, "upstream": "own", "authority": "own.example.com"}, "0042": PLACE},
-            "exclude": [7, "8"], "routes": "envelope", "timeout_ms": 5000,
+            "projects": {"1": {**PLACE, "upstream": "own", "authority": "own.example.com", "sample": "${X:-1}", "items": {"not": ["attachment"]}, "rate": {"copies_per_s": 1}}, "0042": PLACE},
+            "exclude": [7, "8"], "routes": "envelope", "timeout_ms": 5000, "client_ip": "truncated", "rate": {"copies_per_s": 5, "bytes_per_s": 1000},
+            "sample": 0.5, "items": ["event", "log"], "scrub": True, "scrub_keys": ["iban"], "only_accepted": True,
         },
         "sls": SLS,
         "limits": {"max_body_bytes": 1000, "max_decoded_bytes": 1000, "max_pending_bytes": 100000, "max_in_flight": 8},

@@ -46,6 +46,7 @@ class FakeRum(loop.Server):
         self.accepted = 0  # whole requests answered 2xx
         self.connections = 0
         self.behave: Behaviour | Script = OK
+        self.forwarded_for = 1  # lines of X-Forwarded-For that every copy has
         self.expected = 0  # copies registered so far
         self._expected: list[rules.Copy] = []
         self._checked = keep  # without the record there is no comparison with expectations, only the static checks
@@ -109,8 +110,8 @@ class FakeRum(loop.Server):
             problems.append(f"{rules.MARKER} is {request.values(rules.MARKER)}, not exactly one 1")
         names = {name.lower() for name, _ in request.headers}
         problems += [f"header {name!r} is not on the allow-list" for name in names if not rules.allowed(name)]
-        if len(request.values("x-forwarded-for")) != 1:
-            problems.append(f"{len(request.values('x-forwarded-for'))} X-Forwarded-For lines, not one")
+        if len(request.values("x-forwarded-for")) != self.forwarded_for:
+            problems.append(f"{len(request.values('x-forwarded-for'))} X-Forwarded-For lines, not {self.forwarded_for}")
         if request.method != "OPTIONS" and request.framing == "none" and request.method in ("POST", "PUT", "PATCH"):
             problems.append("no length")
         self.violations += [f"{request}: {problem}" for problem in problems]

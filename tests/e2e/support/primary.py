@@ -11,11 +11,13 @@ MARK = ("x-answered-by", "primary")
 
 
 class Primary(loop.Server):
-    """Answers 200 `{"id": ...}` at once. Everything it was sent is in `requests`, in order of completion."""
+    """Answers 200 (or `status`) `{"id": ...}` at once. Everything it was sent is in `requests`, in order of completion."""
 
     def __init__(self, port: int = 0, keep: bool = True) -> None:
         self.requests: list[http1.Request] = []
         self.count = 0
+        self.status = 200
+        self.early: int | None = None  # set: this is the answer to the headers, and nothing is read after them
         self._open = asyncio.Event()
         self._open.set()
         self._keep = keep  # under load only the count is kept
@@ -23,6 +25,13 @@ class Primary(loop.Server):
         super().__init__(port)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.early is not None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(http1.response(self.early, b"", [MARK, ("connection", "close")]))
+            await writer.drain()
+            while await reader.read(65_536):  # a close with bytes unread would be a reset
+                pass
+            return
         while (request := await http1.read_request(reader)) is not None:
             with self._lock:
                 self.count += 1
@@ -33,7 +42,7 @@ class Primary(loop.Server):
             await self._open.wait()
             body = json.dumps({"id": request.sha256[:32]}).encode()
             writer.write(
-                http1.response(200, body, [MARK, ("content-type", "application/json")], request.method == "HEAD")
+                http1.response(self.status, body, [MARK, ("content-type", "application/json")], request.method == "HEAD")
             )
             await writer.drain()
 
