@@ -3,7 +3,7 @@
 //!
 //! *Sample.* The trace id decides (`trace.trace_id` of the first line), or the event id if there is none. Both stand in the
 //! first line; so of a compressed body only so much is decoded. What is not in the sample is read on, for it may hold an item
-//! that is never sampled ([`sorting::ALWAYS`]). What cannot be decided goes: an envelope without either id, with an encoding
+//! that is never sampled ([`super::sorting::ALWAYS`]). What cannot be decided goes: an envelope without either id, with an encoding
 //! that is unknown or broken, with a first line of more than [`MAX_LINE`] bytes, or one that takes too long to read.
 //!
 //! *Items, and scrubbing.* The whole envelope is decoded, and if something in it stays or is replaced, put together anew
