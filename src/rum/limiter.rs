@@ -82,12 +82,15 @@ pub(super) struct Limiter {
     buckets: BTreeMap<u64, (Rate, Bucket)>,
     /// Of all projects that have none of their own.
     shared: Option<Bucket>,
+    /// When those that were full went: it is a look at each, and nothing fills before the clock goes on.
+    swept: Option<Millis>,
 }
 
 impl Limiter {
     /// Whether a copy of so many bytes may leave.
     pub(super) fn take(&mut self, project: u64, rate: Rate, bytes: usize, now: Millis) -> bool {
-        if !self.buckets.contains_key(&project) && self.buckets.len() >= MAX_BUCKETS {
+        let is_crowded = !self.buckets.contains_key(&project) && self.buckets.len() >= MAX_BUCKETS;
+        if is_crowded && self.swept.replace(now) != Some(now) {
             self.buckets
                 .retain(|_, (rate, bucket)| !bucket.is_full(*rate, now));
         }

@@ -22,6 +22,8 @@ const PIECE: usize = 1 << 20;
 /// Units of a part, and of a byte of a header in which the length is looked for.
 const PART: u64 = 100;
 const HEADER_BYTE: u64 = 20;
+/// Units of a type that a rule names, for each item.
+const TYPE: u64 = 30;
 
 /// An item, or the envelope's header.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +96,8 @@ impl Sorting {
             };
             let ty = &*item.header.ty;
             self.always |= ALWAYS.contains(&ty);
+            let types = rules.items.as_ref().map_or(0, |items| items.types().len());
+            meter.spend_bytes(types, TYPE);
             if rules.items.as_ref().is_some_and(|items| !items.has(ty)) {
                 self.left_out = self.left_out.saturating_add(1);
             } else if self.parts.len() < MAX_ITEMS {
