@@ -10,9 +10,16 @@ const HALVES: u64 = 5;
 /// No slice of [`TICK`](crate::meter::TICK) units takes so long. A clock that says so has leapt.
 const LONGEST_MS: u64 = 100;
 
+/// Work of more units is a slice. What costs less is not worth asking the clock when it ended.
+const SLICE: u64 = 200_000;
+/// No rest is longer, whatever the clock says.
+const LONGEST_REST_MS: u64 = 250;
+
 /// When the next slice may come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
+    /// When the slice began whose end has not been told.
+    begun: Option<Millis>,
     /// When the last slice ended.
     ended: Millis,
     next: Millis,
@@ -29,6 +36,27 @@ impl Pace {
     #[must_use]
     pub fn is_due(&self, now: Millis) -> bool {
         self.next <= now || now <= self.ended
+    }
+
+    /// When work that waits in a leg goes on: no sooner than the next tick.
+    #[must_use]
+    pub fn due(&self, now: Millis) -> Millis {
+        let rested = self.next.min(now.after(LONGEST_REST_MS));
+        rested.max(now.after(1))
+    }
+
+    /// So many units of work were done from `now` on. `true` if that was a slice: then [`worked`](Self::worked) is to hear
+    /// when it ended.
+    pub fn spent(&mut self, units: u64, now: Millis) -> bool {
+        self.begun = (units > SLICE).then_some(now);
+        self.begun.is_some()
+    }
+
+    /// The slice, if there was one, has ended.
+    pub fn worked(&mut self, now: Millis) {
+        if let Some(begun) = self.begun.take() {
+            self.took(begun, now);
+        }
     }
 
     /// A slice took from `begun` to `ended`.
@@ -58,5 +86,20 @@ mod tests {
             assert!(!soon && pace.is_due(ended.after(rest)), "{took}");
             assert!(pace.is_due(ended), "the clock stands still");
         }
+    }
+    #[test]
+    fn little_work_is_no_slice() {
+        let mut pace = Pace::default();
+        let now = Millis(1_000);
+        assert!(!pace.spent(200_000, now));
+        pace.worked(now.after(50));
+        assert_eq!((pace.is_due(now), pace.due(now)), (true, now.after(1)));
+        assert!(pace.spent(200_001, now));
+        let ended = now.after(50);
+        pace.worked(ended);
+        assert_eq!(pace.due(ended), ended.after(125));
+        assert_eq!(pace.due(now.after(1)), ended.after(125));
+        // The clock was set back.
+        assert_eq!(pace.due(Millis(1)), Millis(251));
     }
 }

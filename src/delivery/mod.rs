@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod backoff;
+pub mod by_project;
 pub mod call;
 pub(crate) mod caller;
 pub mod outbox;

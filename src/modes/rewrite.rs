@@ -150,8 +150,7 @@ impl Mode for Rewrite {
     }
 
     fn response(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
-        let status = stream.response_header(":status");
-        let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+        let status = stream.status();
         let now = stream.now();
         let reply = Reply {
             status,

@@ -95,8 +95,7 @@ impl Mode for Sign {
             return;
         };
         let text = |name: &str| String::from_utf8(stream.response_header(name)?).ok();
-        let status = text(":status").and_then(|status| status.parse().ok());
-        worker.write_answered(write, status, &text, || stream.now());
+        worker.write_answered(write, stream.status(), &text, || stream.now());
     }
 
     fn gone(&mut self, worker: &mut Worker, _: &mut impl Stream) {

@@ -42,4 +42,10 @@ pub trait Stream {
 
     /// A header of the answer.
     fn response_header(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// The status of the answer.
+    fn status(&self) -> Option<u16> {
+        let status = self.response_header(":status")?;
+        std::str::from_utf8(&status).ok()?.parse().ok()
+    }
 }

@@ -59,13 +59,13 @@ impl Mode for Tee {
 
     fn response(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
         if let Some(copy) = self.unanswered.take() {
-            let refused = is_refusal(status(stream));
+            let refused = is_refusal(stream.status());
             worker.primary_answered(copy, refused, stream.now());
         } else if let Some(exchange) = self.exchange
             && worker.awaits_answer(exchange)
         {
             self.answered = true;
-            if is_refusal(status(stream)) {
+            if is_refusal(stream.status()) {
                 self.exchange = worker.refused_early(exchange);
             }
         }
@@ -108,11 +108,6 @@ impl Tee {
         };
         self.unanswered = worker.end_with(exchange, stream.now(), self.answered);
     }
-}
-
-fn status(stream: &impl Stream) -> Option<u16> {
-    let status = stream.response_header(":status")?;
-    std::str::from_utf8(&status).ok()?.parse().ok()
 }
 
 /// nginx never says that headers end a request, and has no body callback for a request without a body.

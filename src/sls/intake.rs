@@ -4,13 +4,13 @@
 //! A request callback only puts an envelope here: decoding, records and scrubbing are done in ticks, a little at a time
 //! ([`super::readers`]). Projects take turns, so that one which sends more than can be read delays only itself.
 
+use crate::delivery::by_project::ByProject;
 use crate::header_map::Pair;
 use crate::outcome::SkipReason;
 use crate::rum::settings::Destination;
 use crate::sentry::project::ProjectId;
 use crate::sentry::route::{Route, recognise};
 use crate::time::Millis;
-use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 /// Whether a request becomes logs: the project, or why not, and whose it is; `None` for what is not ingest traffic.
@@ -70,12 +70,10 @@ impl Envelope {
     }
 }
 
-/// The envelopes that wait: those of a project in their order, and projects in turn.
+/// The envelopes that wait.
 #[derive(Debug, Default)]
 pub struct Intake {
-    waiting: BTreeMap<u64, VecDeque<Envelope>>,
-    /// Projects with envelopes, the next one first.
-    turns: VecDeque<u64>,
+    waiting: ByProject<Envelope>,
     len: usize,
     bytes: usize,
 }
@@ -85,27 +83,12 @@ impl Intake {
     pub fn push(&mut self, envelope: Envelope) {
         self.bytes = self.bytes.saturating_add(envelope.size());
         self.len = self.len.saturating_add(1);
-        let project = envelope.head.project;
-        let queue = self.waiting.entry(project).or_default();
-        if queue.is_empty() {
-            self.turns.push_back(project);
-        }
-        queue.push_back(envelope);
+        self.waiting.push(envelope.head.project, envelope);
     }
 
     /// Takes the first one of the project whose turn it is. One of those that are `busy` loses its turn.
     pub fn pop(&mut self, busy: impl Fn(u64) -> bool) -> Option<Envelope> {
-        // Few are busy, so this is no walk over all.
-        let at = self.turns.iter().position(|project| !busy(*project))?;
-        self.turns.rotate_left(at);
-        let project = self.turns.pop_front()?;
-        let queue = self.waiting.get_mut(&project)?;
-        let envelope = queue.pop_front()?;
-        if queue.is_empty() {
-            drop(self.waiting.remove(&project))
-        } else {
-            self.turns.push_back(project)
-        }
+        let (_, envelope) = self.waiting.pop(busy)?;
         self.bytes = self.bytes.saturating_sub(envelope.size());
         self.len = self.len.saturating_sub(1);
         Some(envelope)
@@ -126,7 +109,7 @@ impl Intake {
     /// How many projects they belong to.
     #[must_use]
     pub fn projects(&self) -> usize {
-        self.turns.len()
+        self.waiting.projects().len()
     }
 
     /// Whether there is none.

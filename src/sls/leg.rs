@@ -50,9 +50,6 @@ const OVERHEAD: usize = 512;
 /// Units of signing a write, at the worst, and how many are signed in one callback at most.
 const SIGN: u64 = 260_000;
 const MAX_SIGNS: u64 = 16;
-/// Work of more units is a slice, after which the worker is for others. No rest is longer.
-const LONG: u64 = 200_000;
-const LONGEST_REST_MS: u64 = 250;
 /// Every batch goes to the one destination, so a hold is for all of them.
 const GROUP: u64 = 0;
 
@@ -78,8 +75,6 @@ pub(crate) struct SlsLeg {
     headers: HeaderList,
     draining: bool,
     pace: Pace,
-    /// When a slice of work began whose end is not known yet.
-    begun: Option<Millis>,
     /// So many writes may still be signed in this callback.
     signs: u64,
     /// The last answer told to hold back: one write at a time, until one is taken.
@@ -128,7 +123,6 @@ impl SlsLeg {
             headers: HeaderList::default(),
             draining: false,
             pace: Pace::default(),
-            begun: None,
             signs: MAX_SIGNS,
             probing: false,
             config,

@@ -28,9 +28,8 @@ const HOLD_MS: u64 = 30_000;
 const SLICE: u64 = 1_000_000;
 /// Units that one copy may spend before it is another's turn.
 const TURN: u64 = 250_000;
-/// Work of more units is a slice, after which the worker is for others. No rest is longer.
-const LONG: u64 = 200_000;
-const LONGEST_REST_MS: u64 = 250;
+/// Units of one that is gone before it was read.
+const GONE: u64 = 500;
 /// Copies that go in one tick because their time is up.
 const MAX_OVERDUE: usize = 64;
 
@@ -55,8 +54,6 @@ pub(super) struct Ruled {
     scrub: Option<Box<dyn Scrub>>,
     limiter: Limiter,
     pace: Pace,
-    /// When the slice began whose end has not been told.
-    begun: Option<Millis>,
 }
 
 impl Ruled {
@@ -76,16 +73,23 @@ impl Ruled {
 
     /// When a tick has something to do.
     pub(super) fn due(&self, now: Millis) -> Option<Millis> {
-        let rest = self.pace.next().min(now.after(LONGEST_REST_MS));
-        let slice = (!self.turns.is_empty()).then(|| rest.max(now.after(1)));
+        let slice = (!self.turns.is_empty()).then(|| self.pace.due(now));
         let overdue = self.unanswered.first_key_value().map(|(_, until)| *until);
         earliest([slice, overdue])
     }
 
+    /// Whether a copy may go, which is paid for then.
+    fn is_within_rate(&mut self, copy: &Copy, now: Millis) -> bool {
+        let target = &copy.target;
+        let rate = target.destination.rules.rate;
+        rate.is_none_or(|rate| {
+            let bytes = copy.body.len();
+            self.limiter.take(target.project, rate, bytes, now)
+        })
+    }
+
     pub(super) fn worked(&mut self, now: Millis) {
-        if let Some(begun) = self.begun.take() {
-            self.pace.took(begun, now);
-        }
+        self.pace.worked(now);
     }
 }
 
@@ -113,7 +117,7 @@ impl RumLeg {
             self.ruled.turns.push(charge.group, id);
             return Taken::Done;
         }
-        if !self.is_within_rate(&copy, now) {
+        if !self.ruled.is_within_rate(&copy, now) {
             skip(SkipReason::Limited, copy.target.project, context);
             return Taken::Done;
         }
@@ -165,6 +169,7 @@ impl RumLeg {
             let id = active.id;
             // It may have been given up meanwhile.
             let Some(entry) = self.outbox.get(id) else {
+                meter.spend(GONE);
                 continue;
             };
             let needs = Needs {
@@ -192,9 +197,7 @@ impl RumLeg {
                 Outcome::Unscrubbable => self.leave_out(id, SkipReason::Unscrubbable, context),
             }
         }
-        let long = meter.spent() > LONG;
-        self.ruled.begun = long.then_some(now);
-        long
+        self.ruled.pace.spent(meter.spent(), now)
     }
 
     /// Of what waits for the primary, another copy of this size finds its place.
@@ -219,14 +222,7 @@ impl RumLeg {
         let Some(entry) = self.outbox.get(id) else {
             return;
         };
-        let target = &entry.payload.target;
-        let (project, bytes) = (target.project, entry.payload.body.len());
-        let is_within = target
-            .destination
-            .rules
-            .rate
-            .is_none_or(|rate| self.ruled.limiter.take(project, rate, bytes, now));
-        if !is_within {
+        if !self.ruled.is_within_rate(&entry.payload, now) {
             self.leave_out(id, SkipReason::Limited, context);
         } else if self.outbox.release(id, now) {
             context.ledger.one(Metric::Captured);
@@ -247,18 +243,11 @@ impl RumLeg {
         };
         let copy = entry.payload.with_body(body);
         let project = copy.target.project;
-        if !self.is_within_rate(&copy, now) {
+        if !self.ruled.is_within_rate(&copy, now) {
             skip(SkipReason::Limited, project, context);
         } else if self.enter(copy, reserved, now, context) == Taken::NoRoom {
             report::no_room(context.log, project);
         }
-    }
-
-    fn is_within_rate(&mut self, copy: &Copy, now: Millis) -> bool {
-        let target = &copy.target;
-        let limiter = &mut self.ruled.limiter;
-        let rate = target.destination.rules.rate;
-        rate.is_none_or(|rate| limiter.take(target.project, rate, copy.body.len(), now))
     }
 
     fn leave_out(&mut self, id: Id, reason: SkipReason, context: &mut Context<'_>) {

@@ -1,9 +1,10 @@
 //! Which copies are read next: those of a project in their order, and projects in turn. Two are read at a time, each of
 //! another project, so that one which takes long holds up nobody but its own project.
 
+use crate::delivery::by_project::ByProject;
 use crate::delivery::outbox::Id;
 use crate::rum::review::Review;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// So many at a time. Each may hold a decoded body, and what is made of it.
 pub(crate) const MAX_ACTIVE: usize = 2;
@@ -21,25 +22,19 @@ pub(super) struct Active {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    waiting: BTreeMap<u64, VecDeque<Id>>,
-    /// Projects with copies that wait, the next one first.
-    projects: VecDeque<u64>,
+    waiting: ByProject<Id>,
     active: VecDeque<Active>,
 }
 
 impl Turns {
     /// A copy is to be read.
     pub(super) fn push(&mut self, project: u64, id: Id) {
-        let queue = self.waiting.entry(project).or_default();
-        if queue.is_empty() {
-            self.projects.push_back(project);
-        }
-        queue.push_back(id);
+        self.waiting.push(project, id);
     }
 
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.projects.is_empty() && self.active.is_empty()
+        self.waiting.projects().is_empty() && self.active.is_empty()
     }
 
     pub(super) fn clear(&mut self) {
@@ -49,7 +44,8 @@ impl Turns {
     /// The one whose turn it is, until it is [given back](Self::back).
     pub(super) fn next(&mut self) -> Option<Active> {
         while self.active.len() < MAX_ACTIVE {
-            let Some((project, id)) = self.pop() else {
+            let busy = |project| is_busy(&self.active, project);
+            let Some((project, id)) = self.waiting.pop(busy) else {
                 break;
             };
             self.active.push_back(Active {
@@ -72,31 +68,14 @@ impl Turns {
         let full = self.active.len().saturating_add(1) >= MAX_ACTIVE;
         let mut others = self.active.iter().map(|other| other.review.spent());
         let slowest = others.all(|other| other > SLOW && other <= spent);
-        let others_wait = self.projects.iter().any(|project| !self.is_busy(*project));
+        let mut projects = self.waiting.projects().iter();
+        let others_wait = projects.any(|project| !is_busy(&self.active, *project));
         full && slowest && spent > SLOW && others_wait
     }
+}
 
-    fn is_busy(&self, project: u64) -> bool {
-        self.active.iter().any(|active| active.project == project)
-    }
-
-    /// The first copy of the first project of which none is being read.
-    fn pop(&mut self) -> Option<(u64, Id)> {
-        // Few are busy, so this is no walk over all.
-        let at = self
-            .projects
-            .iter()
-            .position(|project| !self.is_busy(*project))?;
-        let project = self.projects.remove(at)?;
-        let queue = self.waiting.get_mut(&project)?;
-        let id = queue.pop_front()?;
-        if queue.is_empty() {
-            self.waiting.remove(&project);
-        } else {
-            self.projects.push_back(project);
-        }
-        Some((project, id))
-    }
+fn is_busy(active: &VecDeque<Active>, project: u64) -> bool {
+    active.iter().any(|active| active.project == project)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the leg is to the worker: its share of each tick, the next call, its answer, the end.
 
-use super::{Context, GRACE_MS, LONG, LONGEST_REST_MS, MAX_SIGNS, SIGN, SlsLeg};
+use super::{Context, GRACE_MS, MAX_SIGNS, SIGN, SlsLeg};
 use crate::delivery::answer::Answer;
 use crate::delivery::call::Call;
 use crate::delivery::caller::{CallId, Caller, Next};
@@ -28,15 +28,11 @@ impl Caller for SlsLeg {
         self.work_within(&mut meter, now, reserved, context);
         let left = CALLBACK.saturating_sub(meter.spent().saturating_mul(2));
         self.signs = left.div_ceil(SIGN).clamp(1, MAX_SIGNS);
-        let long = meter.spent() > LONG;
-        self.begun = long.then_some(now.steady);
-        long
+        self.pace.spent(meter.spent(), now.steady)
     }
 
     fn worked(&mut self, now: Millis) {
-        if let Some(begun) = self.begun.take() {
-            self.pace.took(begun, now);
-        }
+        self.pace.worked(now);
     }
 
     fn next(&mut self, moment: Moment, open: bool, context: &mut Context<'_>) -> Next {
@@ -148,7 +144,7 @@ impl Caller for SlsLeg {
         let (wall, now) = (now.wall, now.steady);
         let soon = now.after(1);
         // No sooner than the worker may work again.
-        let slice = soon.max(self.pace.next().min(now.after(LONGEST_REST_MS)));
+        let slice = self.pace.due(now);
         let unread = (self.queued() > 0 || !self.queue.is_empty()).then_some(slice);
         let corrected = self.clock.now(wall.0);
         let batch = self.batcher.next_due().map(|due| {
