@@ -8,14 +8,14 @@ use crate::worker::collect::Ticket;
 use crate::worker::primary::is_refusal;
 
 /// A request that is watched.
-#[derive(Debug)]
-pub(crate) struct Tee {
-    /// The exchange, while it is being copied.
-    exchange: Option<Ticket>,
-    /// Its copy, while that waits for the primary's answer.
-    unanswered: Option<Id>,
-    /// The primary has answered before the request was complete.
-    answered: bool,
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tee {
+    /// Nothing of it is copied, or no more.
+    Passing,
+    /// It is being copied. `answered`: the primary has answered it already.
+    Copying { exchange: Ticket, answered: bool },
+    /// Its copy waits for the primary's answer.
+    Unanswered(Id),
 }
 
 impl Mode for Tee {
@@ -23,11 +23,7 @@ impl Mode for Tee {
         let begun = arrive(worker, stream, |worker, plan, head| {
             worker.begin(plan, head)
         });
-        let mut tee = Self {
-            exchange: begun.flatten(),
-            unanswered: None,
-            answered: false,
-        };
+        let mut tee = Self::of(begun.flatten(), false);
         if end {
             tee.end_of_headers(worker, stream);
         }
@@ -42,9 +38,10 @@ impl Mode for Tee {
         end: bool,
     ) -> Step {
         if size > 0
-            && let Some(exchange) = self.exchange
+            && let Self::Copying { exchange, answered } = *self
         {
-            self.exchange = worker.chunk(exchange, size, |body| stream.append_body(size, body));
+            let exchange = worker.chunk(exchange, size, |body| stream.append_body(size, body));
+            *self = Self::of(exchange, answered);
         }
         if end {
             self.end(worker, stream);
@@ -58,55 +55,66 @@ impl Mode for Tee {
     }
 
     fn response(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
-        if let Some(copy) = self.unanswered.take() {
-            let refused = is_refusal(stream.status());
-            worker.primary_answered(copy, refused, stream.now());
-        } else if let Some(exchange) = self.exchange
-            && worker.awaits_answer(exchange)
-        {
-            self.answered = true;
-            if is_refusal(stream.status()) {
-                self.exchange = worker.refused_early(exchange);
+        match *self {
+            Self::Unanswered(copy) => {
+                *self = Self::Passing;
+                let refused = is_refusal(stream.status());
+                worker.primary_answered(copy, refused, stream.now());
             }
+            Self::Copying { exchange, .. } if worker.awaits_answer(exchange) => {
+                let goes_on = if is_refusal(stream.status()) {
+                    worker.refused_early(exchange)
+                } else {
+                    Some(exchange)
+                };
+                *self = Self::of(goes_on, true);
+            }
+            Self::Copying { .. } | Self::Passing => {}
         }
     }
 
     fn gone(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
-        if let Some(copy) = self.unanswered.take() {
+        match std::mem::replace(self, Self::Passing) {
+            Self::Passing => {}
             // Without an answer nobody knows that it was refused.
-            worker.primary_answered(copy, false, stream.now());
-        }
-        let Some(exchange) = self.exchange.take() else {
-            return;
-        };
-        if was_complete(worker, stream, exchange) {
-            worker.end(exchange, stream.now());
-        } else {
-            worker.abort(exchange);
+            Self::Unanswered(copy) => worker.primary_answered(copy, false, stream.now()),
+            Self::Copying { exchange, .. } if was_complete(worker, stream, exchange) => {
+                worker.end(exchange, stream.now());
+            }
+            Self::Copying { exchange, .. } => worker.abort(exchange),
         }
     }
 }
 
 impl Tee {
+    fn of(exchange: Option<Ticket>, answered: bool) -> Self {
+        match exchange {
+            Some(exchange) => Self::Copying { exchange, answered },
+            None => Self::Passing,
+        }
+    }
+
     /// The headers are all of it. If they announce a body all the same, the request is malformed: Envoy refuses it, but
     /// 1.36 does so only after its filters have seen it (HTTP/2, END_STREAM with `content-length: 2`). The primary never
     /// gets it.
     fn end_of_headers(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
-        let Some(ticket) = self.exchange else { return };
-        let exchange = worker.exchange(ticket);
-        if exchange.is_some_and(|exchange| exchange.announces_more_than(0)) {
-            self.exchange = None;
-            worker.abort(ticket);
+        let Self::Copying { exchange, .. } = *self else {
+            return;
+        };
+        let announced = worker.exchange(exchange);
+        if announced.is_some_and(|announced| announced.announces_more_than(0)) {
+            *self = Self::Passing;
+            worker.abort(exchange);
         } else {
             self.end(worker, stream);
         }
     }
 
     fn end(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
-        let Some(exchange) = self.exchange.take() else {
-            return;
-        };
-        self.unanswered = worker.end_with(exchange, stream.now(), self.answered);
+        if let Self::Copying { exchange, answered } = *self {
+            let waits = worker.end_with(exchange, stream.now(), answered);
+            *self = waits.map_or(Self::Passing, Self::Unanswered);
+        }
     }
 }
 
