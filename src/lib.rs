@@ -4,7 +4,7 @@
 //! ```text
 //!  client ──request──▶ host ──────────unchanged──────────▶ Sentry (the primary)
 //!                        │ headers, chunks (copied once)
-//!                   proxy ─▶ worker ─▶ sentry::route ─▶ rum::{decide, headers, capture}
+//!                   proxy ─▶ worker ─▶ sentry::route ─▶ copies::{decide, headers, capture}
 //!                              │ finished copy
 //!                   proxy ◀─ effect ◀────── delivery::outbox ◀┘
 //!                        │ dispatch: in Envoy at once, retries and on nginx all on ticks
@@ -26,7 +26,7 @@
 //! | `proxy` | the calls to and from a host: the only code that knows the ABI |
 //! | [`worker`] | one instance: modes, bodies that are being received, effects, books, the account |
 //! | [`config`] | reading a configuration into the settings that the legs own |
-//! | [`rum`], [`sls`] | a leg each: what is sent, and what an answer means |
+//! | [`copies`], [`sls`] | a leg each: what is sent, and what an answer means |
 //! | [`delivery`] | when something is sent, and how often; knows no leg |
 //! | [`sentry`] | what SDKs send: routes, credentials, encodings, envelopes, times |
 //!
@@ -68,6 +68,7 @@
 pub mod artefact;
 pub mod client_ip;
 pub mod config;
+pub mod copies;
 pub mod delivery;
 #[cfg(not(target_os = "wasi"))]
 pub mod drive;
@@ -85,7 +86,7 @@ pub mod pace;
 mod pool;
 #[cfg(target_os = "wasi")]
 mod proxy;
-pub mod rum;
+
 pub mod secret;
 pub mod sentry;
 pub mod sls;

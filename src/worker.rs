@@ -97,8 +97,9 @@ impl Worker {
     pub fn start(&mut self, version: &str) {
         let text = format!("sentry-edge-mirror {version} started");
         self.legs.log.say(Level::Info, text);
-        let nobody =
-            |rum: &crate::rum::settings::Rum| rum.default.is_none() && rum.projects.is_empty();
+        let nobody = |rum: &crate::copies::settings::Copies| {
+            rum.default.is_none() && rum.projects.is_empty()
+        };
         if self.config.rum.as_ref().is_some_and(nobody) {
             let text = "rum has neither `default` nor `projects`: nothing is mirrored";
             self.legs.log.say(Level::Warn, text.to_owned());

@@ -5,7 +5,7 @@
 
 use super::reader::Reader;
 use super::{Config, Mode};
-use crate::rum::leg::MAX_ACTIVE;
+use crate::copies::leg::MAX_ACTIVE;
 use crate::sls::readers::MAX_READERS;
 use crate::sls::record::MAX_SCRUBBED;
 use std::fmt;

@@ -20,9 +20,9 @@ pub use lane::Role;
 pub use reader::Problem;
 
 use crate::client_ip::ClientIp;
+use crate::copies::settings::Copies;
 use crate::delivery::retry::Retry;
 use crate::host::HostKind;
-use crate::rum::settings::Rum;
 use crate::sentry::ingest::Ingest;
 use crate::sls::settings::{Sign, Sls};
 use node::Node;
@@ -80,7 +80,7 @@ pub struct Config {
     /// Which requests are for this Sentry.
     pub ingest: Ingest,
     /// The RUM leg, if there is one. In mode `tee` at least one of the legs is there.
-    pub rum: Option<Rum>,
+    pub rum: Option<Copies>,
     /// The SLS leg, if there is one.
     pub sls: Option<Sls>,
     /// Mode `sign`, if it is that.

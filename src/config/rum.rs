@@ -11,9 +11,9 @@ pub(super) use rules::warnings;
 use super::node::Node;
 use super::reader::{Field, Object, Reader};
 use super::{ENABLED, MAX_TIMEOUT_MS, Mode, rewrite};
+use crate::copies::rules::Rules;
+use crate::copies::settings::{Copies, Destination, Routes};
 use crate::host::HostKind;
-use crate::rum::rules::Rules;
-use crate::rum::settings::{Destination, Routes, Rum};
 use crate::sentry::project::ProjectId;
 use rules::Place;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +63,7 @@ pub(super) fn read(
     field: &Field<'_>,
     host: Option<HostKind>,
     mode: Option<Mode>,
-) -> Option<Rum> {
+) -> Option<Copies> {
     let mut object = reader.object(field)?;
     object.take(ENABLED);
     let forwards = rewrite::forwards(mode);
@@ -119,7 +119,7 @@ pub(super) fn read(
         None => Some(5_000),
     };
     reader.finish(object);
-    Some(Rum {
+    Some(Copies {
         routes: routes?,
         scheme: scheme?,
         timeout_ms: u32::try_from(timeout_ms?).ok()?,

@@ -1,7 +1,7 @@
 mod refused;
 
 use super::{Config, HostKind, Role};
-use crate::rum::settings::{Destination, Routes};
+use crate::copies::settings::{Destination, Routes};
 use crate::sentry::project::ProjectId;
 
 const GOOD: &str = r#"{

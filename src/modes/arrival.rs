@@ -1,8 +1,8 @@
 //! The headers of a request, read for the legs.
 
 use super::Stream;
+use crate::copies::headers::Head;
 use crate::header_map::Pairs;
-use crate::rum::headers::Head;
 use crate::sls::intake::first;
 use crate::worker::Worker;
 use crate::worker::exchange::Plan;

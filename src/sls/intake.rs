@@ -4,10 +4,10 @@
 //! A request callback only puts an envelope here: decoding, records and scrubbing are done in ticks, a little at a time
 //! ([`super::readers`]). Projects take turns, so that one which sends more than can be read delays only itself.
 
+use crate::copies::settings::Destination;
 use crate::delivery::by_project::ByProject;
 use crate::header_map::Pair;
 use crate::outcome::SkipReason;
-use crate::rum::settings::Destination;
 use crate::sentry::project::ProjectId;
 use crate::sentry::route::{Route, recognise};
 use crate::time::Millis;

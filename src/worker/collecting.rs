@@ -14,8 +14,8 @@
 //! being received. On nginx, where bodies come whole, nothing is given up, nothing gives way, and there is no half.
 
 use super::{Worker, report};
+use crate::copies::capture::Refusal;
 use crate::outcome::SkipReason;
-use crate::rum::capture::Refusal;
 use crate::time::Millis;
 use crate::worker::collect::{Collecting, PULSE_MS, Swept, Ticket, Wants};
 use crate::worker::exchange::{Exchange, Parts};

@@ -4,11 +4,11 @@
 //! budgets and the counters. It never holds up the request: whatever goes wrong, the exchange is over and the request
 //! goes on. (In mode `rewrite`, where the request is a copy itself, it may be held for an exchange.) The body is collected once; both legs share it.
 
+use crate::copies::capture::Capture;
+use crate::copies::copy::Copy;
+use crate::copies::decide::Target;
+use crate::copies::headers::CopyHeaders;
 use crate::header_list::HeaderList;
-use crate::rum::capture::Capture;
-use crate::rum::copy::Copy;
-use crate::rum::decide::Target;
-use crate::rum::headers::CopyHeaders;
 use crate::sentry::first_line::{self, Line};
 use crate::sls::intake::{Envelope, Head};
 use crate::time::Millis;

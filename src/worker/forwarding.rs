@@ -1,9 +1,9 @@
 //! Copies that leave with the request itself, in mode `rewrite`: what the RUM leg counts of them.
 
 use super::{Worker, report};
+use crate::copies::capture::Refusal;
 use crate::delivery::verdict::Verdict;
 use crate::metric::{Leg, Metric};
-use crate::rum::capture::Refusal;
 
 impl Worker {
     /// Request callback: the copy leaves with the request.

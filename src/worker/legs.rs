@@ -3,14 +3,14 @@
 use super::published::PublishedMetrics;
 use super::signing::Signer;
 use crate::config::Config;
+use crate::copies::leg::CopyLeg;
+use crate::copies::scrub::Scrub;
 use crate::delivery::backoff::Jitter;
 use crate::delivery::caller::{Caller, Context};
 use crate::delivery::outbox::Policy;
 use crate::effect::Effect;
 use crate::log::RateLimitedLog;
 use crate::metric::{Leg, Metric};
-use crate::rum::leg::RumLeg;
-use crate::rum::scrub::Scrub;
 use crate::sls::leg::SlsLeg;
 use crate::sls::record::ItemScrubber;
 use crate::time::{Millis, Moment, earliest};
@@ -41,7 +41,7 @@ impl<L: Caller> Counted<L> {
 /// See the module's documentation. The larger ones stand behind a pointer: in most configurations they are not there.
 #[derive(Debug)]
 pub(super) struct Legs {
-    pub(super) rum: Option<Counted<RumLeg>>,
+    pub(super) rum: Option<Counted<CopyLeg>>,
     pub(super) sls: Option<Box<Counted<SlsLeg>>>,
     /// Mode `sign`.
     pub(super) sign: Option<Box<Counted<Signer>>>,
@@ -78,7 +78,7 @@ impl Legs {
             let decoded = config.limits.max_decoded_bytes;
             let scrubber = rum.scrubs().then(|| ItemScrubber::new(&rum.scrub_keys));
             let scrub = scrubber.map(|scrubber| Box::new(scrubber) as Box<dyn Scrub>);
-            Counted::new(RumLeg::new(rum, policy, decoded, scrub), Leg::Rum)
+            Counted::new(CopyLeg::new(rum, policy, decoded, scrub), Leg::Rum)
         });
         let sls = config.sls.clone().map(|sls| {
             let decoded = config.limits.max_decoded_bytes;
@@ -124,7 +124,7 @@ impl Legs {
     }
 
     /// The RUM leg, and what it uses of the worker.
-    pub(super) fn rum(&mut self) -> Option<(&mut RumLeg, Context<'_>)> {
+    pub(super) fn rum(&mut self) -> Option<(&mut CopyLeg, Context<'_>)> {
         Some(with(self.rum.as_mut()?, &mut self.log, &mut self.jitter))
     }
 

@@ -3,10 +3,10 @@
 //! WARN is odd but nothing is lost, ERROR is data lost or an operator needed. Of the client's bytes only the project
 //! id is ever written.
 
+use crate::copies::capture::Refusal;
 use crate::log::{Level, RateLimitedLog, Topic};
 use crate::metric::Leg;
 use crate::outcome::{DenyReason, SkipReason};
-use crate::rum::capture::Refusal;
 use crate::sls::write_request::Denial;
 
 /// An answer that nobody waits for.

@@ -2,14 +2,14 @@
 
 use super::schedule::Stage;
 use super::{Worker, report};
+use crate::copies::capture::Refusal;
+use crate::copies::decide::{self, Decision};
+use crate::copies::headers::{Head, MARKER, MAX_LINES, compose};
+use crate::copies::leg::Taken;
 use crate::delivery::outbox::Id;
 use crate::header_map::Pair;
 use crate::metric::{Leg, Metric};
 use crate::outcome::SkipReason;
-use crate::rum::capture::Refusal;
-use crate::rum::decide::{self, Decision};
-use crate::rum::headers::{Head, MARKER, MAX_LINES, compose};
-use crate::rum::leg::Taken;
 use crate::sentry::project::ProjectId;
 use crate::sentry::route::{Route, recognise};
 use crate::sls::intake;

@@ -1,6 +1,6 @@
 //! The bounded copy of a body.
 
-use sentry_edge_mirror::rum::capture::{Capture, Refusal};
+use sentry_edge_mirror::copies::capture::{Capture, Refusal};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -4,8 +4,8 @@ use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::copies::settings::Routes;
 use sentry_edge_mirror::host::HostKind;
-use sentry_edge_mirror::rum::settings::Routes;
 use serde_json::Value as Json;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -1,8 +1,8 @@
 //! The headers of a copy.
 
 use super::composed::composed;
+use sentry_edge_mirror::copies::headers::{CopyHeaders, MARKER};
 use sentry_edge_mirror::host::HostKind;
-use sentry_edge_mirror::rum::headers::{CopyHeaders, MARKER};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

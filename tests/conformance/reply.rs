@@ -1,8 +1,8 @@
 //! What a target's answer means, and the waits that follow.
 
+use sentry_edge_mirror::copies::reply::Reply;
 use sentry_edge_mirror::delivery::backoff::{Backoff, Jitter};
 use sentry_edge_mirror::delivery::verdict::Verdict;
-use sentry_edge_mirror::rum::reply::Reply;
 use sentry_edge_mirror::time::Millis;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

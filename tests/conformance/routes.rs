@@ -1,8 +1,8 @@
 //! Which requests are mirrored, and to which path.
 
 use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::copies::decide::{Decision, decide};
 use sentry_edge_mirror::outcome::SkipReason;
-use sentry_edge_mirror::rum::decide::{Decision, decide};
 use sentry_edge_mirror::sentry::route::{Route, recognise};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

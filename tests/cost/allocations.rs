@@ -3,12 +3,12 @@
 #![allow(unsafe_code)]
 
 use sentry_edge_mirror::config::Config;
+use sentry_edge_mirror::copies::headers::Head;
 use sentry_edge_mirror::delivery::answer::Answer;
 use sentry_edge_mirror::delivery::call::Call;
 use sentry_edge_mirror::effect::Proxy;
 use sentry_edge_mirror::log::Level;
 use sentry_edge_mirror::metric::{Leg, Series};
-use sentry_edge_mirror::rum::headers::Head;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror::worker::Worker;
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,11 +1,11 @@
 //! The headers that the core makes for the copy of one request.
 
+use sentry_edge_mirror::copies::decide::Target;
+use sentry_edge_mirror::copies::headers::{CopyHeaders, Head, compose};
+use sentry_edge_mirror::copies::rules::Rules;
+use sentry_edge_mirror::copies::settings::Destination;
 use sentry_edge_mirror::header_map::Pair;
 use sentry_edge_mirror::host::HostKind;
-use sentry_edge_mirror::rum::decide::Target;
-use sentry_edge_mirror::rum::headers::{CopyHeaders, Head, compose};
-use sentry_edge_mirror::rum::rules::Rules;
-use sentry_edge_mirror::rum::settings::Destination;
 use std::rc::Rc;
 
 /// From a peer with the address 192.0.2.7, for project 42 at `/rum/sentry/ws/web@42`.

@@ -4,7 +4,7 @@
 use super::metadata::Answer as Metadata;
 use super::model::Meaning;
 use super::worker::{Dispatch, Fill, JudgedWorker};
-use sentry_edge_mirror::rum::reply::Reply;
+use sentry_edge_mirror::copies::reply::Reply;
 
 /// What the target or the proxy says to a call.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,8 @@ use super::allowed::is_copied;
 use super::composed::composed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sentry_edge_mirror::copies::headers::CopyHeaders;
 use sentry_edge_mirror::host::HostKind;
-use sentry_edge_mirror::rum::headers::CopyHeaders;
 
 /// Copied at most once, and not always.
 pub const SINGLE: [&str; 3] = ["authorization", "x-forwarded-for", "x-forwarded-proto"];

@@ -1,8 +1,8 @@
 //! Which requests are ingest traffic, and the path of their copies: the rules once more.
 
 use sentry_edge_mirror::config::Config;
-use sentry_edge_mirror::rum::decide::{Decision, decide};
-use sentry_edge_mirror::rum::headers::{Head, compose};
+use sentry_edge_mirror::copies::decide::{Decision, decide};
+use sentry_edge_mirror::copies::headers::{Head, compose};
 use sentry_edge_mirror::sentry::route::{Route, recognise};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

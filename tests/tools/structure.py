@@ -29,7 +29,7 @@ PYTHON = ["tests", "benches"]
 # Their files are one piece: the state of a host, and of the books that judge, with all that changes it.
 ONE_PIECE = ["tests/host/lib.rs", "tests/oracles/lib.rs"]
 # From the top: each uses only those behind it.
-ROOMS = ["proxy", "modes", "worker", "config", "sls", "rum", "effect", "delivery", "log", "metric", "sentry"]
+ROOMS = ["proxy", "modes", "worker", "config", "sls", "copies", "effect", "delivery", "log", "metric", "sentry"]
 Arrows = dict[Path, set[Path]]
 
 

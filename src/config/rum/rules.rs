@@ -4,9 +4,9 @@ use crate::client_ip::ClientIp;
 use crate::config::Mode;
 use crate::config::node::Node;
 use crate::config::reader::{Field, Object, Problem, Reader};
+use crate::copies::rules::{Items, Rate, Rules, Sample};
+use crate::copies::settings::Copies;
 use crate::host::HostKind;
-use crate::rum::rules::{Items, Rate, Rules, Sample};
-use crate::rum::settings::Rum;
 use crate::sls::record::is_known_type;
 use std::rc::Rc;
 
@@ -64,7 +64,7 @@ pub(super) fn read(
 }
 
 /// What is valid, and hardly meant so.
-pub(in crate::config) fn warnings(rum: &Rum) -> Vec<Problem> {
+pub(in crate::config) fn warnings(rum: &Copies) -> Vec<Problem> {
     let mut warnings = Vec::new();
     for (project, rules) in rum.rules() {
         let mut warn = |key: &str, message: String| {
@@ -189,7 +189,7 @@ fn item_type(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
 mod tests {
     use crate::client_ip::ClientIp;
     use crate::config::Config;
-    use crate::rum::rules::{Items, Rate, Rules, Sample};
+    use crate::copies::rules::{Items, Rate, Rules, Sample};
     use crate::sentry::project::ProjectId;
     use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! A copy that the proxy keeps until it is complete; then it is answered, and delivered from here.
 
 use super::{Rewrite, Stage, Step, Stream};
-use crate::rum::capture::Refusal;
+use crate::copies::capture::Refusal;
 use crate::worker::Worker;
 use crate::worker::collect::Ticket;
 use crate::worker::exchange::{Exchange, Mirrored, Parts};

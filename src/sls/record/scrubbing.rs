@@ -4,8 +4,8 @@ use super::item_kind::Reads;
 use super::kind;
 use super::text::Text;
 use crate::client_ip::ClientIp;
+use crate::copies::scrub::{Scrub, Scrubbing, Unscrubbable};
 use crate::meter::Meter;
-use crate::rum::scrub::{Scrub, Scrubbing, Unscrubbable};
 use crate::sentry::envelope::ItemHeader;
 use crate::sls::scrub::{Nobody, Pass, Scrubber};
 use std::fmt;
@@ -94,8 +94,8 @@ impl Scrubbing for Json {
 mod tests {
     use super::{ItemScrubber, MAX_SCRUBBED, Unscrubbable};
     use crate::client_ip::ClientIp;
+    use crate::copies::scrub::Scrub;
     use crate::meter::Meter;
-    use crate::rum::scrub::Scrub;
     use crate::sentry::envelope::ItemHeader;
     use std::task::Poll;
 

@@ -18,7 +18,7 @@ mod room;
 
 pub(crate) use room::{Swept, Wants};
 
-use crate::rum::capture::Refusal;
+use crate::copies::capture::Refusal;
 use crate::worker::exchange::Exchange;
 use lists::{Lists, Place};
 use pace::Pace;

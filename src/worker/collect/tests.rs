@@ -1,5 +1,5 @@
 use super::{Collecting, LARGE_BYTES, Swept, Ticket};
-use crate::rum::capture::Refusal;
+use crate::copies::capture::Refusal;
 use crate::sls::intake::Head;
 use crate::worker::exchange::{Announced, Exchange, Parts};
 

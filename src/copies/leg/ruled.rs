@@ -5,19 +5,19 @@
 //! until it is known that they go. What waits for the primary holds at most half of the budget, for [`HOLD_MS`] at most:
 //! beyond that a copy goes as if the primary had taken it.
 
-use super::RumLeg;
+use super::CopyLeg;
 use super::turns::Turns;
+use crate::copies::copy::Copy;
+use crate::copies::limiter::Limiter;
+use crate::copies::report;
+use crate::copies::review::{Needs, Outcome, Review};
+use crate::copies::scrub::Scrub;
 use crate::delivery::caller::Context;
 use crate::delivery::outbox::Id;
 use crate::meter::Meter;
 use crate::metric::Metric;
 use crate::outcome::SkipReason;
 use crate::pace::Pace;
-use crate::rum::copy::Copy;
-use crate::rum::limiter::Limiter;
-use crate::rum::report;
-use crate::rum::review::{Needs, Outcome, Review};
-use crate::rum::scrub::Scrub;
 use crate::time::{Millis, earliest};
 use std::collections::BTreeMap;
 use std::task::Poll;
@@ -93,7 +93,7 @@ impl Ruled {
     }
 }
 
-impl RumLeg {
+impl CopyLeg {
     /// Takes a copy that rules decide about. `answered`: the primary has, or need not be waited for.
     pub(super) fn take_by_rules(
         &mut self,

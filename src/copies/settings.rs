@@ -22,7 +22,7 @@ pub enum Routes {
 pub struct Destination {
     /// Envoy cluster, or `host:port` on nginx. Empty in mode `rewrite` without `fast_ack`: nobody is called.
     pub upstream: String,
-    /// The number of the target (upstream and authority): below [`Rum::targets`], the same for the same one.
+    /// The number of the target (upstream and authority): below [`Copies::targets`], the same for the same one.
     pub share: usize,
     /// Host of the copy.
     pub authority: String,
@@ -51,7 +51,7 @@ impl Destination {
 
 /// The RUM leg.
 #[derive(Clone, Debug)]
-pub struct Rum {
+pub struct Copies {
     /// Which requests are mirrored.
     pub routes: Routes,
     /// `http` or `https`: the scheme that an nginx dispatch asks for.
@@ -70,7 +70,7 @@ pub struct Rum {
     pub targets: usize,
 }
 
-impl Rum {
+impl Copies {
     /// Where copies may go.
     fn destinations(&self) -> impl Iterator<Item = &Destination> {
         let all = self.projects.values().chain(&self.default);

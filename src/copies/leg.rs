@@ -10,7 +10,7 @@ use super::copy::Copy;
 use super::reply::{self, BODY_BYTES};
 use super::report;
 use super::scrub::Scrub;
-use super::settings::Rum;
+use super::settings::Copies;
 use crate::delivery::answer::Answer;
 use crate::delivery::call::Call;
 use crate::delivery::caller::{CallId, Caller, Context, Next};
@@ -31,7 +31,7 @@ const NEVER_SENT: Verdict = Verdict::NotTaken {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(crate) struct RumLeg {
+pub(crate) struct CopyLeg {
     outbox: Outbox<Copy>,
     scheme: &'static str,
     timeout_ms: u32,
@@ -40,9 +40,9 @@ pub(crate) struct RumLeg {
     ruled: Box<Ruled>,
 }
 
-impl RumLeg {
+impl CopyLeg {
     pub(crate) fn new(
-        rum: &Rum,
+        rum: &Copies,
         policy: Policy,
         max_decoded_bytes: usize,
         scrub: Option<Box<dyn Scrub>>,
@@ -165,7 +165,7 @@ impl RumLeg {
     }
 }
 
-impl Caller for RumLeg {
+impl Caller for CopyLeg {
     fn calls_in_ticks(&self) -> bool {
         false
     }

@@ -1,9 +1,9 @@
 //! Which copies are read next: those of a project in their order, and projects in turn. Two are read at a time, each of
 //! another project, so that one which takes long holds up nobody but its own project.
 
+use crate::copies::review::Review;
 use crate::delivery::by_project::ByProject;
 use crate::delivery::outbox::Id;
-use crate::rum::review::Review;
 use std::collections::VecDeque;
 
 /// So many at a time. Each may hold a decoded body, and what is made of it.

@@ -1,9 +1,9 @@
 use super::{CopyHeaders, Head, MARKER, MAX_BYTES, MAX_LINES, Rule, compose, lower_case_rule};
 use crate::client_ip::ClientIp;
+use crate::copies::decide::Target;
+use crate::copies::rules::Rules;
+use crate::copies::settings::Destination;
 use crate::host::HostKind;
-use crate::rum::decide::Target;
-use crate::rum::rules::Rules;
-use crate::rum::settings::Destination;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! Envelopes that are put together anew.
 
 use super::{copy_with, gzip, outcome};
-use crate::rum::review::Outcome;
-use crate::rum::rules::{Items, Rules, Sample};
+use crate::copies::review::Outcome;
+use crate::copies::rules::{Items, Rules, Sample};
 use crate::sentry::envelope::Envelope;
 use std::rc::Rc;
 

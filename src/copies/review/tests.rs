@@ -2,13 +2,13 @@ mod items;
 
 use super::{MAX_LINE, Needs, Outcome, Review};
 use crate::client_ip::ClientIp;
+use crate::copies::copy::Copy;
+use crate::copies::decide::Target;
+use crate::copies::rules::{Rules, Sample};
+use crate::copies::scrub::{Scrub, Scrubbing, Unscrubbable};
+use crate::copies::settings::Destination;
 use crate::header_list::HeaderList;
 use crate::meter::Meter;
-use crate::rum::copy::Copy;
-use crate::rum::decide::Target;
-use crate::rum::rules::{Rules, Sample};
-use crate::rum::scrub::{Scrub, Scrubbing, Unscrubbable};
-use crate::rum::settings::Destination;
 use crate::sentry::envelope::ItemHeader;
 use std::io::Write as _;
 use std::rc::Rc;

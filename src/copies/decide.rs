@@ -1,7 +1,7 @@
 //! Is this request mirrored, and where to? From method and target alone: whatever is not mirrored ends here.
 
+use crate::copies::settings::{Copies, Destination, Routes};
 use crate::outcome::SkipReason;
-use crate::rum::settings::{Destination, Routes, Rum};
 use crate::sentry::dot_segment::has_dot_segment;
 use crate::sentry::project::ProjectId;
 use crate::sentry::route::{MAX_BYTES, Route, recognise};
@@ -31,7 +31,7 @@ pub struct Target {
 
 /// Applies the rules. `target` is the request target as received.
 #[must_use]
-pub fn decide(rum: &Rum, method: &[u8], target: &[u8]) -> Decision {
+pub fn decide(rum: &Copies, method: &[u8], target: &[u8]) -> Decision {
     let route = recognise(method, target);
     let id = match route {
         None => return Decision::Ignore,
@@ -79,7 +79,7 @@ fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
 
 /// Where RUM has a project, mirrored or not.
 #[must_use]
-pub fn destination(rum: &Rum, project: u64) -> Option<Rc<Destination>> {
+pub fn destination(rum: &Copies, project: u64) -> Option<Rc<Destination>> {
     let listed = rum.projects.iter().find(|(id, _)| id.get() == project);
     let destination = listed.map(|(_, destination)| destination);
     destination.or(rum.default.as_ref()).map(Rc::clone)

@@ -109,7 +109,7 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::{Limiter, MAX_BUCKETS};
-    use crate::rum::rules::Rate;
+    use crate::copies::rules::Rate;
     use crate::time::Millis;
 
     const T: Millis = Millis(1_000);
