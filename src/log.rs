@@ -3,8 +3,8 @@
 //!
 //! Nothing a client sent is ever in a line but a project id.
 
+use crate::metric::{Leg, TargetName};
 use crate::time::Millis;
-use std::collections::BTreeMap;
 
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,21 +17,30 @@ pub enum Level {
     Error,
 }
 
-/// What a line is about: a name of its own, and of what kind.
+/// What a line is about: a name of its own, of what kind, and whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Topic(&'static str, &'static str);
+pub struct Topic(&'static str, &'static str, Option<TargetName>);
 
 impl Topic {
     /// One that has no kinds.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self(name, "")
+        Self(name, "", None)
     }
 
     /// One kind of it: each has lines of its own.
     #[must_use]
     pub const fn of(name: &'static str, kind: &'static str) -> Self {
-        Self(name, kind)
+        Self(name, kind, None)
+    }
+
+    /// The same, of a leg: each second Sentry has lines of its own.
+    #[must_use]
+    pub const fn of_leg(self, leg: Leg) -> Self {
+        match leg {
+            Leg::Sentry(name) => Self(self.0, self.1, Some(name)),
+            Leg::Rum | Leg::Sls | Leg::Sign => self,
+        }
     }
 }
 
@@ -50,7 +59,8 @@ struct Thread {
 /// See the module's documentation. The lines wait for the next root callback.
 #[derive(Debug, Default)]
 pub struct RateLimitedLog {
-    threads: BTreeMap<Topic, Thread>,
+    /// By topic. There are some dozens.
+    threads: Vec<(Topic, Thread)>,
     said: Vec<(Level, String)>,
     waiting: bool,
 }
@@ -58,7 +68,14 @@ pub struct RateLimitedLog {
 impl RateLimitedLog {
     /// Notes something. The text is made only when it will be written.
     pub fn note(&mut self, topic: Topic, level: Level, text: impl FnOnce() -> String) {
-        let thread = self.threads.entry(topic).or_default();
+        let at = self.threads.iter().position(|(known, _)| *known == topic);
+        let at = at.unwrap_or_else(|| {
+            self.threads.push((topic, Thread::default()));
+            self.threads.len().saturating_sub(1)
+        });
+        let Some((_, thread)) = self.threads.get_mut(at) else {
+            return;
+        };
         if thread.line.is_some() {
             thread.suppressed = thread.suppressed.saturating_add(1);
             return;
@@ -81,7 +98,7 @@ impl RateLimitedLog {
             return;
         }
         self.waiting = false;
-        for thread in self.threads.values_mut() {
+        for (_, thread) in &mut self.threads {
             let quiet = thread
                 .written
                 .is_some_and(|written| now.since(written) < QUIET_MS && now >= written);

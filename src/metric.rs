@@ -1,12 +1,18 @@
 //! The metrics: what is counted, by leg, and by what names.
 //!
-//! `ledger` collects changes until a root callback publishes them.
+//! `ledger` collects changes until a root callback publishes them. `target_name` is what a second Sentry is called.
 
 mod ledger;
+mod target_name;
 
 pub use ledger::Ledger;
+pub use target_name::TargetName;
 
 use crate::outcome::{AnswerClass, DenyReason, SkipReason};
+use std::fmt;
+
+/// Before the name of a second Sentry.
+const SENTRY: &str = "sentry.";
 
 /// Prefix of every metric name.
 pub const PREFIX: &str = "sentry_edge_mirror.";
@@ -23,7 +29,7 @@ pub enum Kind {
 }
 
 /// Whose metrics: what a copy or a log is on its way to, or the mode that signs in passing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leg {
     /// RUM; the unit is one copied request.
     Rum,
@@ -31,17 +37,34 @@ pub enum Leg {
     Sls,
     /// Mode `sign`; the unit is one request.
     Sign,
+    /// A second Sentry; the unit is one copied request.
+    Sentry(TargetName),
 }
 
 impl Leg {
-    /// All, in the order of their series.
-    pub const ALL: [Self; 3] = [Self::Rum, Self::Sls, Self::Sign];
+    /// Those that have no name of the operator's.
+    pub const NAMELESS: [Self; 3] = [Self::Rum, Self::Sls, Self::Sign];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Whether it sends copies.
+    #[must_use]
+    pub fn sends_copies(self) -> bool {
+        matches!(self, Self::Rum | Self::Sentry(_))
+    }
+
+    /// The leg that is [displayed](fmt::Display) like this.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name.strip_prefix(SENTRY) {
+            Some(target) => TargetName::new(target).map(Self::Sentry),
+            None => Self::NAMELESS.into_iter().find(|leg| leg.word() == name),
+        }
+    }
+
+    fn word(self) -> &'static str {
         match self {
             Self::Rum => "rum",
             Self::Sls => "sls",
             Self::Sign => "sign",
+            Self::Sentry(_) => SENTRY,
         }
     }
 
@@ -55,7 +78,8 @@ impl Leg {
             | Metric::Answered(_) => self == Self::Sign,
             Metric::Bytes | Metric::Pending | Metric::PendingBytes | Metric::InFlight => true,
             _ if self == Self::Sign => false,
-            Metric::HeadersOmitted | Metric::InPlace => self == Self::Rum,
+            Metric::HeadersOmitted => self.sends_copies(),
+            Metric::InPlace => self == Self::Rum,
             Metric::CollectingBytes => true,
             Metric::Malformed
             | Metric::Undecodable
@@ -71,8 +95,19 @@ impl Leg {
                 | SkipReason::Unscrubbable
                 | SkipReason::Limited
                 | SkipReason::Refused,
-            ) => self == Self::Rum,
+            ) => self.sends_copies(),
             _ => true,
+        }
+    }
+}
+
+/// As in the names of its metrics, and in the configuration: `rum`, or `sentry.saas`.
+impl fmt::Display for Leg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        match self {
+            Self::Sentry(name) => name.fmt(f),
+            Self::Rum | Self::Sls | Self::Sign => Ok(()),
         }
     }
 }
@@ -97,7 +132,7 @@ impl Series {
     /// The whole name.
     #[must_use]
     pub fn name(self) -> String {
-        let leg = self.leg.name();
+        let leg = self.leg;
         match self.metric {
             Metric::Skipped(reason) => format!("{PREFIX}{leg}.skipped.{}", reason.name()),
             Metric::Denied(reason) => format!("{PREFIX}{leg}.denied.{}", reason.name()),
@@ -105,20 +140,6 @@ impl Series {
             metric => format!("{PREFIX}{leg}.{}", metric.word()),
         }
     }
-
-    /// Its own number, below [`Series::COUNT`].
-    #[must_use]
-    pub fn index(self) -> usize {
-        let before = match self.leg {
-            Leg::Rum => 0,
-            Leg::Sls => COUNT,
-            Leg::Sign => 2 * COUNT,
-        };
-        self.metric.index().saturating_add(before)
-    }
-
-    /// How many numbers there are.
-    pub const COUNT: usize = Leg::ALL.len() * COUNT;
 }
 
 /// What is counted for a leg.
@@ -227,7 +248,8 @@ pub(crate) type Gauges = [usize; GAUGES.len()];
 
 const DENIED: usize = PLAIN.len() + SkipReason::ALL.len();
 const ANSWERED: usize = DENIED + DenyReason::ALL.len();
-const COUNT: usize = ANSWERED + AnswerClass::ALL.len();
+/// How many there are.
+pub(crate) const COUNT: usize = ANSWERED + AnswerClass::ALL.len();
 
 impl Metric {
     /// Every metric of a leg, in the order of [`Metric::index`].
@@ -326,22 +348,23 @@ impl Metric {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Leg, Metric, Series};
+    use super::{Kind, Leg, Metric, Series, TargetName};
 
     #[test]
     fn the_index_is_the_position_and_names_are_unique() {
         for (position, metric) in Metric::all().enumerate() {
             assert_eq!(metric.index(), position);
         }
-        let all = || Leg::ALL.into_iter().flat_map(Series::of);
+        let sentries = ["a", "b"].map(|name| Leg::Sentry(TargetName::new(name).unwrap()));
+        let legs = || Leg::NAMELESS.into_iter().chain(sentries);
+        let all = || legs().flat_map(Series::of);
         let mut names: Vec<String> = all().map(Series::name).collect();
-        let mut indices: Vec<usize> = all().map(Series::index).collect();
         names.sort();
         names.dedup();
-        indices.sort_unstable();
-        indices.dedup();
-        assert_eq!((names.len(), indices.len()), (all().count(), all().count()));
-        assert!(indices.iter().all(|index| *index < Series::COUNT));
+        assert_eq!(names.len(), all().count());
+        for leg in legs() {
+            assert_eq!(Leg::named(&leg.to_string()), Some(leg));
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! [`answered`](Worker::answered) or [`drain`](Worker::drain). After each, [`carry_out`](Worker::carry_out). After a root
 //! callback, [`keep_account`](Worker::keep_account) besides, and then again.
 //!
-//! Two legs: RUM and SLS share a body, and nothing else. Each has its own outbox, its own metrics and, when both are
-//! configured, half of the budgets, so that a dead target of one takes nothing from the other.
+//! The legs share a body, and nothing else. Each has its own outbox and its own metrics. RUM and SLS have, when both are
+//! configured, half of the budgets; each second Sentry has budgets of its own. So a dead target takes nothing from the others.
 //!
 //! `legs` holds them, `schedule` says what may leave, `publisher` what the host is told, `drain` how it ends.
 
@@ -29,6 +29,7 @@ mod requests;
 mod schedule;
 pub mod signing;
 pub mod ticker;
+mod wanted;
 
 use crate::config::Config;
 use crate::delivery::answer::Answer;
@@ -113,7 +114,7 @@ impl Worker {
     /// The legs that there are, or the mode that stands in their place.
     pub fn legs(&self) -> impl Iterator<Item = Leg> {
         let is_there = |leg: &Leg| self.legs.get(*leg).is_some();
-        Leg::ALL.into_iter().filter(is_there)
+        self.legs.names().filter(is_there)
     }
 
     /// The proxy will be asked again.
@@ -169,12 +170,13 @@ impl Worker {
     /// Root callback: a call has ended.
     pub fn answered(&mut self, token: u32, answer: &Answer<'_>, now: Millis) {
         let now = self.moment(now);
-        let mut answered = |leg| {
-            let (caller, mut context) = self.legs.caller(leg)?;
-            Some(caller.answered(token, answer, now, &mut context))
-        };
-        if !Leg::ALL.into_iter().any(|leg| answered(leg) == Some(true)) {
-            self.legs.count(Leg::Rum, Metric::UnexpectedReplies, 1);
+        if let Some(leg) = self.legs.waits_for(token)
+            && let Some((caller, mut context)) = self.legs.caller(leg)
+        {
+            caller.answered(token, answer, now, &mut context);
+        } else {
+            let leg = self.legs().next().unwrap_or(Leg::Rum);
+            self.legs.count(leg, Metric::UnexpectedReplies, 1);
             report::unexpected(&mut self.legs.log);
         }
         self.schedule.after_answer(self.host().calls_in_ticks);
@@ -208,8 +210,8 @@ impl Worker {
             let until = now.after(DRAIN_MS);
             self.drain.life = Life::Draining { until };
         }
-        for leg in Leg::ALL {
-            if let Some((caller, _)) = self.legs.caller(leg) {
+        for place in self.legs.places() {
+            if let Some((caller, _)) = self.legs.caller(self.legs.at(place)) {
                 caller.drain();
             }
         }
@@ -292,12 +294,14 @@ impl Worker {
         let rum = self.legs.rum.as_ref().map_or(0, |rum| rum.leg.free());
         let collecting = self.collecting.bytes();
         let mut took_time = false;
-        for leg in Leg::ALL {
+        for place in self.legs.places() {
+            let leg = self.legs.at(place);
             // A slice is enough for one tick.
             if !took_time && let Some((caller, mut context)) = self.legs.caller(leg) {
                 let reserved = match leg {
                     Leg::Rum => collecting,
                     Leg::Sls | Leg::Sign => collecting.saturating_sub(rum),
+                    Leg::Sentry(_) => 0,
                 };
                 took_time = caller.work(now, reserved, &mut context);
             }
@@ -307,8 +311,8 @@ impl Worker {
 
     /// The clock has been asked since.
     fn worked(&mut self, now: Millis) {
-        for leg in Leg::ALL {
-            if let Some((caller, _)) = self.legs.caller(leg) {
+        for place in self.legs.places() {
+            if let Some((caller, _)) = self.legs.caller(self.legs.at(place)) {
                 caller.worked(now);
             }
         }

@@ -4,8 +4,9 @@
 //! Envoy's hosts give an instance 1 GiB: 16384 pages of 64 KiB (measured).
 
 use super::reader::Reader;
-use super::{Config, Mode};
-use crate::copies::leg::MAX_ACTIVE;
+use super::{Config, Limits, Mode};
+use crate::copies::leg::{MAX_ACTIVE, MAX_ACTIVE_SECOND};
+use crate::copies::settings::Copies;
 use crate::sls::readers::MAX_READERS;
 use crate::sls::record::MAX_SCRUBBED;
 use std::fmt;
@@ -37,10 +38,12 @@ pub struct Needed {
     /// `limits.max_pending_bytes`: copies, envelopes and writes that wait or are in flight, and bodies that are being
     /// received. In mode `sign` the bodies are the proxy's, the headers are here.
     pub budgets: u64,
+    /// With `sentry`: `limits.max_pending_bytes` of each target, and once what bodies that are being received may hold.
+    pub sentries: u64,
     /// A body that grows is in two places while it is moved: `limits.max_body_bytes` once more.
     pub growing: u64,
-    /// With `sls`: two bodies after decoding, `limits.max_decoded_bytes` each. With a `sample`: two more. With `items` or
-    /// `scrub`: four more.
+    /// With `sls`: two bodies after decoding, `limits.max_decoded_bytes` each. With a `sample` for RUM: two more. With `items`
+    /// or `scrub`: four more. For each second Sentry: two.
     pub decoded: u64,
     /// The windows of their decoders.
     pub windows: u64,
@@ -54,6 +57,21 @@ pub struct Needed {
 }
 
 impl Needed {
+    /// What a leg of copies needs that reads so many at a time.
+    fn read_copies(&mut self, copies: &Copies, active: usize, limits: &Limits) {
+        let each = |bytes: u64| bytes.saturating_mul(wide(active));
+        let body = each(wide(limits.max_decoded_bytes));
+        let touched = if copies.touches() { body } else { 0 };
+        if copies.reads() {
+            self.decoded = self.decoded.saturating_add(body).saturating_add(touched);
+            self.windows = self.windows.saturating_add(each(WINDOW_BYTES));
+        }
+        if copies.scrubs() {
+            let item = wide(MAX_SCRUBBED).saturating_mul(PER_ITEM_BYTE);
+            self.record = self.record.saturating_add(each(item));
+        }
+    }
+
     /// All of it.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -66,10 +84,11 @@ impl Needed {
             .fold(0, |sum, (_, bytes)| u64::saturating_add(sum, bytes))
     }
 
-    fn parts(&self) -> [(&'static str, u64); 7] {
+    fn parts(&self) -> [(&'static str, u64); 8] {
         [
             ("the module", self.module),
             ("limits.max_pending_bytes", self.budgets),
+            ("sentry", self.sentries),
             ("limits.max_body_bytes", self.growing),
             ("limits.max_decoded_bytes", self.decoded),
             ("decoders", self.windows),
@@ -92,10 +111,13 @@ impl fmt::Display for Needed {
     }
 }
 
+fn wide(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
 /// What a worker needs at most with this configuration.
 #[must_use]
 pub fn needed(config: &Config) -> Needed {
-    let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
     let limits = &config.limits;
     let growing = match config.mode {
         Mode::Sign => 0,
@@ -104,6 +126,7 @@ pub fn needed(config: &Config) -> Needed {
     let mut needed = Needed {
         module: MODULE_BYTES,
         budgets: wide(limits.max_pending_bytes),
+        sentries: 0,
         growing,
         decoded: 0,
         windows: 0,
@@ -122,17 +145,18 @@ pub fn needed(config: &Config) -> Needed {
         needed.batches = batch.saturating_mul(PER_BATCH_BYTE);
     }
     if let Some(rum) = &config.rum {
-        let each = |bytes: u64| bytes.saturating_mul(wide(MAX_ACTIVE));
-        let body = each(wide(limits.max_decoded_bytes));
-        let touched = if rum.touches() { body } else { 0 };
-        if rum.samples() || rum.touches() {
-            needed.decoded = needed.decoded.saturating_add(body).saturating_add(touched);
-            needed.windows = needed.windows.saturating_add(each(WINDOW_BYTES));
-        }
-        if rum.scrubs() {
-            let item = wide(MAX_SCRUBBED).saturating_mul(PER_ITEM_BYTE);
-            needed.record = needed.record.saturating_add(each(item));
-        }
+        needed.read_copies(rum, MAX_ACTIVE, limits);
+    }
+    for sentry in &config.sentries {
+        needed.read_copies(&sentry.copies, MAX_ACTIVE_SECOND, limits);
+        needed.sentries = needed
+            .sentries
+            .saturating_add(wide(sentry.max_pending_bytes));
+    }
+    // What is being received is charged to RUM and SLS as far as they have room.
+    if !config.sentries.is_empty() {
+        let collecting = wide(config.collecting_bytes());
+        needed.sentries = needed.sentries.saturating_add(collecting);
     }
     needed.gaps = needed.without_gaps() / GAPS;
     needed
@@ -178,6 +202,7 @@ mod tests {
             Needed {
                 module: 8 << 20,
                 budgets: 64 << 20,
+                sentries: 0,
                 growing: 10 << 20,
                 decoded: 0,
                 windows: 0,

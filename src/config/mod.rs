@@ -1,7 +1,7 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
 //! `node` parses, `env` expands, `reader` reads and collects problems, `lane` tells what a root context is, `ingest` reads which requests
-//! are ours, `rum` and `sls` the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs;
+//! are ours, `rum`, `sls` and `second` the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs;
 //! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
@@ -13,6 +13,7 @@ mod reader;
 mod retry;
 mod rewrite;
 mod rum;
+mod second;
 mod sign;
 mod sls;
 
@@ -20,9 +21,10 @@ pub use lane::Role;
 pub use reader::Problem;
 
 use crate::client_ip::ClientIp;
-use crate::copies::settings::Copies;
+use crate::copies::settings::{Copies, SecondSentry};
 use crate::delivery::retry::Retry;
 use crate::host::HostKind;
+use crate::metric::Leg;
 use crate::sentry::ingest::Ingest;
 use crate::sls::settings::{Sign, Sls};
 use node::Node;
@@ -79,10 +81,12 @@ pub struct Config {
     pub mode: Mode,
     /// Which requests are for this Sentry.
     pub ingest: Ingest,
-    /// The RUM leg, if there is one. In mode `tee` at least one of the legs is there.
+    /// The RUM leg, if there is one. In mode `tee` at least one leg is there.
     pub rum: Option<Copies>,
     /// The SLS leg, if there is one.
     pub sls: Option<Sls>,
+    /// Second Sentries, which get copies too.
+    pub sentries: Vec<SecondSentry>,
     /// Mode `sign`, if it is that.
     pub sign: Option<Sign>,
     /// Budgets.
@@ -183,7 +187,11 @@ impl Config {
                 unset: None,
             });
         }
-        warnings.extend(self.rum.iter().flat_map(rum::warnings));
+        let rum = self.rum.iter().map(|rum| (Leg::Rum, rum));
+        let sentries = self.sentries.iter();
+        let sentries = sentries.map(|sentry| (Leg::Sentry(sentry.name), &sentry.copies));
+        let copies = rum.chain(sentries);
+        warnings.extend(copies.flat_map(|(leg, copies)| rum::warnings(leg, copies)));
         warnings
     }
 
@@ -216,6 +224,7 @@ impl Config {
             let sign = sign::read(reader, &mut root, host, limits);
             let retry = section(reader, &mut root, "retry", retry::read);
             ingest::foreign(reader, &mut root);
+            let _ = second::read(reader, &mut root, host, mode);
             reader.finish(root);
             return Some(Self {
                 host: host?,
@@ -224,6 +233,7 @@ impl Config {
                 ingest: Ingest::default(),
                 rum: None,
                 sls: None,
+                sentries: Vec::new(),
                 sign: Some(sign?),
                 limits: limits?,
                 retry: retry?,
@@ -241,8 +251,11 @@ impl Config {
         let rum = leg(reader, &mut root, "rum");
         let rum = rum.map(|field| rum::read(reader, &field, host, mode));
         let sls = leg(reader, &mut root, "sls");
-        if rum.is_none() && sls.is_none() {
-            let what = "one of rum and sls is required: nothing would be mirrored, got nothing";
+        let sentries = second::read(reader, &mut root, host, mode);
+        let none = sentries.as_ref().is_some_and(Vec::is_empty);
+        if rum.is_none() && sls.is_none() && none {
+            let what =
+                "one of rum, sls and sentry is required: nothing would be mirrored, got nothing";
             reader.problem("rum", what);
         } else {
             rewrite::check(reader, mode, rum.is_some());
@@ -258,6 +271,7 @@ impl Config {
             ingest: ingest?,
             rum: optional(rum)?,
             sls: optional(sls)?,
+            sentries: sentries?,
             sign: None,
             limits: limits?,
             retry: retry?,
@@ -284,15 +298,18 @@ const ENABLED: &str = "enabled";
 /// A leg's section. One that is switched off is not read: what it names may not exist.
 fn leg<'n>(reader: &mut Reader<'_>, root: &mut Object<'n>, key: &'static str) -> Option<Field<'n>> {
     let field = root.take(key)?;
+    is_enabled(reader, &field).then_some(field)
+}
+
+fn is_enabled(reader: &mut Reader<'_>, field: &Field<'_>) -> bool {
     let Node::Object(entries) = field.node else {
-        return Some(field);
+        return true;
     };
     let Some((_, node)) = entries.iter().find(|(key, _)| key == ENABLED) else {
-        return Some(field);
+        return true;
     };
     let path = format!("{}.{ENABLED}", field.path);
-    let on = reader.boolean(&Field { path, node });
-    (on != Some(false)).then_some(field)
+    reader.boolean(&Field { path, node }) != Some(false)
 }
 
 /// What is there must be good.

@@ -107,6 +107,13 @@ impl<'e> Reader<'e> {
         self.problems.iter().any(|problem| problem.path == path)
     }
 
+    /// At this path, or at one that leads through it.
+    pub(crate) fn has_problem_within(&self, path: &str) -> bool {
+        let rest = |problem: &Problem| problem.path.strip_prefix(path).map(str::to_owned);
+        let mut rests = self.problems.iter().filter_map(rest);
+        rests.any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     pub(crate) fn problem(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(Problem {
             path: path.to_owned(),

@@ -4,7 +4,7 @@
 //! here, once, so that no later code has to.
 
 mod listed;
-mod rules;
+pub(super) mod rules;
 
 pub(super) use rules::warnings;
 
@@ -52,6 +52,7 @@ impl Targets {
             upstream,
             authority,
             path_prefix: format!("/rum/sentry/{workspace}/{service_id}"),
+            dsn: None,
             is_ruled: rules.decide(),
             rules,
         }
@@ -159,7 +160,7 @@ fn projects(
     projects
 }
 
-fn add(
+pub(super) fn add(
     reader: &mut Reader<'_>,
     path: &str,
     projects: &mut BTreeMap<ProjectId, Rc<Destination>>,
@@ -172,7 +173,7 @@ fn add(
     }
 }
 
-fn exclude(
+pub(super) fn exclude(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
     projects: &BTreeMap<ProjectId, Rc<Destination>>,
@@ -192,8 +193,9 @@ fn exclude(
             continue;
         };
         if projects.contains_key(&id) {
+            let section = field.path.split(".exclude").next().unwrap_or_default();
             let message =
-                format!("project {id} is excluded and listed in rum.projects: remove one");
+                format!("project {id} is excluded and listed in {section}.projects: remove one");
             reader.problem(&field.path, message);
         }
         exclude.insert(id);
@@ -201,7 +203,7 @@ fn exclude(
     exclude
 }
 
-fn project_id(reader: &mut Reader<'_>, path: &str, text: &str) -> Option<ProjectId> {
+pub(super) fn project_id(reader: &mut Reader<'_>, path: &str, text: &str) -> Option<ProjectId> {
     let id = ProjectId::parse(text.as_bytes());
     if id.is_none() {
         let message = format!(
@@ -323,7 +325,7 @@ pub(super) fn upstream(
     Some(text)
 }
 
-fn authority(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+pub(super) fn authority(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
     let text = reader.string(field)?;
     if !is_authority(&text) {
         reader.expected(field, "a host name, with or without a port");

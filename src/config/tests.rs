@@ -177,7 +177,7 @@ fn a_leg_that_is_switched_off_is_not_read() {
     assert!(config.rum.is_some() && config.sls.is_none());
     assert_eq!(
         problems(&format!("{{{off}}}")),
-        ["rum: one of rum and sls is required: nothing would be mirrored, got nothing"]
+        ["rum: one of rum, sls and sentry is required: nothing would be mirrored, got nothing"]
     );
     assert_eq!(
         problems(&with_rum(r#""enabled": "off""#)),

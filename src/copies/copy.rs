@@ -1,4 +1,4 @@
-//! What is delivered to RUM.
+//! What is delivered.
 
 use super::decide::Target;
 use crate::delivery::outbox::Charge;
@@ -41,6 +41,7 @@ impl Copy {
         Charge {
             size: self.size(),
             group: self.target.project,
+            part: self.target.category,
             share: self.target.destination.share,
         }
     }

@@ -2,9 +2,10 @@
 
 use crate::copies::settings::{Copies, Destination, Routes};
 use crate::outcome::SkipReason;
+use crate::sentry::category::Category;
 use crate::sentry::dot_segment::has_dot_segment;
 use crate::sentry::project::ProjectId;
-use crate::sentry::route::{MAX_BYTES, Route, recognise};
+use crate::sentry::route::{MAX_BYTES, Route, behind_project, recognise};
 use std::rc::Rc;
 
 /// What becomes of a request.
@@ -27,16 +28,18 @@ pub struct Target {
     pub destination: Rc<Destination>,
     /// The body is an envelope.
     pub is_envelope: bool,
+    /// What a second Sentry's limits may be about, of what is no envelope. 0 is nothing in particular.
+    pub category: u8,
 }
 
 /// Applies the rules. `target` is the request target as received.
 #[must_use]
-pub fn decide(rum: &Copies, method: &[u8], target: &[u8]) -> Decision {
+pub fn decide(copies: &Copies, method: &[u8], target: &[u8]) -> Decision {
     let route = recognise(method, target);
     let id = match route {
         None => return Decision::Ignore,
         Some(Route::Mirrored) => return Decision::Skip(SkipReason::Loop, None),
-        Some(Route::Other(id)) if rum.routes == Routes::Envelope => {
+        Some(Route::Other(id)) if copies.routes == Routes::Envelope => {
             return Decision::Skip(SkipReason::Route, Some(id));
         }
         Some(Route::BehindAPath(id)) => return Decision::Skip(SkipReason::Route, Some(id)),
@@ -46,17 +49,30 @@ pub fn decide(rum: &Copies, method: &[u8], target: &[u8]) -> Decision {
     if !may_follow_the_prefix(method, target, other) {
         return Decision::Skip(SkipReason::Route, Some(id));
     }
-    if rum.exclude.contains(&id) {
+    if copies.exclude.contains(&id) {
         return Decision::Skip(SkipReason::Excluded, Some(id));
     }
-    match rum.projects.get(&id).or(rum.default.as_ref()) {
+    match copies.projects.get(&id).or(copies.default.as_ref()) {
         Some(destination) => Decision::Mirror(Target {
             project: id.get(),
             destination: Rc::clone(destination),
             is_envelope: !other,
+            category: category(destination, target, other),
         }),
         None => Decision::Skip(SkipReason::Unmapped, Some(id)),
     }
+}
+
+/// Of an envelope it is known when it has been read.
+fn category(destination: &Destination, target: &[u8], other: bool) -> u8 {
+    if destination.dsn.is_none() {
+        return 0;
+    }
+    let category = match behind_project(target).filter(|_| other) {
+        Some(path) => Category::of_route(path),
+        None => Category::Other,
+    };
+    category.number()
 }
 
 /// The longest method that anybody has registered has 17 letters.
@@ -79,10 +95,10 @@ fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
 
 /// Where RUM has a project, mirrored or not.
 #[must_use]
-pub fn destination(rum: &Copies, project: u64) -> Option<Rc<Destination>> {
-    let listed = rum.projects.iter().find(|(id, _)| id.get() == project);
+pub fn destination(copies: &Copies, project: u64) -> Option<Rc<Destination>> {
+    let listed = copies.projects.iter().find(|(id, _)| id.get() == project);
     let destination = listed.map(|(_, destination)| destination);
-    destination.or(rum.default.as_ref()).map(Rc::clone)
+    destination.or(copies.default.as_ref()).map(Rc::clone)
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 
 use super::decide::Target;
 use super::forwarded::missing_peer;
+use super::rekey;
 use crate::client_ip::{ClientIp, networks};
 use crate::header_list::HeaderList;
 use crate::header_map::Pair;
 use crate::host::HostKind;
 use crate::sentry::auth::{self, Authorization, in_query};
+use crate::sentry::dsn::Dsn;
 use crate::sentry::route::{Route, recognise};
 
 /// Marks every copy, so that one that comes back is known whatever became of its path on the way: behind a proxy that
@@ -161,7 +163,11 @@ where
     let destination = &target.destination;
     let mut list = HeaderList::with_capacity(20, 1024);
     list.push(b":method", head.method);
-    list.push_joined(b":path", &[destination.path_prefix.as_bytes(), head.target]);
+    let dsn = destination.dsn.as_deref();
+    match dsn {
+        None => list.push_joined(b":path", &[destination.path_prefix.as_bytes(), head.target]),
+        Some(dsn) => list.push(b":path", &rekey::target(dsn, head.target)),
+    }
     list.push(b":authority", destination.authority.as_bytes());
     list.push(MARKER.as_bytes(), b"1");
 
@@ -212,7 +218,7 @@ where
             Rule::CopyLowered => copy.list.push(&name.to_ascii_lowercase(), value),
             Rule::SentryAuth => {
                 credential = true;
-                copy.list.push(b"x-sentry-auth", value);
+                push_credential(&mut copy.list, b"x-sentry-auth", value, dsn);
             }
             Rule::Authorization => authorization = authorization.or(Some(value)),
             Rule::ForwardedFor if forwarded.is_none() => forwarded = Some(value),
@@ -226,9 +232,11 @@ where
     }
 
     match authorization.map(|value| (Authorization::of(value), value)) {
-        Some((Authorization::Sentry, value)) => copy.list.push(b"authorization", value),
+        Some((Authorization::Sentry, value)) => {
+            push_credential(&mut copy.list, b"authorization", value, dsn);
+        }
         Some((Authorization::BasicKey(key), _)) if !credential => {
-            let basic = auth::basic(&key);
+            let basic = auth::basic(dsn.map_or(&key, |dsn| dsn.public_key.as_bytes()));
             match recognise(head.method, head.target) {
                 // Only there Relay looks for a credential in the body.
                 Some(Route::Envelope(_)) => copy.basic = Some(basic).filter(|_| !is_encoded(head)),
@@ -252,6 +260,14 @@ where
         copy.list.push(b"x-forwarded-proto", proto);
     }
     copy
+}
+
+/// A credential as it came, or for a second Sentry with its key.
+fn push_credential(list: &mut HeaderList, name: &[u8], value: &[u8], dsn: Option<&Dsn>) {
+    match dsn {
+        None => list.push(name, value),
+        Some(dsn) => list.push(name, &rekey::credential(dsn, value)),
+    }
 }
 
 /// Whether the first line of the body cannot be read as it is.

@@ -1,10 +1,12 @@
-//! The RUM leg: copies that wait for their call, and what becomes of each. `ruled` has those that a rule decides about.
+//! A leg of copies: those that wait for their call, and what becomes of each. `ruled` has those that a rule decides about,
+//! `limits` what a second Sentry says of its own.
 
+mod limits;
 mod ruled;
 mod turns;
 
 pub(crate) use ruled::Taken;
-pub(crate) use turns::MAX_ACTIVE;
+pub(crate) use turns::{MAX_ACTIVE, MAX_ACTIVE_SECOND};
 
 use super::copy::Copy;
 use super::reply::{self, BODY_BYTES};
@@ -16,7 +18,7 @@ use crate::delivery::call::Call;
 use crate::delivery::caller::{CallId, Caller, Context, Next};
 use crate::delivery::outbox::{self, Id, Outbox, Policy, Settled};
 use crate::delivery::verdict::Verdict;
-use crate::metric::{Gauges, Metric};
+use crate::metric::{Gauges, Leg, Metric};
 use crate::time::{Millis, Moment, earliest};
 use ruled::{Ruled, no_room};
 
@@ -42,16 +44,17 @@ pub(crate) struct CopyLeg {
 
 impl CopyLeg {
     pub(crate) fn new(
-        rum: &Copies,
+        copies: &Copies,
         policy: Policy,
+        max_active: usize,
         max_decoded_bytes: usize,
         scrub: Option<Box<dyn Scrub>>,
     ) -> Self {
         Self {
-            ruled: Box::new(Ruled::new(max_decoded_bytes, scrub)),
+            ruled: Box::new(Ruled::new(max_active, max_decoded_bytes, scrub)),
             outbox: Outbox::new(policy),
-            scheme: rum.scheme,
-            timeout_ms: rum.timeout_ms,
+            scheme: copies.scheme,
+            timeout_ms: copies.timeout_ms,
             forwarded: 0,
         }
     }
@@ -61,9 +64,9 @@ impl CopyLeg {
         self.outbox.room(share)
     }
 
-    /// Bytes of what is pending.
-    pub(crate) fn bytes(&self) -> usize {
-        self.outbox.bytes()
+    /// Bytes of what is pending, and what they may be.
+    pub(crate) fn budget(&self) -> (usize, usize) {
+        (self.outbox.bytes(), self.outbox.policy().max_bytes)
     }
 
     /// Of the leg's budget, what is not used.
@@ -136,7 +139,7 @@ impl CopyLeg {
             context.ledger.latency(waited_ms);
         } else {
             context.ledger.one(Metric::Failed);
-            report::forwarded_failed(context.log, project, verdict);
+            report::forwarded_failed(context, project, verdict);
         }
     }
 
@@ -153,11 +156,11 @@ impl CopyLeg {
             Settled::Delivered(_) => context.ledger.one(Metric::Delivered),
             Settled::Failed(entry) => {
                 context.ledger.one(Metric::Failed);
-                report::failed(context.log, &entry, verdict);
+                report::failed(context, &entry, verdict);
             }
             Settled::Retrying => {
                 if let Some(entry) = self.outbox.get(id) {
-                    report::retrying(context.log, entry, verdict);
+                    report::retrying(context, entry, verdict);
                 }
             }
             Settled::Unknown => {}
@@ -183,7 +186,7 @@ impl Caller for CopyLeg {
             outbox::Next::Dispatch(id) => return Next::Call(CallId::Entry(id)),
             outbox::Next::Expired(entry) => {
                 context.ledger.one(Metric::Failed);
-                report::expired(context.log, &entry, self.outbox.policy().max_age_ms);
+                report::expired(context, &entry, self.outbox.policy().max_age_ms);
             }
             outbox::Next::Lost(id) => {
                 self.end_attempt(id, Verdict::Ambiguous(0), now.steady, context);
@@ -221,7 +224,7 @@ impl Caller for CopyLeg {
     fn refused(&mut self, id: CallId, now: Millis, context: &mut Context<'_>) {
         let CallId::Entry(id) = id else { return };
         if let Some(entry) = self.outbox.get(id) {
-            report::dispatch_refused(context.log, &entry.payload.target.destination.upstream);
+            report::dispatch_refused(context, &entry.payload.target.destination.upstream);
         }
         let settled = self.outbox.refused(id, now, context.jitter);
         self.book(id, settled, NEVER_SENT, context);
@@ -247,6 +250,10 @@ impl Caller for CopyLeg {
         };
         // A date in Retry-After is wall clock time.
         let verdict = reply::verdict(answer, now.wall);
+        let verdict = match context.ledger.leg() {
+            Leg::Sentry(_) => self.by_limits(id, verdict, answer, now.steady),
+            Leg::Rum | Leg::Sls | Leg::Sign => verdict,
+        };
         self.end_attempt(id, verdict, now.steady, context);
         true
     }

@@ -8,7 +8,6 @@
 
 use super::rules::Rate;
 use crate::time::Millis;
-use std::collections::BTreeMap;
 
 /// Projects with a bucket of their own.
 const MAX_BUCKETS: usize = 1_000;
@@ -79,7 +78,8 @@ impl Bucket {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
-    buckets: BTreeMap<u64, (Rate, Bucket)>,
+    /// By project, in their order.
+    buckets: Vec<(u64, Rate, Bucket)>,
     /// Of all projects that have none of their own.
     shared: Option<Bucket>,
     /// When those that were full went: it is a look at each, and nothing fills before the clock goes on.
@@ -87,19 +87,30 @@ pub(super) struct Limiter {
 }
 
 impl Limiter {
+    fn place(&self, project: u64) -> Result<usize, usize> {
+        self.buckets
+            .binary_search_by_key(&project, |(known, ..)| *known)
+    }
+
     /// Whether a copy of so many bytes may leave.
     pub(super) fn take(&mut self, project: u64, rate: Rate, bytes: usize, now: Millis) -> bool {
-        let is_crowded = !self.buckets.contains_key(&project) && self.buckets.len() >= MAX_BUCKETS;
+        let is_crowded = self.place(project).is_err() && self.buckets.len() >= MAX_BUCKETS;
         if is_crowded && self.swept.replace(now) != Some(now) {
             self.buckets
-                .retain(|_, (rate, bucket)| !bucket.is_full(*rate, now));
+                .retain(|(_, rate, bucket)| !bucket.is_full(*rate, now));
         }
-        let bucket = if self.buckets.contains_key(&project) || self.buckets.len() < MAX_BUCKETS {
-            let new = || (rate, Bucket::new(rate, now));
-            let (_, bucket) = self.buckets.entry(project).or_insert_with(new);
-            bucket
-        } else {
-            self.shared.get_or_insert_with(|| Bucket::new(rate, now))
+        let new = Bucket::new(rate, now);
+        let place = self.place(project);
+        if let Err(at) = place
+            && self.buckets.len() < MAX_BUCKETS
+        {
+            self.buckets.insert(at, (project, rate, new));
+        }
+        let own = self.place(project).ok();
+        let own = own.and_then(|at| self.buckets.get_mut(at));
+        let bucket = match own {
+            Some((_, _, bucket)) => bucket,
+            None => self.shared.get_or_insert(new),
         };
         bucket.fill(rate, now);
         bucket.take(rate, bytes)

@@ -1,53 +1,73 @@
-//! The RUM leg's log lines. Of the client's bytes only the project id is ever written.
+//! The log lines of a leg of copies. Of the client's bytes only the project id is ever written.
 
 use super::copy::Copy;
+use crate::delivery::caller::Context;
 use crate::delivery::outbox::Entry;
 use crate::delivery::verdict::Verdict;
-use crate::log::{Level, RateLimitedLog, Topic};
+use crate::log::{Level, Topic};
+use crate::metric::Leg;
 use crate::outcome::SkipReason;
 
-/// The proxy refused a call to this upstream.
-pub(super) fn dispatch_refused(log: &mut RateLimitedLog, upstream: &str) {
-    log.note(Topic::new("dispatch refused"), Level::Warn, || {
-        format!("the proxy refused a call to {upstream}: unknown, without a host, or over its circuit breaker")
+fn note(topic: Topic, level: Level, context: &mut Context<'_>, text: impl FnOnce() -> String) {
+    let leg = context.ledger.leg();
+    context.log.note(topic.of_leg(leg), level, || match leg {
+        Leg::Sentry(_) => format!("{leg}: {}", text()),
+        Leg::Rum | Leg::Sls | Leg::Sign => text(),
     });
 }
 
-/// A copy that items were taken out of is larger than it came, because it is not encoded any more.
-pub(super) fn no_room(log: &mut RateLimitedLog, project: u64) {
-    log.note(Topic::new("no room"), Level::Error, || {
-        format!("rum: this leg's share of limits.max_pending_bytes has no room for a copy of project {project} without the items that rum.items leaves out: it is dropped")
+/// The proxy refused a call to this upstream.
+pub(super) fn dispatch_refused(context: &mut Context<'_>, upstream: &str) {
+    note(Topic::new("dispatch refused"), Level::Warn, context, || {
+        format!(
+            "the proxy refused a call to {upstream}: unknown, without a host, or over its circuit breaker"
+        )
+    });
+}
+
+/// A copy that was put together anew may be larger than it came, because it is not encoded any more.
+pub(super) fn no_room(context: &mut Context<'_>, project: u64) {
+    let budget = match context.ledger.leg() {
+        Leg::Sentry(_) => "limits.max_pending_bytes of this target",
+        Leg::Rum | Leg::Sls | Leg::Sign => "rum: this leg's share of limits.max_pending_bytes",
+    };
+    note(Topic::new("no room"), Level::Error, context, || {
+        format!(
+            "{budget} has no room for a copy of project {project} that was put together anew, which is not encoded any more: it is dropped"
+        )
     });
 }
 
 /// A rule of a project's own decided it.
-pub(super) fn skipped(log: &mut RateLimitedLog, reason: SkipReason, project: u64) {
+pub(super) fn skipped(context: &mut Context<'_>, reason: SkipReason, project: u64) {
     // The others are as configured, and nothing that anybody has to look at.
     let (topic, text) = match reason {
         SkipReason::Limited => (
             Topic::new("limited"),
-            "over its rate (rum.rate, per worker): copies beyond it are not mirrored",
+            "over its rate (`rate`, per worker): copies beyond it are not mirrored",
         ),
         SkipReason::Unscrubbable => (
             Topic::new("unscrubbable"),
-            "an envelope that rum.scrub cannot look through (broken, encoded in an unknown way, or too large): not mirrored",
+            "an envelope that `scrub` cannot look through (broken, encoded in an unknown way, or too large): not mirrored",
         ),
         _ => return,
     };
-    log.note(topic, Level::Warn, || format!("project {project}: {text}"));
+    note(topic, Level::Warn, context, || {
+        format!("project {project}: {text}")
+    });
 }
 
-pub(super) fn forwarded_failed(log: &mut RateLimitedLog, project: u64, verdict: Verdict) {
+pub(super) fn forwarded_failed(context: &mut Context<'_>, project: u64, verdict: Verdict) {
     let (topic, text) = describe(verdict);
-    log.note(topic, Level::Error, || match status(verdict) {
+    note(topic, Level::Error, context, || match status(verdict) {
         0 => format!("project {project}, forwarded in place: {text}"),
         status => format!("project {project}, forwarded in place: {text}, status {status}"),
     });
 }
 
-pub(super) fn failed(log: &mut RateLimitedLog, entry: &Entry<Copy>, verdict: Verdict) {
+pub(super) fn failed(context: &mut Context<'_>, entry: &Entry<Copy>, verdict: Verdict) {
     let (topic, _) = describe(verdict);
-    log.note(topic, Level::Error, || {
+    note(topic, Level::Error, context, || {
         let attempts = entry.attempts;
         format!(
             "{}, given up after attempt {attempts}",
@@ -56,7 +76,7 @@ pub(super) fn failed(log: &mut RateLimitedLog, entry: &Entry<Copy>, verdict: Ver
     });
 }
 
-pub(super) fn retrying(log: &mut RateLimitedLog, entry: &Entry<Copy>, verdict: Verdict) {
+pub(super) fn retrying(context: &mut Context<'_>, entry: &Entry<Copy>, verdict: Verdict) {
     let (topic, _) = describe(verdict);
     // A line of its own kind, so that a retry never hides a loss.
     let topic = if topic == Topic::new("throttled") {
@@ -64,15 +84,17 @@ pub(super) fn retrying(log: &mut RateLimitedLog, entry: &Entry<Copy>, verdict: V
     } else {
         Topic::new("not taken")
     };
-    log.note(topic, Level::Warn, || {
+    note(topic, Level::Warn, context, || {
         format!("{}, it will be tried again", subject(entry, verdict))
     });
 }
 
-pub(super) fn expired(log: &mut RateLimitedLog, entry: &Entry<Copy>, max_age_ms: u64) {
-    log.note(Topic::new("expired"), Level::Error, || {
+pub(super) fn expired(context: &mut Context<'_>, entry: &Entry<Copy>, max_age_ms: u64) {
+    note(Topic::new("expired"), Level::Error, context, || {
         let (project, attempts) = (entry.charge.group, entry.attempts);
-        format!("a copy of project {project} is older than retry.max_age_ms ({max_age_ms}), given up after {attempts} attempts")
+        format!(
+            "a copy of project {project} is older than retry.max_age_ms ({max_age_ms}), given up after {attempts} attempts"
+        )
     });
 }
 

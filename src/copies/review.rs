@@ -6,16 +6,25 @@
 //! that is never sampled ([`super::sorting::ALWAYS`]). What cannot be decided goes: an envelope without either id, with an encoding
 //! that is unknown or broken, with a first line of more than [`MAX_LINE`] bytes, or one that takes too long to read.
 //!
+//! *A second Sentry.* The header of an envelope may name the project at the first one: then it gets another header. The
+//! first item says what it counts as there. Both stand in the first two lines, as a rule.
+//!
 //! *Items, and scrubbing.* The whole envelope is decoded, and if something in it stays or is replaced, put together anew
 //! without that, not encoded. Else it goes as it came. What cannot be read stays: nobody knows what is in it.
 
 use super::copy::Copy;
+use super::rekey;
 use super::rules::Rules;
 use super::scrub::Scrub;
+use super::settings::Destination;
 use super::sorting::{Framed, Framing, Sorting};
+use super::splice::Splice;
 use crate::meter::Meter;
+use crate::sentry::category::Category;
 use crate::sentry::decode::{Decoded, Decoder};
-use crate::sentry::envelope::{EventId, Header, Walker};
+use crate::sentry::dsn::Dsn;
+use crate::sentry::envelope::{EventId, Header, Walker, member};
+use std::borrow::Cow;
 use std::task::{Poll, ready};
 
 /// Of the first line, in bytes. Those of SDKs have up to a kilobyte.
@@ -23,12 +32,14 @@ const MAX_LINE: usize = 16_384;
 /// What one copy may cost in all, in units. Decoding 10 MiB takes about as much; scrubbing a megabyte half of the second one.
 const MAX_UNITS: u64 = 400_000_000;
 const MAX_UNITS_SCRUBBED: u64 = 2_000_000_000;
-/// Units between two looks for the end of the first line, and of a byte that is looked at.
+/// Units between two looks for the ends of the first lines, and bytes that are looked at for a unit.
 const PIECE: u64 = 20_000;
-const LOOK: u64 = 1;
+const LOOKED_PER_UNIT: usize = 4;
 /// Units of a copy besides, and of the hash.
 const COPY: u64 = 5_000;
 const HASH: u64 = 20_000;
+/// Units of a byte of the lines in which a second Sentry's names are looked for.
+const ADDRESS: u64 = 40;
 
 /// What becomes of a copy.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,17 +69,28 @@ pub(super) struct Review {
     stage: Stage,
     /// Its trace is not in the sample.
     is_out: bool,
+    /// What is known of it for a second Sentry.
+    addressed: Option<Addressed>,
     spent: u64,
+}
+
+/// What the beginning of an envelope says, in the terms of a second Sentry.
+#[derive(Debug)]
+struct Addressed {
+    /// Of its first item.
+    category: Category,
+    /// Where its header ends, and the one that takes its place.
+    header: Option<(usize, Vec<u8>)>,
 }
 
 #[derive(Debug, Default)]
 enum Stage {
     #[default]
     New,
-    /// The end of the first line is looked for, behind so many bytes.
-    Line(Box<Decoder>, usize),
-    /// The first line ends behind so many bytes.
-    Header(Box<Decoder>, usize, Walker),
+    /// The ends of the first lines are looked for.
+    Lines(Box<Decoder>, Lines),
+    /// They are known.
+    Header(Box<Decoder>, Lines, Walker),
     /// The sample has decided; the rest is being decoded.
     Rest(Box<Decoder>),
     /// All of it, which was so short that the sample has to decide yet. `None` is the body as it came.
@@ -79,6 +101,8 @@ enum Stage {
     Items(Option<Vec<u8>>, Sorting),
     /// It is put together anew.
     Frame(Option<Vec<u8>>, Framing),
+    /// It gets another header.
+    Splice(Option<Vec<u8>>, Splice),
 }
 
 impl Review {
@@ -110,6 +134,11 @@ impl Review {
         self.spent
     }
 
+    /// What a second Sentry's limits may be about; of a copy for RUM it is nothing.
+    pub(super) fn category(&self) -> Option<Category> {
+        self.addressed.as_ref().map(|addressed| addressed.category)
+    }
+
     /// What becomes of a copy that is not read to its end.
     pub(super) fn unread(copy: &Copy) -> Outcome {
         unreadable(&copy.target.destination.rules)
@@ -117,7 +146,8 @@ impl Review {
 
     fn go_on(&mut self, copy: &Copy, needs: Needs<'_>, meter: &mut Meter) -> Poll<Outcome> {
         let body = copy.body.as_slice();
-        let rules = &copy.target.destination.rules;
+        let destination = &*copy.target.destination;
+        let rules = &destination.rules;
         loop {
             if meter.is_empty() {
                 return Poll::Pending;
@@ -126,13 +156,14 @@ impl Review {
                 Stage::New => {
                     meter.spend(COPY);
                     let encoding = copy.headers.get(b"content-encoding").unwrap_or_default();
+                    let begins = !rules.sample.is_all() || destination.dsn.is_some();
                     match Decoder::new(encoding, body.len(), needs.max_decoded_bytes) {
-                        Ok(decoder) if rules.sample.is_all() => Stage::Rest(Box::new(decoder)),
-                        Ok(decoder) => Stage::Line(Box::new(decoder), 0),
+                        Ok(decoder) if begins => Stage::Lines(Box::new(decoder), Lines::default()),
+                        Ok(decoder) => Stage::Rest(Box::new(decoder)),
                         Err(_) => return Poll::Ready(unreadable(rules)),
                     }
                 }
-                Stage::Line(decoder, looked) => {
+                Stage::Lines(decoder, lines) => {
                     let mut piece = meter.part(PIECE);
                     let decoded = decoder.step(body, &mut piece);
                     meter.spend(piece.spent());
@@ -144,29 +175,25 @@ impl Review {
                         continue;
                     }
                     let begun = decoder.beginning();
-                    let new = begun.get(*looked..).unwrap_or_default();
-                    meter.spend_bytes(new.len(), LOOK);
-                    let is_long = begun.len() > MAX_LINE;
-                    match memchr::memchr(b'\n', new) {
-                        None if !is_long => {
-                            *looked = begun.len();
-                            continue;
-                        }
-                        found => {
-                            // A line that is too long goes, whatever it says.
-                            let end = found.unwrap_or(MAX_LINE);
-                            let end = looked.saturating_add(end).saturating_add(1);
-                            let Stage::Line(decoder, _) = std::mem::take(&mut self.stage) else {
-                                return Poll::Ready(unreadable(rules));
-                            };
-                            Stage::Header(decoder, end, Walker::default())
-                        }
+                    meter.spend_bytes(begun.len().min(2 * MAX_LINE) / LOOKED_PER_UNIT, 1);
+                    *lines = Lines::of(begun, destination.dsn.is_some());
+                    if !lines.are_enough {
+                        continue;
                     }
+                    let lines = *lines;
+                    let Stage::Lines(decoder, ..) = std::mem::take(&mut self.stage) else {
+                        return Poll::Ready(unreadable(rules));
+                    };
+                    Stage::Header(decoder, lines, Walker::default())
                 }
-                Stage::Header(decoder, end, walker) => {
-                    let line = decoder.beginning().get(..*end).unwrap_or_default();
-                    self.is_out = !ready!(is_in(line, rules, walker, meter));
-                    if !self.is_out && !rules.touch() {
+                Stage::Header(decoder, lines, walker) => {
+                    let begun = decoder.beginning();
+                    let head = ready!(head(begun, *lines, destination, walker, meter));
+                    self.is_out = !head.is_in;
+                    let is_known = head.addressed.is_some() || destination.dsn.is_none();
+                    let stays = head.addressed.as_ref().is_none_or(|to| to.header.is_none());
+                    self.addressed = head.addressed;
+                    if !self.is_out && !rules.touch() && is_known && stays {
                         return Poll::Ready(Outcome::Goes);
                     }
                     let Stage::Header(decoder, ..) = std::mem::take(&mut self.stage) else {
@@ -180,23 +207,36 @@ impl Review {
                 },
                 Stage::Short(decoded, walker) => {
                     let whole = decoded.as_deref().unwrap_or(body);
-                    let line = whole.get(..MAX_LINE).unwrap_or(whole);
-                    let end = memchr::memchr(b'\n', line);
-                    let end = end.map_or(whole.len(), |at| at.saturating_add(1));
-                    let line = whole.get(..end).unwrap_or_default();
-                    self.is_out = !ready!(is_in(line, rules, walker, meter));
-                    if !self.is_out && !rules.touch() {
-                        return Poll::Ready(Outcome::Goes);
-                    }
+                    let lines = Lines::of(whole, destination.dsn.is_some());
+                    let head = ready!(head(whole, lines, destination, walker, meter));
+                    self.is_out = !head.is_in;
+                    self.addressed = head.addressed;
                     Stage::Whole(decoded.take(), Walker::default())
                 }
                 Stage::Whole(decoded, walker) => {
                     let whole = decoded.as_deref().unwrap_or(body);
-                    let is_read = ready!(walker.header(whole, meter)).is_ok();
-                    if !is_read {
-                        return Poll::Ready(unreadable(rules));
+                    // A header that does not end with the first line is found only here.
+                    let unknown = destination
+                        .dsn
+                        .as_deref()
+                        .filter(|_| self.addressed.is_none());
+                    if self.is_out || rules.touch() || unknown.is_some() {
+                        if ready!(walker.header(whole, meter)).is_err() {
+                            return Poll::Ready(unreadable(rules));
+                        }
+                        if let Some(dsn) = unknown {
+                            let end = walker.offset();
+                            self.addressed = Some(address(dsn, whole, end, whole.len(), meter));
+                        }
                     }
-                    Stage::Items(decoded.take(), Sorting::new(std::mem::take(walker)))
+                    if self.is_out || rules.touch() {
+                        Stage::Items(decoded.take(), Sorting::new(std::mem::take(walker)))
+                    } else {
+                        match splice(self.addressed.as_ref(), whole) {
+                            Some(splice) => Stage::Splice(decoded.take(), splice),
+                            None => return Poll::Ready(Outcome::Goes),
+                        }
+                    }
                 }
                 Stage::Items(decoded, sorting) => {
                     let whole = decoded.as_deref().unwrap_or(body);
@@ -207,11 +247,16 @@ impl Review {
                         return Poll::Ready(Outcome::NotSampled);
                     }
                     if sorting.is_whole() {
-                        return Poll::Ready(Outcome::Goes);
-                    }
-                    match sorting.framing(whole) {
-                        Some(framing) => Stage::Frame(decoded.take(), framing),
-                        None => return Poll::Ready(Outcome::NoItems),
+                        match splice(self.addressed.as_ref(), whole) {
+                            Some(splice) => Stage::Splice(decoded.take(), splice),
+                            None => return Poll::Ready(Outcome::Goes),
+                        }
+                    } else {
+                        let header = self.addressed.as_mut().and_then(|to| to.header.take());
+                        match sorting.framing(whole, header.map(|(_, header)| header)) {
+                            Some(framing) => Stage::Frame(decoded.take(), framing),
+                            None => return Poll::Ready(Outcome::NoItems),
+                        }
                     }
                 }
                 Stage::Frame(decoded, framing) => {
@@ -223,9 +268,19 @@ impl Review {
                         Framed::Failed => unreadable(rules),
                     });
                 }
+                Stage::Splice(decoded, splice) => {
+                    let whole = decoded.as_deref().unwrap_or(body);
+                    let body = ready!(splice.step(whole, meter));
+                    return Poll::Ready(Outcome::Becomes(body));
+                }
             };
         }
     }
+}
+
+fn splice(addressed: Option<&Addressed>, whole: &[u8]) -> Option<Splice> {
+    let (end, header) = addressed?.header.as_ref()?;
+    Splice::new(header, *end, whole)
 }
 
 fn bytes(decoded: Decoded) -> Option<Vec<u8>> {
@@ -244,15 +299,87 @@ fn unreadable(rules: &Rules) -> Outcome {
     }
 }
 
-/// Whether an envelope with this first line is in the sample, by its ids alone.
-fn is_in(line: &[u8], rules: &Rules, walker: &mut Walker, meter: &mut Meter) -> Poll<bool> {
-    if line.len() > MAX_LINE {
-        return Poll::Ready(true);
+/// The first lines of an envelope, as far as they are there: where each ends, with its LF.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lines {
+    first: usize,
+    second: usize,
+    /// No more has to be decoded to read them.
+    are_enough: bool,
+}
+
+impl Lines {
+    /// A line that is too long is not looked at, whatever it says; `two` are wanted for a second Sentry.
+    fn of(begun: &[u8], two: bool) -> Self {
+        let end = |start: usize| {
+            let line = begun.get(start..).unwrap_or_default();
+            let is_long = line.len() > MAX_LINE;
+            let line = line.get(..MAX_LINE).unwrap_or(line);
+            match memchr::memchr(b'\n', line) {
+                Some(at) => (start.saturating_add(at).saturating_add(1), true),
+                None if is_long => (start, true),
+                None => (begun.len(), false),
+            }
+        };
+        let (first, mut are_enough) = end(0);
+        let mut second = first;
+        if two && are_enough && first > 0 {
+            (second, are_enough) = end(first);
+        }
+        Self {
+            first,
+            second,
+            are_enough,
+        }
     }
-    let header = ready!(walker.header(line, meter));
-    let id = header.ok().as_ref().and_then(id);
-    meter.spend(HASH);
-    Poll::Ready(id.is_none_or(|id| rules.sample.has(&id.to_string())))
+}
+
+/// What the first lines say.
+struct Head {
+    is_in: bool,
+    addressed: Option<Addressed>,
+}
+
+/// Reads the first lines: whether the envelope is in the sample, by its ids alone, and for a second Sentry what is to be
+/// replaced in its header.
+fn head(
+    begun: &[u8],
+    lines: Lines,
+    destination: &Destination,
+    walker: &mut Walker,
+    meter: &mut Meter,
+) -> Poll<Head> {
+    let line = begun.get(..lines.first).unwrap_or_default();
+    if line.is_empty() {
+        let (is_in, addressed) = (true, None);
+        return Poll::Ready(Head { is_in, addressed });
+    }
+    let header = ready!(walker.header(line, meter)).ok();
+    let sample = destination.rules.sample;
+    let mut is_in = true;
+    if !sample.is_all() {
+        meter.spend(HASH);
+        let id = header.as_ref().and_then(id);
+        is_in = id.is_none_or(|id| sample.has(&id.to_string()));
+    }
+    let dsn = destination.dsn.as_deref().filter(|_| header.is_some());
+    let addressed = dsn.map(|dsn| address(dsn, begun, lines.first, lines.second, meter));
+    Poll::Ready(Head { is_in, addressed })
+}
+
+/// What an envelope says whose header ends here, with its LF, and the header of its first item there or before.
+fn address(dsn: &Dsn, bytes: &[u8], header: usize, item: usize, meter: &mut Meter) -> Addressed {
+    let item = item.min(header.saturating_add(MAX_LINE));
+    meter.spend_bytes(item, ADDRESS);
+    let first = bytes.get(header..item).unwrap_or_default();
+    let ty = member(first, "type").and_then(|ty| first.get(ty));
+    let ty = ty.and_then(|ty| serde_json::from_slice::<Cow<'_, str>>(ty).ok());
+    let line = bytes.get(..header).unwrap_or_default();
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    Addressed {
+        category: ty.map_or(Category::Other, |ty| Category::of_item(&ty)),
+        header: rekey::envelope_header(dsn, line).map(|header| (line.len(), header)),
+    }
 }
 
 /// What the sample is decided by.

@@ -1,9 +1,11 @@
-//! What the RUM leg is told: which project goes where.
+//! What a leg of copies is told: which project goes where.
 //!
 //! Everything here has been checked when the configuration was read: what becomes part of a path or a header needs no
 //! check of its own later.
 
 use super::rules::Rules;
+use crate::metric::TargetName;
+use crate::sentry::dsn::Dsn;
 use crate::sentry::project::ProjectId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -26,15 +28,23 @@ pub struct Destination {
     pub share: usize,
     /// Host of the copy.
     pub authority: String,
-    /// `/rum/sentry/<workspace>/<service_id>`.
+    /// `/rum/sentry/<workspace>/<service_id>`. Empty for a second Sentry, whose path is that of its DSN.
     pub path_prefix: String,
+    /// The project of a second Sentry.
+    pub dsn: Option<Rc<Dsn>>,
     /// What is ruled about them.
     pub rules: Rules,
-    /// Whether that decides which of them go ([`Rules::decide`]).
+    /// Whether that decides which of them go ([`Rules::decide`]), or envelopes are read for another reason.
     pub is_ruled: bool,
 }
 
 impl Destination {
+    /// Whether envelopes are read before they go: for a rule, or because they may name the project at the first Sentry.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.dsn.is_some() || self.rules.read()
+    }
+
     /// The service id at the end of the prefix: RUM's `app.id`.
     #[must_use]
     pub fn service_id(&self) -> &str {
@@ -49,7 +59,7 @@ impl Destination {
     }
 }
 
-/// The RUM leg.
+/// A leg of copies.
 #[derive(Clone, Debug)]
 pub struct Copies {
     /// Which requests are mirrored.
@@ -77,16 +87,17 @@ impl Copies {
         all.map(|destination| &**destination)
     }
 
-    /// Whether envelopes are read, because a part of them is not mirrored.
+    /// Whether envelopes are read.
     #[must_use]
-    pub fn samples(&self) -> bool {
-        self.destinations().any(|to| !to.rules.sample.is_all())
+    pub fn reads(&self) -> bool {
+        self.destinations().any(Destination::reads)
     }
 
     /// Whether envelopes may be put together anew.
     #[must_use]
     pub fn touches(&self) -> bool {
-        self.destinations().any(|to| to.rules.touch())
+        self.destinations()
+            .any(|to| to.dsn.is_some() || to.rules.touch())
     }
 
     /// Whether items are scrubbed.
@@ -101,4 +112,17 @@ impl Copies {
         let all = projects.chain(self.default.iter().map(|to| (None, to)));
         all.map(|(id, to)| (id, &to.rules))
     }
+}
+
+/// A second Sentry: a leg of its own.
+#[derive(Clone, Debug)]
+pub struct SecondSentry {
+    /// What the operator calls it.
+    pub name: TargetName,
+    /// What goes there.
+    pub copies: Copies,
+    /// Bytes of its copies that wait or are in flight.
+    pub max_pending_bytes: usize,
+    /// Its calls without an answer.
+    pub max_in_flight: usize,
 }

@@ -7,7 +7,8 @@
 use super::rules::Rules;
 use super::scrub::{Scrub, Scrubbing};
 use crate::meter::Meter;
-use crate::sentry::envelope::{ItemPlace, Walker};
+use crate::sentry::envelope::{ItemPlace, Walker, member};
+use std::ops::Range;
 use std::task::{Poll, ready};
 use std::vec::IntoIter;
 
@@ -125,33 +126,41 @@ impl Sorting {
         self.left_out == 0 && !self.parts.iter().any(|part| part.scrubs)
     }
 
-    /// The envelope of those that go; none if there are none, or no memory.
-    pub(super) fn framing(&mut self, bytes: &[u8]) -> Option<Framing> {
+    /// The envelope of those that go, with this header if it gets another; none if there are none, or no memory.
+    pub(super) fn framing(&mut self, bytes: &[u8], header: Option<Vec<u8>>) -> Option<Framing> {
         if self.parts.is_empty() {
             return None;
         }
         let lf = bytes.get(self.header.saturating_sub(1)) == Some(&b'\n');
         let end = self.header.saturating_sub(usize::from(lf));
         let mut parts = Vec::with_capacity(self.parts.len().saturating_add(1));
-        parts.push(Part {
-            header: 0,
-            start: end,
-            end,
-            has_length: false,
-            scrubs: false,
-        });
+        if header.is_none() {
+            parts.push(Part {
+                header: 0,
+                start: end,
+                end,
+                has_length: false,
+                scrubs: false,
+            });
+        }
         parts.append(&mut self.parts);
         let sizes = parts
             .iter()
             .map(|part| part.end.saturating_sub(part.header));
         let size = sizes.fold(parts.len(), usize::saturating_add);
+        let new = header.as_ref().map_or(0, Vec::len).saturating_add(1);
         let mut written = Vec::new();
-        written.try_reserve_exact(size).ok()?;
+        written.try_reserve_exact(size.saturating_add(new)).ok()?;
+        let changed = self.left_out > 0 || header.is_some();
+        if let Some(header) = header {
+            written.extend_from_slice(&header);
+            written.push(b'\n');
+        }
         Some(Framing {
             parts: parts.into_iter(),
             current: None,
             written,
-            changed: self.left_out > 0,
+            changed,
         })
     }
 }
@@ -255,10 +264,10 @@ impl Framing {
     /// An item with another payload.
     fn replace(&mut self, part: Part, header: &[u8], payload: &str) -> Option<()> {
         if part.has_length {
-            let (start, end) = length(header)?;
-            self.write(header.get(..start)?)?;
+            let length = length(header)?;
+            self.write(header.get(..length.start)?)?;
             self.write(payload.len().to_string().as_bytes())?;
-            self.write(header.get(end..)?)?;
+            self.write(header.get(length.end..)?)?;
         } else {
             // The payload goes to the next LF, and has none.
             self.write(header)?;
@@ -274,47 +283,11 @@ impl Framing {
     }
 }
 
-/// Where the value of the member `length` stands in an item's header, which has been read before, if it is a number. A name
-/// that is written with escapes is not found.
-fn length(header: &[u8]) -> Option<(usize, usize)> {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while let Some(byte) = header.get(at) {
-        match byte {
-            b'{' | b'[' => depth = depth.saturating_add(1),
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => {
-                let end = end_of_string(header, at)?;
-                let name = header.get(at.saturating_add(1)..end);
-                at = end;
-                if depth == 1 && name == Some(b"length") {
-                    let rest = header.get(end.saturating_add(1)..)?;
-                    let value = rest.trim_ascii_start().strip_prefix(b":");
-                    if let Some(value) = value.map(<[u8]>::trim_ascii_start) {
-                        let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
-                        let digits = digits.count();
-                        let start = header.len().saturating_sub(value.len());
-                        return (digits > 0).then(|| (start, start.saturating_add(digits)));
-                    }
-                }
-            }
-            _ => {}
-        }
-        at = at.saturating_add(1);
-    }
-    None
-}
-
-/// The closing quote of the string that begins here.
-fn end_of_string(text: &[u8], start: usize) -> Option<usize> {
-    let mut at = start.saturating_add(1);
-    loop {
-        match text.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => at = at.saturating_add(2),
-            _ => at = at.saturating_add(1),
-        }
-    }
+/// Where the value of the member `length` stands in an item's header, which has been read before, if it is a number.
+fn length(header: &[u8]) -> Option<Range<usize>> {
+    let value = member(header, "length")?;
+    let digits = header.get(value.clone())?;
+    digits.iter().all(u8::is_ascii_digit).then_some(value)
 }
 
 #[cfg(test)]
@@ -331,11 +304,12 @@ mod tests {
                 Some("3"),
             ),
             (r#"{"a\"length":5,"length":30}"#, Some("30")),
+            (r#"{"len\u0067th":8}"#, Some("8")),
             (r#"{"a":"\\","length":1}"#, Some("1")),
             (r#"{"length":null}"#, None),
             (r#"{"type":"length"}"#, None),
         ] {
-            let text = |(start, end): (usize, usize)| &header[start..end];
+            let text = |value: std::ops::Range<usize>| &header[value];
             assert_eq!(length(header.as_bytes()).map(text), found, "{header}");
         }
     }

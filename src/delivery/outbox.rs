@@ -8,7 +8,8 @@
 //!
 //! Fairness: an entry belongs to a share (a target), and each budget is a [`Quota`] of the shares, so that a target
 //! that is dead or slow takes no more than the others can spare. Shares take turns; within one, what became ready first
-//! leaves first. A group that a 429 holds back waits with a bounded part of the bytes (`max_held_bytes`).
+//! leaves first. A group that a 429 holds back, or a part of one, waits with a bounded part of the bytes
+//! (`max_held_bytes`).
 //!
 //! No clock, no randomness, no host in here: all three are arguments.
 
@@ -25,6 +26,7 @@ pub use policy::Policy;
 use super::quota::Quota;
 use crate::time::{Millis, earliest};
 use entry::State;
+use holds::Holds;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Entries that change their queue in one call of [`Outbox::next`]: a backlog of thousands is moved in small portions.
@@ -62,8 +64,9 @@ pub struct Outbox<T> {
     turn: usize,
     waiting: BTreeSet<(Millis, Id)>,
     deadlines: BTreeSet<(Millis, Id)>,
-    calls: BTreeMap<u32, Id>,
-    holds: BTreeMap<u64, Millis>,
+    /// By token.
+    calls: BTreeMap<u64, Id>,
+    holds: Holds,
     bytes: Quota,
     in_flight: Quota,
     bytes_in_flight: Quota,
@@ -85,7 +88,7 @@ impl<T> Outbox<T> {
             waiting: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             calls: BTreeMap::new(),
-            holds: BTreeMap::new(),
+            holds: Holds::default(),
             bytes: Quota::new(policy.max_bytes, policy.shares),
             in_flight: Quota::new(policy.max_in_flight, policy.shares),
             bytes_in_flight: Quota::new(policy.max_bytes / 4, policy.shares),
@@ -147,8 +150,8 @@ impl<T> Outbox<T> {
         reserved: usize,
         now: Millis,
     ) -> Result<Id, T> {
-        let Charge { size, group, share } = charge;
-        let held = self.held_until(group, now).is_some();
+        let Charge { size, share, .. } = charge;
+        let held = self.held_until(charge, now).is_some();
         let held_bytes = self.held_bytes.saturating_add(size);
         let Some(ready) = self.ready.get_mut(share) else {
             return Err(payload);
@@ -228,12 +231,13 @@ impl<T> Outbox<T> {
                 self.pop(share);
                 continue;
             };
-            let Charge { size, group, .. } = entry.charge;
+            let charge = entry.charge;
+            let size = charge.size;
             if now.since(entry.created) > self.policy.max_age_ms {
                 self.pop(share);
                 return Pick::Expires(id);
             }
-            if let Some(until) = self.held_until(group, now) {
+            if let Some(until) = self.held_until(charge, now) {
                 if *moves >= MAX_MOVES {
                     break;
                 }
@@ -271,13 +275,13 @@ impl<T> Outbox<T> {
         self.bytes_in_flight.add(share, size);
         self.deadlines.insert((deadline, id));
         // A host that gives a token twice orphans the first call: that one ends at its deadline.
-        self.calls.insert(token, id);
+        self.calls.insert(token.into(), id);
     }
 
     /// The entry whose call has this token.
     #[must_use]
     pub fn call(&self, token: u32) -> Option<Id> {
-        self.calls.get(&token).copied()
+        self.calls.get(&token.into()).copied()
     }
 
     /// When something is to be done next: `now`, or later, or not before an answer or a push.

@@ -3,7 +3,7 @@
 //! Every change inside one callback is summed first: one host call per metric that changed, and none at all in the
 //! callbacks of a request. Gauges are not kept here, they are read off what waits when they are published.
 
-use super::{COUNT, Metric};
+use super::{COUNT, Leg, Metric};
 
 /// So many quiet counts wait at most.
 const QUIETLY: i64 = 64;
@@ -11,24 +11,32 @@ const QUIETLY: i64 = 64;
 /// Changes that are not published yet.
 #[derive(Debug)]
 pub struct Ledger {
+    leg: Leg,
     deltas: [i64; COUNT],
     latencies: Vec<u64>,
     dirty: bool,
     pressing: bool,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
+impl Ledger {
+    /// Of a leg, without any.
+    #[must_use]
+    pub fn new(leg: Leg) -> Self {
         Self {
+            leg,
             deltas: [0; COUNT],
             latencies: Vec::new(),
             dirty: false,
             pressing: false,
         }
     }
-}
 
-impl Ledger {
+    /// Whose it is.
+    #[must_use]
+    pub fn leg(&self) -> Leg {
+        self.leg
+    }
+
     /// Adds to a counter.
     pub fn add(&mut self, metric: Metric, amount: i64) {
         if amount != 0 {
@@ -100,7 +108,7 @@ mod tests {
 
     #[test]
     fn changes_are_summed_and_published_once() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new(Leg::Rum);
         ledger.one(Metric::Skipped(SkipReason::Loop));
         ledger.grow(Metric::Bytes, 10);
         ledger.grow(Metric::Bytes, 4);

@@ -210,7 +210,7 @@ impl Rewrite {
             return self.replace(worker, stream);
         }
         if !config.host.traits().answers_requests {
-            worker.refuse(parts.legs(), Refusal::Unreadable);
+            worker.refuse(parts.wanted(), Refusal::Unreadable);
             return self.answer();
         }
         self.hold(worker, stream, parts)
@@ -248,7 +248,7 @@ impl Rewrite {
     /// What was to be delivered from here is not complete.
     fn forget(&mut self, worker: &mut Worker, reason: SkipReason) {
         if let Some(exchange) = self.take_exchange(worker) {
-            worker.skip_both(exchange.legs(), reason);
+            worker.skip_all(exchange.wanted(), reason);
         }
         if !matches!(self.stage, Stage::Forwarded) {
             self.stage = Stage::Over;

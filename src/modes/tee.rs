@@ -2,20 +2,19 @@
 
 use super::arrival::arrive;
 use super::{Mode, Step, Stream};
-use crate::delivery::outbox::Id;
 use crate::worker::Worker;
 use crate::worker::collect::Ticket;
-use crate::worker::primary::is_refusal;
+use crate::worker::primary::{Waiting, is_refusal};
 
 /// A request that is watched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) enum Tee {
     /// Nothing of it is copied, or no more.
     Passing,
     /// It is being copied. `answered`: the primary has answered it already.
     Copying { exchange: Ticket, answered: bool },
-    /// Its copy waits for the primary's answer.
-    Unanswered(Id),
+    /// Copies of it wait for the primary's answer.
+    Unanswered(Vec<Waiting>),
 }
 
 impl Mode for Tee {
@@ -56,10 +55,11 @@ impl Mode for Tee {
 
     fn response(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
         match *self {
-            Self::Unanswered(copy) => {
+            Self::Unanswered(ref mut copies) => {
+                let copies = std::mem::take(copies);
                 *self = Self::Passing;
                 let refused = is_refusal(stream.status());
-                worker.primary_answered(copy, refused, stream.now());
+                worker.primary_answered(&copies, refused, stream.now());
             }
             Self::Copying { exchange, .. } if worker.awaits_answer(exchange) => {
                 let goes_on = if is_refusal(stream.status()) {
@@ -77,7 +77,7 @@ impl Mode for Tee {
         match std::mem::replace(self, Self::Passing) {
             Self::Passing => {}
             // Without an answer nobody knows that it was refused.
-            Self::Unanswered(copy) => worker.primary_answered(copy, false, stream.now()),
+            Self::Unanswered(copies) => worker.primary_answered(&copies, false, stream.now()),
             Self::Copying { exchange, .. } if was_complete(worker, stream, exchange) => {
                 worker.end(exchange, stream.now());
             }
@@ -113,7 +113,11 @@ impl Tee {
     fn end(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
         if let Self::Copying { exchange, answered } = *self {
             let waits = worker.end_with(exchange, stream.now(), answered);
-            *self = waits.map_or(Self::Passing, Self::Unanswered);
+            *self = if waits.is_empty() {
+                Self::Passing
+            } else {
+                Self::Unanswered(waits)
+            };
         }
     }
 }

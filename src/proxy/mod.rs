@@ -1,13 +1,14 @@
 //! The proxy-wasm side: thin, and the only code that knows a host.
 //!
 //! `abi` holds the entry points that the host calls, `host` the calls to the host, `root` and `stream` what happens in
-//! between, `turns` what a tick does for requests that wait. The SDK (crate proxy-wasm) gives the ABI's types, the version
+//! between, `turns` what a tick does for requests that wait, `metric_ids` what the host calls the metrics. The SDK (crate proxy-wasm) gives the ABI's types, the version
 //! marker and `main!`; its dispatcher is not used, because it panics on hosts that misbehave, and a panic kills the instance
 //! with everything that is pending.
 
 mod abi;
 mod artefact;
 mod host;
+mod metric_ids;
 mod root;
 mod stream;
 mod turns;

@@ -2,6 +2,7 @@
 
 use super::artefact;
 use super::host::{self, Buffer, Map};
+use super::metric_ids::MetricIds;
 use crate::config::{Mode, Role};
 use crate::delivery::answer::Answer;
 use crate::delivery::call::Call;
@@ -22,7 +23,7 @@ const COUNT_LANES_MS: u64 = 1_000;
 
 /// The proxy's memory that outlives this instance.
 struct SharedData<'a> {
-    metrics: &'a mut [Option<u32>],
+    metrics: &'a mut MetricIds,
 }
 
 impl Store for SharedData<'_> {
@@ -35,21 +36,11 @@ impl Store for SharedData<'_> {
     }
 
     fn gauge(&mut self, series: Series) -> Option<u64> {
-        let id = |metrics: &[Option<u32>]| metrics.get(series.index()).copied().flatten();
-        if id(self.metrics).is_none() {
+        if self.metrics.get(series).is_none() {
             // Another configuration has the leg, and this one not.
-            define(self.metrics, series.leg);
+            self.metrics.define(series.leg);
         }
-        host::metric(id(self.metrics)?)
-    }
-}
-
-/// Gets the host's ids of a leg's metrics.
-fn define(metrics: &mut [Option<u32>], leg: Leg) {
-    for series in Series::of(leg) {
-        if let Some(id) = metrics.get_mut(series.index()) {
-            *id = host::define_metric(series.metric.kind(), &series.name());
-        }
+        host::metric(self.metrics.get(series)?)
     }
 }
 
@@ -68,7 +59,7 @@ pub(super) struct Root {
     /// The call that left in this callback.
     left: Option<u32>,
     /// The host's ids, by [`Series::index`].
-    metrics: Vec<Option<u32>>,
+    metrics: MetricIds,
     /// Reused for the headers of calls.
     scratch: Vec<u8>,
 }
@@ -120,9 +111,9 @@ impl Root {
         };
         let seed = RandomState::new().hash_one(host::now().0);
         let mut worker = Worker::new(config, seed);
-        self.metrics = vec![None; Series::COUNT];
+        self.metrics = MetricIds::default();
         for leg in worker.legs() {
-            define(&mut self.metrics, leg);
+            self.metrics.define(leg);
         }
         worker.start(env!("EDGE_MIRROR_VERSION"));
         if let Some(warning) = artefact.warning(running) {
@@ -256,15 +247,9 @@ impl Root {
 /// The proxy in one of the root context's callbacks, or of its streams'.
 struct InHost<'a> {
     traits: &'static HostTraits,
-    metrics: &'a [Option<u32>],
+    metrics: &'a MetricIds,
     scratch: &'a mut Vec<u8>,
     left: &'a mut Option<u32>,
-}
-
-impl InHost<'_> {
-    fn id(&self, series: Series) -> Option<u32> {
-        self.metrics.get(series.index()).copied().flatten()
-    }
 }
 
 impl Proxy for InHost<'_> {
@@ -280,13 +265,13 @@ impl Proxy for InHost<'_> {
     }
 
     fn add(&mut self, series: Series, amount: i64) {
-        if let Some(id) = self.id(series) {
+        if let Some(id) = self.metrics.get(series) {
             host::add_to_metric(id, amount);
         }
     }
 
     fn set(&mut self, series: Series, value: u64) {
-        if let Some(id) = self.id(series) {
+        if let Some(id) = self.metrics.get(series) {
             host::record_metric(id, value);
         }
     }

@@ -22,11 +22,13 @@
 
 mod event_id;
 mod header;
+mod member;
 mod value;
 mod walker;
 
 pub use event_id::EventId;
 pub use header::{Header, ItemHeader, Trace};
+pub use member::member;
 pub use walker::{ItemPlace, Walker};
 
 use std::task::Poll;

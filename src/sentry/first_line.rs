@@ -4,19 +4,9 @@
 //! (manual: sentry, "Authentication"): the bytes up to the first LF must be one complete JSON object. Only that is read
 //! here, bounded, and only of bodies without a content encoding: whoever has another does not ask.
 
-use super::project::ProjectId;
+use super::dsn::Dsn;
 use serde::Deserialize;
 use std::borrow::Cow;
-use url::Url;
-
-/// A DSN, `<scheme>://<public key>@<host>/<project id>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dsn {
-    /// The public key: what identifies the sender.
-    pub public_key: String,
-    /// The project.
-    pub project: ProjectId,
-}
 
 /// What a first line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +21,6 @@ pub enum Line {
 
 /// Longer first lines are not looked at. SDKs send a few hundred bytes.
 const MAX_LINE: usize = 65_536;
-/// Nor longer DSNs: parsing is not cheap.
-const MAX_DSN: usize = 2_048;
 
 #[derive(Deserialize)]
 struct Header<'a> {
@@ -52,31 +40,17 @@ pub fn read(body: &[u8]) -> Line {
     };
     match serde_json::from_slice::<Header<'_>>(line) {
         Ok(Header { dsn: None }) => Line::WithoutDsn,
-        Ok(Header { dsn: Some(text) }) => parse(&text).map_or(Line::Unreadable, Line::Dsn),
+        Ok(Header { dsn: Some(text) }) => Dsn::parse(&text).map_or(Line::Unreadable, Line::Dsn),
         // Where there is no JSON there is no DSN either.
         Err(error) if error.is_syntax() || error.is_eof() => Line::WithoutDsn,
         Err(_) => Line::Unreadable,
     }
 }
 
-fn parse(text: &str) -> Option<Dsn> {
-    if text.len() > MAX_DSN {
-        return None;
-    }
-    let url = Url::parse(text).ok()?;
-    let project = url.path_segments()?.rfind(|segment| !segment.is_empty())?;
-    if url.username().is_empty() || url.host().is_none() {
-        return None;
-    }
-    Some(Dsn {
-        public_key: url.username().to_owned(),
-        project: ProjectId::parse(project.as_bytes())?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Dsn, Line, read};
+    use super::{Line, read};
+    use crate::sentry::dsn::Dsn;
 
     fn dsn(body: &[u8]) -> Option<Dsn> {
         match read(body) {

@@ -53,6 +53,16 @@ pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
     Some(Route::Other(id))
 }
 
+/// What stands behind the project id in the target of an ingest request: a path that begins with `/`, and the query.
+#[must_use]
+pub fn behind_project(target: &[u8]) -> Option<&[u8]> {
+    let path = target.split(|byte| matches!(byte, b'?' | b'#')).next()?;
+    let mut segments = Segments(path);
+    (segments.next()? == b"api").then_some(())?;
+    ProjectId::parse(segments.next()?)?;
+    target.get(path.len().saturating_sub(segments.0.len())..)
+}
+
 /// The project of an envelope's target, if nothing in it is unusual. Nearly every target that is asked about is like this.
 fn as_sdks_write_it(target: &[u8]) -> Option<ProjectId> {
     let rest = target.strip_prefix(b"/api/")?;
@@ -176,6 +186,20 @@ mod tests {
                 None,
                 "{target}"
             );
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_the_project() {
+        for (target, behind) in [
+            ("/api/42/envelope/?x#y", Some("/envelope/?x#y")),
+            ("//api//0042//store", Some("//store")),
+            ("/api/42?x", Some("?x")),
+            ("/api/x/envelope/", None),
+            ("/x?/api/42/", None),
+        ] {
+            let behind = behind.map(str::as_bytes);
+            assert_eq!(super::behind_project(target.as_bytes()), behind, "{target}");
         }
     }
 

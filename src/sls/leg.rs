@@ -129,9 +129,14 @@ impl SlsLeg {
         }
     }
 
+    /// Bytes of what is pending, and what they may be.
+    pub(crate) fn budget(&self) -> (usize, usize) {
+        (self.bytes(), self.max_bytes)
+    }
+
     /// Bytes of all that waits or is in flight.
     #[must_use]
-    pub(crate) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.outbox
             .bytes()
             .saturating_add(self.queue.bytes())

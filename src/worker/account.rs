@@ -19,7 +19,7 @@
 mod record;
 mod watch;
 
-use crate::metric::{GAUGES, Leg, Metric, Series};
+use crate::metric::{GAUGES, Gauges, Leg, Metric, Series};
 use crate::time::Millis;
 use record::Record;
 use watch::Watch;
@@ -62,40 +62,39 @@ pub trait Store {
     fn gauge(&mut self, series: Series) -> Option<u64>;
 }
 
-/// What gauges have added at the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held([[usize; GAUGES.len()]; Leg::ALL.len()]);
+/// What gauges have added at the host, by leg in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Held(Vec<(Leg, Gauges)>);
 
 impl Held {
     /// Sets the gauges of a leg.
-    pub fn set(&mut self, leg: Leg, gauges: [usize; GAUGES.len()]) {
-        let legs = Leg::ALL.into_iter().zip(&mut self.0);
-        for (_, held) in legs.filter(|(known, _)| *known == leg) {
-            *held = gauges;
-        }
+    pub fn set(&mut self, leg: Leg, gauges: Gauges) {
+        self.change(leg, |held| *held = gauges);
     }
 
     /// Adds what another held.
     pub fn add(&mut self, other: &Self) {
-        let numbers = self.0.iter_mut().flatten();
-        for (number, more) in numbers.zip(other.0.iter().flatten()) {
-            *number = number.saturating_add(*more);
+        for (leg, gauges) in &other.0 {
+            self.change(*leg, |held| {
+                for (number, more) in held.iter_mut().zip(gauges) {
+                    *number = number.saturating_add(*more);
+                }
+            });
         }
     }
 
     /// Whether all gauges are 0.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
+        self.iter().next().is_none()
     }
 
     /// All that is not 0.
     pub fn iter(&self) -> impl Iterator<Item = (Series, usize)> + '_ {
-        let legs = Leg::ALL.into_iter().zip(&self.0);
-        legs.flat_map(|(leg, gauges)| {
+        self.0.iter().flat_map(|(leg, gauges)| {
             let gauges = GAUGES.into_iter().zip(gauges);
             let held = gauges.filter(|(_, amount)| **amount > 0);
-            held.map(move |(metric, amount)| (Series { leg, metric }, *amount))
+            held.map(|(metric, amount)| (Series { leg: *leg, metric }, *amount))
         })
     }
 
@@ -106,7 +105,45 @@ impl Held {
         let found = self.iter().find(|(series, _)| *series == wanted);
         found.map_or(0, |(_, amount)| amount)
     }
+
+    /// The same gauge of several legs, added up.
+    fn sum(&self, metric: Metric, is_one: impl Fn(Leg) -> bool) -> usize {
+        let wanted = |series: &Series| series.metric == metric && is_one(series.leg);
+        let found = self.iter().filter(|(series, _)| wanted(series));
+        found.fold(0, |sum, (_, amount)| sum.saturating_add(amount))
+    }
+
+    /// Copies that wait or are in flight, whoever is to get them.
+    pub(super) fn copies(&self) -> usize {
+        self.sum(Metric::Pending, Leg::sends_copies)
+    }
+
+    /// Copies that a rule has not decided about.
+    pub(super) fn undecided(&self) -> usize {
+        self.sum(Metric::Queued, Leg::sends_copies)
+    }
+
+    fn change(&mut self, leg: Leg, change: impl FnOnce(&mut Gauges)) {
+        let at = self.0.partition_point(|(known, _)| *known < leg);
+        let known = self.0.get_mut(at).filter(|(known, _)| *known == leg);
+        if let Some((_, gauges)) = known {
+            change(gauges);
+        } else {
+            let mut gauges = Gauges::default();
+            change(&mut gauges);
+            self.0.insert(at, (leg, gauges));
+        }
+    }
 }
+
+/// A leg of which nothing is known has 0 everywhere.
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Held {}
 
 /// The account as it was last written.
 #[derive(Debug)]
@@ -182,7 +219,7 @@ impl Account {
             return None;
         }
         self.tried = Some(now);
-        let (slot, before) = (own.slot, own.held);
+        let (slot, before) = (own.slot, own.held.clone());
         let key = record::key(slot);
         // Twice: there may be no other callback.
         for _ in 0..2 {
@@ -268,7 +305,7 @@ impl Account {
         if !store.write(key, text.as_bytes(), cas) {
             return false;
         }
-        let held = self.held;
+        let held = self.held.clone();
         self.changed = false;
         self.slot = slot;
         if !self.pending {

@@ -63,8 +63,7 @@ impl Worker {
                 self.count(series.leg, *metric, amount);
             }
         }
-        let copies = [Metric::Pending, Metric::Queued].map(|metric| held.of(Leg::Rum, metric));
-        let copies = copies.into_iter().fold(0, usize::saturating_add);
+        let copies = held.copies().saturating_add(held.undecided());
         let logs = held.of(Leg::Sls, Metric::Pending);
         let unread = held.of(Leg::Sls, Metric::Queued);
         let writes = [Metric::Pending, Metric::InFlight].map(|metric| held.of(Leg::Sign, metric));
@@ -87,7 +86,7 @@ impl Worker {
                 self.count(series.leg, *metric, amount);
             }
         }
-        let copies = taken.of(Leg::Rum, Metric::Pending);
+        let copies = taken.copies();
         let logs = taken.of(Leg::Sls, Metric::Pending);
         let seconds = ORPHAN_MS.saturating_sub(BEAT_MS) / 1_000;
         let line = format!(
@@ -111,7 +110,7 @@ impl Worker {
 /// What the gauges have added at the host.
 pub(super) fn held(legs: &Legs) -> Held {
     let mut held = Held::default();
-    for leg in Leg::ALL {
+    for leg in legs.names() {
         if let Some((_, metrics)) = legs.get(leg) {
             held.set(leg, metrics.known());
         }
@@ -124,8 +123,8 @@ fn lost(gauge: Series) -> &'static [Metric] {
     match (gauge.leg, gauge.metric) {
         (Leg::Sign, Metric::Pending) => &[Metric::Aborted],
         (Leg::Sign, Metric::InFlight) => &[Metric::Unanswered],
-        (Leg::Rum | Leg::Sls, Metric::Pending) => &[Metric::Dropped],
-        (Leg::Rum, Metric::Queued) => &[Metric::Captured, Metric::Dropped],
+        (_, Metric::Pending) => &[Metric::Dropped],
+        (Leg::Rum | Leg::Sentry(_), Metric::Queued) => &[Metric::Captured, Metric::Dropped],
         (Leg::Sls, Metric::Queued) => &[Metric::Unread, Metric::Captured, Metric::Dropped],
         _ => &[],
     }
@@ -136,7 +135,7 @@ fn found(gauge: Series) -> &'static [Metric] {
     match (gauge.leg, gauge.metric) {
         (Leg::Sign, Metric::Pending) => &[Metric::Received],
         (Leg::Sign, Metric::InFlight) => &[Metric::Received, Metric::Signed],
-        (Leg::Rum | Leg::Sls, Metric::Pending) => &[Metric::Captured],
+        (_, Metric::Pending) => &[Metric::Captured],
         _ => &[],
     }
 }

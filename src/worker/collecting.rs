@@ -1,7 +1,8 @@
 //! Bodies that are being received: the room that they get, and what becomes of those that are slow.
 //!
 //! *Room.* A body is charged with what has come of it. All together hold at most half of a leg's budget, and no more than
-//! a leg has free: with two legs a body is collected while either of them has room for it, and charged once, to both. The
+//! a leg has free: with two legs a body is collected while either of them has room for it, and charged once, to both. A second
+//! Sentry's budget is for what is complete: bodies that are being received are not charged to it. The
 //! other half is for what is complete.
 //!
 //! *Giving way.* When the half is full, the body that grows slowest is dropped for one that grows faster, or for a newcomer:
@@ -19,6 +20,7 @@ use crate::outcome::SkipReason;
 use crate::time::Millis;
 use crate::worker::collect::{Collecting, PULSE_MS, Swept, Ticket, Wants};
 use crate::worker::exchange::{Exchange, Parts};
+use crate::worker::wanted::SENTRY;
 
 /// So many bodies give way in one callback at most.
 const MOST_VICTIMS: usize = 32;
@@ -37,11 +39,7 @@ impl Worker {
     pub(crate) fn open(&mut self, parts: Parts) -> Result<Ticket, (Box<Parts>, Refusal)> {
         let exchange = Exchange::new(parts, self.config.limits.max_body_bytes)
             .map_err(|parts| (parts, Refusal::TooLarge))?;
-        let wants = Wants {
-            rum: exchange.share(),
-            sls: exchange.sls().is_some(),
-            bytes: exchange.held(),
-        };
+        let wants = exchange.wants(exchange.held());
         if self.make_room(None, wants) < wants.bytes {
             return Err((exchange.restart(), Refusal::NoRoom));
         }
@@ -73,7 +71,7 @@ impl Worker {
     /// What a body may grow by. When that is less than it wants, others give way.
     fn make_room(&mut self, ticket: Option<Ticket>, wants: Wants) -> usize {
         let needs = wants.bytes;
-        let (half, room) = (self.half(), self.room(wants.rum, wants.sls));
+        let (half, room) = (self.half(), self.room(wants));
         let free = |collecting: &Collecting| room.min(half).saturating_sub(collecting.bytes());
         if free(&self.collecting) < needs && needs <= half && half <= room {
             for _ in 0..MOST_VICTIMS {
@@ -95,12 +93,16 @@ impl Worker {
     }
 
     /// While one leg has room, a body is collected.
-    pub(crate) fn room(&self, rum: Option<usize>, sls: bool) -> usize {
+    pub(crate) fn room(&self, wants: Wants) -> usize {
         let legs = &self.legs;
+        let rum = wants.rum;
         let rum = rum.and_then(|share| Some(legs.rum.as_ref()?.leg.room(share)));
-        let sls = legs.sls.as_ref().filter(|_| sls);
+        let sls = legs.sls.as_ref().filter(|_| wants.sls);
         let sls = sls.map(|sls| sls.leg.room());
-        rum.max(sls).unwrap_or_default()
+        let sentries = legs.sentries.iter().zip(SENTRY..);
+        let sentries = sentries.filter(|(_, place)| wants.sentries.has(*place));
+        let sentries = sentries.map(|(sentry, _)| sentry.leg.room(0)).max();
+        rum.max(sls).max(sentries).unwrap_or_default()
     }
 
     /// What all bodies that are being received may hold.
@@ -112,7 +114,7 @@ impl Worker {
         let (held, half) = (self.collecting.bytes(), self.half());
         if let Some(exchange) = self.collecting.remove(ticket) {
             report::gave_way(&mut self.legs.log, held, half);
-            self.drop_unfinished(exchange.legs());
+            self.drop_unfinished(exchange.wanted());
         }
     }
 
@@ -127,7 +129,7 @@ impl Worker {
                 Swept::Nothing => break,
                 Swept::Kept => {}
                 Swept::Slow(exchange) => {
-                    self.skip_both(exchange.legs(), SkipReason::Slow);
+                    self.skip_all(exchange.wanted(), SkipReason::Slow);
                     given_up = given_up.saturating_add(1);
                     if given_up >= MOST_GIVEN_UP {
                         break;

@@ -44,7 +44,7 @@ impl Drain {
 
     fn add(&mut self, leg: Leg, count: usize) {
         let slot = match leg {
-            Leg::Rum => self.lost.first_mut(),
+            Leg::Rum | Leg::Sentry(_) => self.lost.first_mut(),
             Leg::Sls => self.lost.last_mut(),
             // The proxy holds its requests.
             Leg::Sign => None,
@@ -86,16 +86,17 @@ impl Worker {
             let Some(exchange) = self.collecting.take() else {
                 break;
             };
-            let legs = exchange.legs();
-            for (leg, project) in [Leg::Rum, Leg::Sls].into_iter().zip(legs) {
-                self.drain.add(leg, project.iter().len());
+            let wanted = exchange.wanted();
+            for place in self.legs.places().filter(|place| wanted.has(*place)) {
+                self.drain.add(self.legs.at(place), 1);
             }
-            self.drop_unfinished(legs);
+            self.drop_unfinished(wanted);
         }
         if self.collecting.len() > 0 {
             return false;
         }
-        for leg in Leg::ALL {
+        for place in self.legs.places() {
+            let leg = self.legs.at(place);
             if let Some((caller, mut context)) = self.legs.caller(leg) {
                 let lost = caller.give_up(most, &mut context);
                 self.drain.add(leg, lost);
@@ -109,7 +110,8 @@ impl Worker {
 
     fn lose_the_rest(&mut self) {
         self.lose(usize::MAX);
-        for leg in Leg::ALL {
+        for place in self.legs.places() {
+            let leg = self.legs.at(place);
             if let Some((caller, mut context)) = self.legs.caller(leg) {
                 let lost = caller.end(&mut context);
                 self.drain.add(leg, lost);

@@ -12,6 +12,8 @@ use crate::header_list::HeaderList;
 use crate::sentry::first_line::{self, Line};
 use crate::sls::intake::{Envelope, Head};
 use crate::time::Millis;
+use crate::worker::collect::Wants;
+use crate::worker::wanted::Wanted;
 use std::rc::Rc;
 
 /// What is to become of a request: at least one leg wants it.
@@ -21,9 +23,26 @@ pub struct Plan {
     pub(crate) rum: Option<Target>,
     /// The project, if its envelope is to become logs.
     pub(crate) sls: Option<u64>,
+    /// Where its copies for second Sentries go: which of them, and there.
+    pub(crate) sentries: Vec<(usize, Target)>,
 }
 
-/// The RUM leg's part of an exchange.
+impl Plan {
+    /// The legs that want it.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let copies = self
+            .rum
+            .iter()
+            .chain(self.sentries.iter().map(|(_, to)| to));
+        let project = copies.map(|target| target.project).next().or(self.sls);
+        Wanted::new(project.unwrap_or_default())
+            .by_rum(self.rum.is_some())
+            .by_sls(self.sls.is_some())
+            .by_sentries(self.sentries.iter().map(|(index, _)| *index))
+    }
+}
+
+/// A part of an exchange: that of a leg of copies.
 #[derive(Debug)]
 pub(crate) struct Mirrored {
     pub(crate) target: Target,
@@ -39,6 +58,39 @@ impl Mirrored {
             basic: copy.basic,
         }
     }
+
+    fn awaits_answer(&self) -> bool {
+        self.target.destination.rules.only_accepted
+    }
+
+    fn held(&self) -> usize {
+        let basic = self.basic.as_ref().map_or(0, String::capacity);
+        self.headers.allocated().saturating_add(basic)
+    }
+
+    fn into_copy(self, body: &Rc<Vec<u8>>) -> Copy {
+        let mut headers = self.headers;
+        // Relay uses the envelope's own DSN only when nothing else is a credential; so when there is one, a Basic
+        // next to it is somebody's else. What cannot be read may have one.
+        if let Some(basic) = self.basic
+            && first_line::read(body) == Line::WithoutDsn
+        {
+            headers.push(b"authorization", basic.as_bytes());
+        }
+        Copy {
+            target: self.target,
+            headers,
+            body: Rc::clone(body),
+        }
+    }
+}
+
+/// What a complete exchange comes to.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) rum: Option<Copy>,
+    pub(crate) sls: Option<Envelope>,
+    pub(crate) sentries: Vec<(usize, Copy)>,
 }
 
 /// A request that is being copied. It lives in [`collect`](crate::worker::collect) until it is complete.
@@ -46,6 +98,7 @@ impl Mirrored {
 pub struct Exchange {
     rum: Option<Mirrored>,
     sls: Option<Head>,
+    sentries: Vec<(usize, Mirrored)>,
     capture: Capture,
     announced: Announced,
 }
@@ -64,15 +117,25 @@ pub(crate) struct Announced {
 pub(crate) struct Parts {
     pub(crate) rum: Option<Mirrored>,
     pub(crate) sls: Option<Head>,
+    pub(crate) sentries: Vec<(usize, Mirrored)>,
     pub(crate) announced: Announced,
 }
 
 impl Parts {
-    /// The projects, by leg.
-    pub(crate) fn legs(&self) -> [Option<u64>; 2] {
-        let rum = self.rum.as_ref().map(|rum| rum.target.project);
-        [rum, self.sls.as_ref().map(|head| head.project)]
+    /// The legs that want it.
+    pub(crate) fn wanted(&self) -> Wanted {
+        wanted(self.rum.as_ref(), self.sls.as_ref(), &self.sentries)
     }
+}
+
+fn wanted(rum: Option<&Mirrored>, sls: Option<&Head>, sentries: &[(usize, Mirrored)]) -> Wanted {
+    let copies = rum.into_iter().chain(sentries.iter().map(|(_, copy)| copy));
+    let project = copies.map(|copy| copy.target.project).next();
+    let project = project.or(sls.map(|head| head.project));
+    Wanted::new(project.unwrap_or_default())
+        .by_rum(rum.is_some())
+        .by_sls(sls.is_some())
+        .by_sentries(sentries.iter().map(|(index, _)| *index))
 }
 
 impl Exchange {
@@ -88,6 +151,7 @@ impl Exchange {
             announced,
             rum: parts.rum,
             sls: parts.sls,
+            sentries: parts.sentries,
         })
     }
 
@@ -96,19 +160,35 @@ impl Exchange {
         Box::new(Parts {
             rum: self.rum,
             sls: self.sls,
+            sentries: self.sentries,
             announced: self.announced,
         })
     }
 
-    /// Whether the primary's answer decides about the copy.
+    /// Whether the primary's answer decides about a copy.
     pub(crate) fn awaits_answer(&self) -> bool {
-        let rum = self.rum.as_ref();
-        rum.is_some_and(|rum| rum.target.destination.rules.only_accepted)
+        let sentries = self.sentries.iter().map(|(_, copy)| copy);
+        self.rum.iter().chain(sentries).any(Mirrored::awaits_answer)
     }
 
     /// Takes the RUM leg's part out.
     pub(crate) fn take_rum(&mut self) -> Option<Mirrored> {
         self.rum.take()
+    }
+
+    /// Takes out what waits for the primary's answer.
+    pub(crate) fn take_unanswered(&mut self) -> Wanted {
+        let rum = self.rum.take_if(|copy| copy.awaits_answer());
+        let sentries = self
+            .sentries
+            .extract_if(.., |(_, copy)| copy.awaits_answer());
+        let sentries: Vec<_> = sentries.collect();
+        wanted(rum.as_ref(), None, &sentries)
+    }
+
+    /// Whether no leg wants it any more.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.rum.is_none() && self.sls.is_none() && self.sentries.is_empty()
     }
 
     pub(crate) fn capture(&mut self) -> &mut Capture {
@@ -120,10 +200,9 @@ impl Exchange {
         self.capture.needs(size)
     }
 
-    /// The projects, by leg.
-    pub(crate) fn legs(&self) -> [Option<u64>; 2] {
-        let rum = self.rum.as_ref().map(|rum| rum.target.project);
-        [rum, self.sls()]
+    /// The legs that want it.
+    pub(crate) fn wanted(&self) -> Wanted {
+        wanted(self.rum.as_ref(), self.sls.as_ref(), &self.sentries)
     }
 
     /// The share of the RUM leg's budgets, if it wants the exchange.
@@ -131,9 +210,18 @@ impl Exchange {
         self.rum.as_ref().map(|rum| rum.target.destination.share)
     }
 
-    /// The project, if the SLS leg wants the exchange.
-    pub(crate) fn sls(&self) -> Option<u64> {
-        self.sls.as_ref().map(|head| head.project)
+    /// What it needs room for, beside what it holds.
+    pub(crate) fn wants(&self, bytes: usize) -> Wants {
+        Wants {
+            rum: self.share(),
+            sls: self.sls.is_some(),
+            sentries: if self.sentries.is_empty() {
+                Wanted::new(0)
+            } else {
+                self.wanted()
+            },
+            bytes,
+        }
     }
 
     /// The headers say that there is no body.
@@ -157,13 +245,12 @@ impl Exchange {
     /// Bytes of the budget that it occupies: open requests without a body are bounded too.
     #[must_use]
     pub fn held(&self) -> usize {
-        let rum = self.rum.as_ref().map_or(0, |rum| {
-            let basic = rum.basic.as_ref().map_or(0, String::capacity);
-            rum.headers.allocated().saturating_add(basic)
-        });
+        let rum = self.rum.as_ref().map_or(0, Mirrored::held);
+        let sentries = self.sentries.iter().map(|(_, copy)| copy.held());
+        let copies = sentries.fold(rum, usize::saturating_add);
         self.capture
             .held()
-            .saturating_add(rum)
+            .saturating_add(copies)
             .saturating_add(Copy::OVERHEAD)
     }
 
@@ -174,28 +261,18 @@ impl Exchange {
     }
 
     /// What is to be delivered, and what is to be read.
-    pub(crate) fn into_parts(self, now: Millis) -> (Option<Copy>, Option<Envelope>) {
+    pub(crate) fn into_parts(self, now: Millis) -> Ended {
         let body = Rc::new(self.capture.into_body());
-        let envelope = self.sls.map(|head| Envelope {
+        let sls = self.sls.map(|head| Envelope {
             head,
             body: Rc::clone(&body),
             received: now,
         });
-        let copy = self.rum.map(|rum| {
-            let mut headers = rum.headers;
-            // Relay uses the envelope's own DSN only when nothing else is a credential; so when there is one, a Basic
-            // next to it is somebody's else. What cannot be read may have one.
-            if let Some(basic) = rum.basic
-                && first_line::read(&body) == Line::WithoutDsn
-            {
-                headers.push(b"authorization", basic.as_bytes());
-            }
-            Copy {
-                target: rum.target,
-                headers,
-                body,
-            }
-        });
-        (copy, envelope)
+        let rum = self.rum.map(|rum| rum.into_copy(&body));
+        let mut sentries = Vec::new();
+        for (index, copy) in self.sentries {
+            sentries.push((index, copy.into_copy(&body)));
+        }
+        Ended { rum, sls, sentries }
     }
 }

@@ -2,15 +2,17 @@
 
 use super::published::PublishedMetrics;
 use super::signing::Signer;
+use super::wanted::{RUM, SENTRY, SLS};
 use crate::config::Config;
-use crate::copies::leg::CopyLeg;
+use crate::copies::leg::{CopyLeg, MAX_ACTIVE, MAX_ACTIVE_SECOND};
 use crate::copies::scrub::Scrub;
+use crate::copies::settings::Copies;
 use crate::delivery::backoff::Jitter;
 use crate::delivery::caller::{Caller, Context};
 use crate::delivery::outbox::Policy;
 use crate::effect::Effect;
 use crate::log::RateLimitedLog;
-use crate::metric::{Leg, Metric};
+use crate::metric::{Leg, Metric, TargetName};
 use crate::sls::leg::SlsLeg;
 use crate::sls::record::ItemScrubber;
 use crate::time::{Millis, Moment, earliest};
@@ -45,41 +47,78 @@ pub(super) struct Legs {
     pub(super) sls: Option<Box<Counted<SlsLeg>>>,
     /// Mode `sign`.
     pub(super) sign: Option<Box<Counted<Signer>>>,
+    /// The second Sentries, in the order of the configuration.
+    pub(super) sentries: Vec<Counted<CopyLeg>>,
     pub(super) log: RateLimitedLog,
     jitter: Jitter,
 }
 
-/// How many calls there may be without an answer: in all, and of a leg. With two legs each has half of them.
+/// How many calls there may be without an answer: in all, and of a leg. RUM and SLS have half of them each; a second Sentry
+/// has its own, where there is not one slot for all.
 pub(super) fn max_calls(config: &Config) -> (usize, usize) {
-    let both = config.rum.is_some() && config.sls.is_some();
+    let shared =
+        usize::from(config.rum.is_some()).saturating_add(usize::from(config.sls.is_some()));
     let limit = config.limits.max_in_flight;
     if config.host.traits().calls_in_ticks {
         let all = limit.min(config.lanes.into());
+        let legs = shared.saturating_add(config.sentries.len());
         // A few, and never all but one of two legs' worth: what hangs leaves the other leg one.
-        return (all, if both { all.div_ceil(2) } else { all });
+        return (all, all.div_ceil(legs.max(1)));
     }
-    (limit, if both { (limit / 2).max(1) } else { limit })
+    (
+        limit,
+        if shared > 1 {
+            (limit / 2).max(1)
+        } else {
+            limit
+        },
+    )
+}
+
+/// A leg of copies within these bounds.
+fn copy_leg(
+    config: &Config,
+    copies: &Copies,
+    max_active: usize,
+    max_bytes: usize,
+    max_in_flight: usize,
+) -> CopyLeg {
+    let policy = Policy {
+        max_bytes,
+        max_held_bytes: max_bytes.saturating_sub(max_bytes / 4),
+        shares: copies.targets,
+        max_in_flight,
+        max_attempts: config.retry.max_attempts,
+        backoff: config.retry.backoff,
+        max_age_ms: config.retry.max_age_ms,
+        retry_ambiguous: config.retry.ambiguous,
+    };
+    let decoded = config.limits.max_decoded_bytes;
+    let scrubber = copies
+        .scrubs()
+        .then(|| ItemScrubber::new(&copies.scrub_keys));
+    let scrub = scrubber.map(|scrubber| Box::new(scrubber) as Box<dyn Scrub>);
+    CopyLeg::new(copies, policy, max_active, decoded, scrub)
 }
 
 impl Legs {
     pub(super) fn new(config: &Config, seed: u64) -> Self {
         let (max_bytes, (_, max_in_flight)) = (config.leg_bytes(), max_calls(config));
         let rum = config.rum.as_ref().map(|rum| {
-            let policy = Policy {
-                max_bytes,
-                max_held_bytes: max_bytes.saturating_sub(max_bytes / 4),
-                shares: rum.targets,
-                max_in_flight,
-                max_attempts: config.retry.max_attempts,
-                backoff: config.retry.backoff,
-                max_age_ms: config.retry.max_age_ms,
-                retry_ambiguous: config.retry.ambiguous,
-            };
-            let decoded = config.limits.max_decoded_bytes;
-            let scrubber = rum.scrubs().then(|| ItemScrubber::new(&rum.scrub_keys));
-            let scrub = scrubber.map(|scrubber| Box::new(scrubber) as Box<dyn Scrub>);
-            Counted::new(CopyLeg::new(rum, policy, decoded, scrub), Leg::Rum)
+            let leg = copy_leg(config, rum, MAX_ACTIVE, max_bytes, max_in_flight);
+            Counted::new(leg, Leg::Rum)
         });
+        let sentries = config.sentries.iter().map(|sentry| {
+            let most = if config.host.traits().calls_in_ticks {
+                max_in_flight.min(sentry.max_in_flight)
+            } else {
+                sentry.max_in_flight
+            };
+            let bytes = sentry.max_pending_bytes;
+            let leg = copy_leg(config, &sentry.copies, MAX_ACTIVE_SECOND, bytes, most);
+            Counted::new(leg, Leg::Sentry(sentry.name))
+        });
+        let sentries = sentries.collect();
         let sls = config.sls.clone().map(|sls| {
             let decoded = config.limits.max_decoded_bytes;
             let leg = SlsLeg::new(sls, max_bytes, max_in_flight, decoded, seed);
@@ -93,9 +132,61 @@ impl Legs {
             rum,
             sls,
             sign,
+            sentries,
             log: RateLimitedLog::default(),
             jitter: Jitter::new(seed),
         }
+    }
+
+    /// Where legs may stand: [`at`](Self::at) says which.
+    pub(super) fn places(&self) -> std::ops::Range<usize> {
+        0..SENTRY.saturating_add(self.sentries.len())
+    }
+
+    /// The leg at a place.
+    pub(super) fn at(&self, place: usize) -> Leg {
+        match place {
+            RUM => Leg::Rum,
+            SLS => Leg::Sls,
+            _ => {
+                let index = place.checked_sub(SENTRY);
+                let sentry = index.and_then(|index| self.sentries.get(index));
+                sentry.map_or(Leg::Sign, |sentry| sentry.metrics.leg())
+            }
+        }
+    }
+
+    /// All that may be there.
+    pub(super) fn names(&self) -> impl Iterator<Item = Leg> {
+        self.places().map(|place| self.at(place))
+    }
+
+    /// Bytes that are pending in a leg of the legs with a budget, and its budget.
+    pub(super) fn budget(&self, leg: Leg) -> (usize, usize) {
+        match leg {
+            Leg::Sls => self.sls.as_ref().map(|sls| sls.leg.budget()),
+            Leg::Rum | Leg::Sign => self.rum.as_ref().map(|rum| rum.leg.budget()),
+            Leg::Sentry(name) => self.sentry(name).map(|sentry| sentry.leg.budget()),
+        }
+        .unwrap_or_default()
+    }
+
+    fn sentry(&self, name: TargetName) -> Option<&Counted<CopyLeg>> {
+        let is_it = |sentry: &&Counted<CopyLeg>| sentry.metrics.leg() == Leg::Sentry(name);
+        self.sentries.iter().find(is_it)
+    }
+
+    /// A leg of copies, and what it uses of the worker.
+    pub(super) fn copies(&mut self, leg: Leg) -> Option<(&mut CopyLeg, Context<'_>)> {
+        let counted = match leg {
+            Leg::Rum => self.rum.as_mut(),
+            Leg::Sls | Leg::Sign => None,
+            Leg::Sentry(_) => {
+                let mut sentries = self.sentries.iter_mut();
+                sentries.find(|sentry| sentry.metrics.leg() == leg)
+            }
+        };
+        Some(with(counted?, &mut self.log, &mut self.jitter))
     }
 
     /// A leg and its metrics.
@@ -108,6 +199,9 @@ impl Legs {
                 .sign
                 .as_ref()
                 .map(|sign| (&sign.leg as _, &sign.metrics)),
+            Leg::Sentry(name) => self
+                .sentry(name)
+                .map(|sentry| (&sentry.leg as _, &sentry.metrics)),
         }
     }
 
@@ -116,6 +210,9 @@ impl Legs {
     pub(super) fn caller(&mut self, leg: Leg) -> Option<(&mut dyn Caller, Context<'_>)> {
         match leg {
             Leg::Rum => self.rum().map(|(rum, context)| (rum as _, context)),
+            Leg::Sentry(_) => self
+                .copies(leg)
+                .map(|(copies, context)| (copies as _, context)),
             Leg::Sls => self.sls().map(|(sls, context)| (sls as _, context)),
             Leg::Sign => self
                 .signer()
@@ -140,7 +237,7 @@ impl Legs {
 
     /// All that there are.
     pub(super) fn all(&self) -> impl Iterator<Item = (&dyn Caller, &PublishedMetrics)> {
-        Leg::ALL.into_iter().filter_map(|leg| self.get(leg))
+        self.names().filter_map(|leg| self.get(leg))
     }
 
     /// Adds to a counter of a leg.
@@ -167,6 +264,9 @@ impl Legs {
         if let Some(sign) = &mut self.sign {
             sign.publish(sets, collecting, effects);
         }
+        for sentry in &mut self.sentries {
+            sentry.publish(sets, collecting, effects);
+        }
     }
 
     /// Whether something was counted that must not wait for other business to be published.
@@ -177,6 +277,10 @@ impl Legs {
         rum.is_some_and(|rum| rum.metrics.ledger.is_pressing())
             || sls.is_some_and(|sls| sls.metrics.ledger.is_pressing())
             || sign.is_some_and(|sign| sign.metrics.ledger.is_pressing())
+            || self
+                .sentries
+                .iter()
+                .any(|sentry| sentry.metrics.ledger.is_pressing())
     }
 
     /// Whether the host knows other gauges than these.
@@ -189,6 +293,10 @@ impl Legs {
         rum.is_some_and(|rum| differs(rum, collecting))
             || sls.is_some_and(|sls| differs(sls, collecting))
             || sign.is_some_and(|sign| differs(sign, collecting))
+            || self
+                .sentries
+                .iter()
+                .any(|sentry| differs(sentry, collecting))
     }
 
     /// When a leg has something to do.
@@ -196,14 +304,21 @@ impl Legs {
         let rum = self.rum.as_ref().and_then(|rum| rum.leg.due(now));
         let sls = self.sls.as_ref().and_then(|sls| sls.leg.due(now));
         let sign = self.sign.as_ref().and_then(|sign| sign.leg.due(now));
-        earliest([rum, sls, sign])
+        let sentries = self.sentries.iter();
+        let sentries = sentries.filter_map(|sentry| sentry.leg.due(now)).min();
+        earliest([rum, sls, sign, sentries])
     }
 
     /// The leg that waits for the answer to a call.
     pub(super) fn waits_for(&self, token: u32) -> Option<Leg> {
+        // For nearly every answer it is the first one.
+        let waits = |leg: &CopyLeg| leg.answer_bytes(token, None).is_some();
+        if self.rum.as_ref().is_some_and(|rum| waits(&rum.leg)) {
+            return Some(Leg::Rum);
+        }
         let waits = |caller: &dyn Caller| caller.answer_bytes(token, None).is_some();
         let is_it = |leg: &Leg| self.get(*leg).is_some_and(|(caller, _)| waits(caller));
-        Leg::ALL.into_iter().find(is_it)
+        self.names().find(is_it)
     }
 
     /// Calls without an answer, of all.

@@ -6,10 +6,18 @@
 use super::Worker;
 use super::schedule::Stage;
 use crate::delivery::outbox::Id;
+use crate::metric::Leg;
 use crate::outcome::SkipReason;
 use crate::time::Millis;
 use crate::worker::collect::Ticket;
 use crate::worker::exchange::Exchange;
+
+/// A copy that waits for the primary's answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(super) leg: Leg,
+    pub(super) copy: Id,
+}
 
 impl Worker {
     /// Whether the primary's answer decides about the copy of a request that is not complete.
@@ -18,26 +26,25 @@ impl Worker {
         exchange.is_some_and(Exchange::awaits_answer)
     }
 
-    /// Request callback: the primary has refused a request that is not complete. Gives the ticket back if the other leg wants
+    /// Request callback: the primary has refused a request that is not complete. Gives the ticket back if another leg wants
     /// it.
     pub(crate) fn refused_early(&mut self, ticket: Ticket) -> Option<Ticket> {
-        let taken = self.collecting.change(ticket, Exchange::take_rum);
-        if let Some(rum) = taken.flatten() {
-            let project = rum.target.project;
-            self.skip_both([Some(project), None], SkipReason::Refused);
+        let taken = self.collecting.change(ticket, Exchange::take_unanswered)?;
+        self.skip_all(taken, SkipReason::Refused);
+        if self.collecting.get(ticket)?.is_unwanted() {
+            self.collecting.remove(ticket);
+            return None;
         }
-        if self.collecting.get(ticket)?.sls().is_some() {
-            return Some(ticket);
-        }
-        self.collecting.remove(ticket);
-        None
+        Some(ticket)
     }
 
-    /// Request callback: the primary has answered the request of a copy that waits for it, or never will.
-    pub(crate) fn primary_answered(&mut self, copy: Id, refused: bool, now: Millis) {
+    /// Request callback: the primary has answered the request of copies that wait for it, or never will.
+    pub(crate) fn primary_answered(&mut self, copies: &[Waiting], refused: bool, now: Millis) {
         let now = self.moment(now).steady;
-        if let Some((rum, mut context)) = self.legs.rum() {
-            rum.primary_answered(copy, refused, now, &mut context);
+        for Waiting { leg, copy } in copies {
+            if let Some((copies, mut context)) = self.legs.copies(*leg) {
+                copies.primary_answered(*copy, refused, now, &mut context);
+            }
         }
         if !self.host().calls_in_ticks {
             self.schedule.stage = Stage::Sending;

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct PublishedMetrics {
-    leg: Leg,
     pub(super) ledger: Ledger,
     /// Nothing before the first publication: on nginx an instance takes over the gauges of the one before it.
     published: Option<Gauges>,
@@ -16,10 +15,14 @@ pub(super) struct PublishedMetrics {
 impl PublishedMetrics {
     pub(super) fn new(leg: Leg) -> Self {
         Self {
-            leg,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(leg),
             published: None,
         }
+    }
+
+    /// Whose they are.
+    pub(super) fn leg(&self) -> Leg {
+        self.ledger.leg()
     }
 
     /// The gauges as the host knows them.
@@ -42,7 +45,7 @@ impl PublishedMetrics {
         gauges: Gauges,
         effects: &mut VecDeque<Effect<'static>>,
     ) {
-        let leg = self.leg;
+        let leg = self.leg();
         let before = self.published.replace(gauges);
         let known = before.unwrap_or_default();
         for ((metric, value), known) in GAUGES.into_iter().zip(gauges).zip(known) {

@@ -33,7 +33,7 @@ pub(super) fn skipped(log: &mut RateLimitedLog, reason: SkipReason, project: Opt
         ),
         SkipReason::Loop => (
             Topic::new("loop"),
-            "a copy came back to the edge (path /rum/sentry/, or header x-sentry-edge-mirror): check where rum.upstream points; not mirrored again",
+            "a copy came back to the edge (path /rum/sentry/, or header x-sentry-edge-mirror): check where the upstream points; not mirrored again",
         ),
         SkipReason::TooLarge => (
             Topic::new("too large"),
@@ -62,11 +62,11 @@ pub(super) struct Full {
 }
 
 pub(super) fn no_room(log: &mut RateLimitedLog, leg: Leg, project: u64, full: Full) {
-    let (topic, leg, what) = match leg {
-        Leg::Sls => (Topic::new("sls no room"), "sls", "an envelope"),
-        Leg::Rum | Leg::Sign => (Topic::new("no room"), "rum", "a copy"),
+    let (topic, what) = match leg {
+        Leg::Sls => (Topic::new("sls no room"), "an envelope"),
+        Leg::Rum | Leg::Sign | Leg::Sentry(_) => (Topic::new("no room"), "a copy"),
     };
-    log.note(topic, Level::Error, || {
+    log.note(topic.of_leg(leg), Level::Error, || {
         let Full {
             max_bytes,
             pending,
@@ -76,7 +76,12 @@ pub(super) fn no_room(log: &mut RateLimitedLog, leg: Leg, project: u64, full: Fu
         let cause = if collecting > pending {
             "bodies that are being received hold the room that they may have"
         } else {
-            "this leg's share of limits.max_pending_bytes is used up"
+            match leg {
+                Leg::Sentry(_) => "its limits.max_pending_bytes is used up",
+                Leg::Rum | Leg::Sls | Leg::Sign => {
+                    "this leg's share of limits.max_pending_bytes is used up"
+                }
+            }
         };
         format!("{leg}: {cause} (of {max_bytes} bytes {pending} are pending, {collecting} are being received): {what} of project {project} is dropped")
     });

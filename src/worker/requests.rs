@@ -1,13 +1,15 @@
 //! The request callbacks: what becomes of a request, its body, and its end or abort.
 
+use super::primary::Waiting;
 use super::schedule::Stage;
+use super::wanted::{SENTRY, Wanted};
 use super::{Worker, report};
 use crate::copies::capture::Refusal;
-use crate::copies::decide::{self, Decision};
-use crate::copies::headers::{Head, MARKER, MAX_LINES, compose};
+use crate::copies::decide::{self, Decision, Target};
+use crate::copies::headers::{CopyHeaders, Head, MARKER, MAX_LINES, compose};
 use crate::copies::leg::Taken;
-use crate::delivery::outbox::Id;
 use crate::header_map::Pair;
+use crate::host::HostKind;
 use crate::metric::{Leg, Metric};
 use crate::outcome::SkipReason;
 use crate::sentry::project::ProjectId;
@@ -24,14 +26,16 @@ impl Worker {
             Some(rum) => decide::decide(rum, method, target),
             None => Decision::Ignore,
         };
-        let rum = match decision {
-            Decision::Ignore => None,
-            Decision::Skip(reason, project) => {
-                self.skip(Leg::Rum, reason, project.map(ProjectId::get));
-                None
+        let rum = self.decided(Leg::Rum, decision);
+        let mut sentries = Vec::new();
+        for index in 0..self.config.sentries.len() {
+            if let Some(sentry) = self.config.sentries.get(index) {
+                let leg = Leg::Sentry(sentry.name);
+                let decision = decide::decide(&sentry.copies, method, target);
+                let copy = self.decided(leg, decision);
+                sentries.extend(copy.map(|target| (index, target)));
             }
-            Decision::Mirror(target) => Some(target),
-        };
+        }
         let sls = match self
             .legs
             .sls
@@ -45,7 +49,20 @@ impl Worker {
             }
             _ => None,
         };
-        (rum.is_some() || sls.is_some()).then_some(Plan { rum, sls })
+        let is_wanted = rum.is_some() || sls.is_some() || !sentries.is_empty();
+        is_wanted.then_some(Plan { rum, sls, sentries })
+    }
+
+    /// Where a leg's copy goes, if there is one; else that is counted.
+    fn decided(&mut self, leg: Leg, decision: Decision) -> Option<Target> {
+        match decision {
+            Decision::Ignore => None,
+            Decision::Skip(reason, project) => {
+                self.skip(leg, reason, project.map(ProjectId::get));
+                None
+            }
+            Decision::Mirror(target) => Some(target),
+        }
     }
 
     /// Request callback: the request is for a host that is not this Sentry's. What would be ingest traffic is counted.
@@ -53,8 +70,8 @@ impl Worker {
         let Some(Route::Envelope(id) | Route::Other(id)) = recognise(method, target) else {
             return;
         };
-        for leg in [Leg::Rum, Leg::Sls] {
-            self.skip(leg, SkipReason::Host, Some(id.get()));
+        for place in self.legs.places() {
+            self.skip(self.legs.at(place), SkipReason::Host, Some(id.get()));
         }
     }
 
@@ -66,7 +83,7 @@ impl Worker {
     {
         let parts = self.prepare(plan, head)?;
         self.open(parts)
-            .map_err(|(parts, refusal)| self.refuse(parts.legs(), refusal))
+            .map_err(|(parts, refusal)| self.refuse(parts.wanted(), refusal))
             .ok()
     }
 
@@ -75,7 +92,7 @@ impl Worker {
     where
         I: Iterator<Item = Pair<'a>> + Clone,
     {
-        let legs = [plan.rum.as_ref().map(|target| target.project), plan.sls];
+        let wanted = plan.wanted();
         let app = plan
             .sls
             .and_then(|project| decide::destination(self.config.rum.as_ref()?, project));
@@ -83,25 +100,38 @@ impl Worker {
             let copy = compose(self.config.host, &target, head);
             (target, copy)
         });
-        let oversized = match &rum {
-            Some((_, copy)) => copy.oversized,
+        let sentries = if plan.sentries.is_empty() {
+            Vec::new()
+        } else {
+            for_sentries(self.config.host, plan.sentries, head)
+        };
+        // Of the request they all say the same.
+        let first = sentries.first().map(|(_, composed)| composed);
+        let first = rum.as_ref().or(first).map(|(_, copy)| copy);
+        let oversized = match first {
+            Some(copy) => copy.oversized,
             None => head.headers.clone().nth(MAX_LINES).is_some(),
         };
         if oversized {
-            self.skip_both(legs, SkipReason::TooLarge);
+            self.skip_all(wanted, SkipReason::TooLarge);
             return None;
         }
-        let marked = match &rum {
-            Some((_, copy)) => copy.marked,
+        let marked = match first {
+            Some(copy) => copy.marked,
             None => intake::first(head.headers.clone(), MARKER.as_bytes()).is_some(),
         };
         if marked {
-            self.skip_both(legs, SkipReason::Loop);
+            self.skip_all(wanted, SkipReason::Loop);
             return None;
         }
-        let omitted = rum.as_ref().map_or(0, |(_, copy)| copy.omitted);
+        let omitted = first.map_or(0, |copy| copy.omitted);
         if omitted > 0 {
-            self.legs.count(Leg::Rum, Metric::HeadersOmitted, omitted);
+            for place in self.legs.places().filter(|place| wanted.has(*place)) {
+                let leg = self.legs.at(place);
+                if leg.sends_copies() {
+                    self.legs.count(leg, Metric::HeadersOmitted, omitted);
+                }
+            }
         }
         let sls = plan.sls.map(|project| {
             let encoding = intake::first(head.headers.clone(), b"content-encoding");
@@ -112,17 +142,23 @@ impl Worker {
                 encoding,
             }
         });
-        let announced = match &rum {
-            Some((_, copy)) => Announced {
+        let announced = match first {
+            Some(copy) => Announced {
                 length: copy.content_length,
                 transfer_encoding: copy.transfer_encoding,
             },
             None => announced(head),
         };
         let rum = rum.map(|(target, copy)| Mirrored::new(target, copy));
+        let sentries = if sentries.is_empty() {
+            Vec::new()
+        } else {
+            mirrored(sentries)
+        };
         Some(Parts {
             rum,
             sls,
+            sentries,
             announced,
         })
     }
@@ -145,7 +181,7 @@ impl Worker {
             Ok(()) => Some(ticket),
             Err(refusal) => {
                 let exchange = self.collecting.remove(ticket)?;
-                self.refuse(exchange.legs(), refusal);
+                self.refuse(exchange.wanted(), refusal);
                 None
             }
         }
@@ -157,27 +193,31 @@ impl Worker {
     }
 
     /// Request callback: the request is complete. `answered`: the primary has answered it, or need not be waited for; else
-    /// the copy may have to wait for it, under the name that this gives.
-    pub(crate) fn end_with(&mut self, ticket: Ticket, now: Millis, answered: bool) -> Option<Id> {
+    /// copies may have to wait for it, which this gives.
+    pub(crate) fn end_with(&mut self, ticket: Ticket, now: Millis, answered: bool) -> Vec<Waiting> {
         let now = self.moment(now);
-        let exchange = self.collecting.remove(ticket)?;
+        let mut waits = Vec::new();
+        let Some(exchange) = self.collecting.remove(ticket) else {
+            return waits;
+        };
         let collecting = self.collecting.bytes();
-        let (copy, envelope) = exchange.into_parts(now.wall);
-        let mut waits = None;
-        if let Some(copy) = copy
+        let ended = exchange.into_parts(now.wall);
+        if let Some(copy) = ended.rum
             && let Some((rum, mut context)) = self.legs.rum()
         {
             let project = copy.target.project;
-            match rum.take(copy, collecting, now.steady, answered, &mut context) {
-                Taken::Done => {}
-                Taken::Waits(id) => waits = Some(id),
-                Taken::NoRoom => {
-                    self.tell_no_room(Leg::Rum, project);
-                    self.publish_soon();
-                }
+            let taken = rum.take(copy, collecting, now.steady, answered, &mut context);
+            waits.extend(self.taken(Leg::Rum, project, taken));
+        }
+        for (index, copy) in ended.sentries {
+            let leg = self.legs.at(index.saturating_add(SENTRY));
+            if let Some((copies, mut context)) = self.legs.copies(leg) {
+                let project = copy.target.project;
+                let taken = copies.take(copy, 0, now.steady, answered, &mut context);
+                waits.extend(self.taken(leg, project, taken));
             }
         }
-        if let Some(envelope) = envelope
+        if let Some(envelope) = ended.sls
             && let Some((sls, mut context)) = self.legs.sls()
         {
             sls.take(envelope, collecting, &mut context);
@@ -188,79 +228,114 @@ impl Worker {
         waits
     }
 
+    /// What a leg has made of a copy: gives it if it waits for the primary.
+    fn taken(&mut self, leg: Leg, project: u64, taken: Taken) -> Option<Waiting> {
+        match taken {
+            Taken::Done => None,
+            Taken::Waits(copy) => Some(Waiting { leg, copy }),
+            Taken::NoRoom => {
+                self.tell_no_room(leg, project);
+                self.publish_soon();
+                None
+            }
+        }
+    }
+
     /// Request callback: the request ended before it was complete.
     pub fn abort(&mut self, ticket: Ticket) {
         if let Some(exchange) = self.collecting.remove(ticket) {
-            self.skip_both(exchange.legs(), SkipReason::Aborted);
+            self.skip_all(exchange.wanted(), SkipReason::Aborted);
         }
     }
 
     /// What a body that is not collected counts as.
-    pub(crate) fn refuse(&mut self, legs: [Option<u64>; 2], refusal: Refusal) {
+    pub(crate) fn refuse(&mut self, wanted: Wanted, refusal: Refusal) {
         match refusal {
-            Refusal::TooLarge => self.skip_both(legs, SkipReason::TooLarge),
-            Refusal::Unreadable => self.skip_both(legs, SkipReason::Unreadable),
+            Refusal::TooLarge => self.skip_all(wanted, SkipReason::TooLarge),
+            Refusal::Unreadable => self.skip_all(wanted, SkipReason::Unreadable),
             Refusal::NoRoom => {
                 // No leg that wants it has room for it.
-                for (leg, project) in [Leg::Rum, Leg::Sls].into_iter().zip(legs) {
-                    if let Some(project) = project {
-                        self.tell_no_room(leg, project);
-                    }
+                for place in self.legs.places().filter(|place| wanted.has(*place)) {
+                    self.tell_no_room(self.legs.at(place), wanted.project);
                 }
-                self.drop_unfinished(legs);
+                self.drop_unfinished(wanted);
             }
         }
     }
 
     fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
         if let Some((_, context)) = self.legs.caller(leg) {
+            let metric = Metric::Skipped(reason);
             // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
-            // the next publication, and causes one only now and then.
+            // the next publication, and causes one only now and then. So are other projects beside those that have a
+            // second Sentry.
+            let named = matches!(leg, Leg::Sentry(_));
             match reason {
-                SkipReason::Route => context.ledger.one_quietly(Metric::Skipped(reason)),
-                _ => context.ledger.one(Metric::Skipped(reason)),
+                SkipReason::Route => context.ledger.one_quietly(metric),
+                SkipReason::Unmapped if named => context.ledger.one_quietly(metric),
+                _ => {
+                    context.ledger.one(metric);
+                    report::skipped(context.log, reason, project);
+                }
             }
-            report::skipped(context.log, reason, project);
         }
         self.publish_soon();
     }
 
-    pub(crate) fn skip_both(&mut self, [rum, sls]: [Option<u64>; 2], reason: SkipReason) {
-        if rum.is_some() {
-            self.skip(Leg::Rum, reason, rum);
-        }
-        if sls.is_some() {
-            self.skip(Leg::Sls, reason, sls);
+    pub(crate) fn skip_all(&mut self, wanted: Wanted, reason: SkipReason) {
+        for place in self.legs.places().filter(|place| wanted.has(*place)) {
+            self.skip(self.legs.at(place), reason, Some(wanted.project));
         }
     }
 
     fn tell_no_room(&mut self, leg: Leg, project: u64) {
-        let pending = match leg {
-            Leg::Sls => self.legs.sls.as_ref().map(|sls| sls.leg.bytes()),
-            Leg::Rum | Leg::Sign => self.legs.rum.as_ref().map(|rum| rum.leg.bytes()),
-        };
+        let (pending, max_bytes) = self.legs.budget(leg);
         let full = report::Full {
-            max_bytes: self.config.leg_bytes(),
-            pending: pending.unwrap_or_default(),
+            max_bytes,
+            pending,
             collecting: self.collecting.bytes(),
         };
         report::no_room(&mut self.legs.log, leg, project, full);
     }
 
     /// Counts an exchange that is not collected to its end because there is no room.
-    pub(super) fn drop_unfinished(&mut self, [rum, sls]: [Option<u64>; 2]) {
-        if rum.is_some() {
-            for metric in [Metric::Captured, Metric::Dropped] {
-                self.legs.count(Leg::Rum, metric, 1);
+    pub(super) fn drop_unfinished(&mut self, wanted: Wanted) {
+        for place in self.legs.places().filter(|place| wanted.has(*place)) {
+            let leg = self.legs.at(place);
+            if leg == Leg::Sls {
+                self.legs.count(leg, Metric::Unread, 1);
             }
-        }
-        if sls.is_some() {
-            for metric in [Metric::Unread, Metric::Captured, Metric::Dropped] {
-                self.legs.count(Leg::Sls, metric, 1);
+            for metric in [Metric::Captured, Metric::Dropped] {
+                self.legs.count(leg, metric, 1);
             }
         }
         self.publish_soon();
     }
+}
+
+/// The headers of the copies for second Sentries.
+// Most requests have none: apart, so that they do not pay for it.
+#[inline(never)]
+fn for_sentries<'a, I>(
+    host: HostKind,
+    targets: Vec<(usize, Target)>,
+    head: &Head<'a, I>,
+) -> Vec<(usize, (Target, CopyHeaders))>
+where
+    I: Iterator<Item = Pair<'a>> + Clone,
+{
+    let copies = targets.into_iter().map(|(index, target)| {
+        let copy = compose(host, &target, head);
+        (index, (target, copy))
+    });
+    copies.collect()
+}
+
+#[inline(never)]
+fn mirrored(copies: Vec<(usize, (Target, CopyHeaders))>) -> Vec<(usize, Mirrored)> {
+    let copies = copies.into_iter();
+    let copies = copies.map(|(index, (target, copy))| (index, Mirrored::new(target, copy)));
+    copies.collect()
 }
 
 /// What the headers say of a body, when the RUM leg has not read them.

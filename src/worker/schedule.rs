@@ -65,8 +65,8 @@ pub(super) struct Schedule {
     pub(super) stage: Stage,
     pub(super) callback: Callback,
     pub(super) leaving: Option<Leaving>,
-    /// nginx: which leg may call first.
-    turn: Leg,
+    /// nginx: which leg may call first, by its place.
+    turn: usize,
     /// nginx: a call may leave in this callback.
     slot: bool,
     /// nginx: calls without an answer, of all legs.
@@ -82,7 +82,7 @@ impl Schedule {
             stage: Stage::Settled,
             callback: Callback::Request,
             leaving: None,
-            turn: Leg::Rum,
+            turn: 0,
             slot: false,
             max_calls,
             calls: 0,
@@ -139,13 +139,13 @@ impl Schedule {
     /// What is to be done next. In Envoy the copies come first, because only they may leave at once; on nginx, where a tick
     /// makes one call at most, the legs take turns.
     fn step(&mut self, legs: &mut Legs, now: Moment, in_ticks: bool) -> (Next, Leg) {
-        let turn = if in_ticks { self.turn } else { Leg::Rum };
-        let order = match turn {
-            Leg::Sls => [Leg::Sls, Leg::Rum, Leg::Sign],
-            Leg::Rum | Leg::Sign => Leg::ALL,
-        };
+        let places = legs.places().end;
+        let turn = if in_ticks { self.turn } else { 0 };
         let open = !in_ticks || self.slot && legs.calls(now.steady) < self.max_calls;
-        for leg in order {
+        for offset in 0..places {
+            let place = turn.saturating_add(offset);
+            let place = place.checked_sub(places).unwrap_or(place);
+            let leg = legs.at(place);
             let Some((caller, mut context)) = legs.caller(leg) else {
                 continue;
             };
@@ -158,11 +158,11 @@ impl Schedule {
                 Next::Idle => {}
                 Next::Progress => return (Next::Progress, leg),
                 Next::Call(id) => {
-                    self.turn = if leg == Leg::Rum { Leg::Sls } else { Leg::Rum };
+                    self.turn = place.saturating_add(1);
                     return (Next::Call(id), leg);
                 }
             }
         }
-        (Next::Idle, turn)
+        (Next::Idle, Leg::Rum)
     }
 }

@@ -29,7 +29,7 @@ const GOOD: &str = r#"{
 const BAD: &[(&str, &[&str])] = &[
     (
         "{}",
-        &["rum: one of rum and sls is required: nothing would be mirrored, got nothing"],
+        &["rum: one of rum, sls and sentry is required: nothing would be mirrored, got nothing"],
     ),
     (
         r#"{"rum": []}"#,

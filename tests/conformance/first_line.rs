@@ -1,6 +1,7 @@
 //! The DSN in the first line of an envelope.
 
-use sentry_edge_mirror::sentry::first_line::{Dsn, Line, read};
+use sentry_edge_mirror::sentry::dsn::Dsn;
+use sentry_edge_mirror::sentry::first_line::{Line, read};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

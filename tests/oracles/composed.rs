@@ -20,6 +20,7 @@ pub(crate) fn composed<'a>(
         share: 0,
         authority: "rum.example.com".to_owned(),
         path_prefix: "/rum/sentry/ws/web@42".to_owned(),
+        dsn: None,
         rules: Rules::default(),
         is_ruled: false,
     };
@@ -27,6 +28,7 @@ pub(crate) fn composed<'a>(
         project: 42,
         destination: Rc::new(destination),
         is_envelope: true,
+        category: 0,
     };
     // `source.address`: nginx has no port in it.
     let source: &dyn Fn() -> Option<Vec<u8>> = match host {

@@ -12,6 +12,7 @@
 #![allow(missing_docs)]
 
 pub mod allowed;
+pub mod books;
 pub mod clocks;
 mod composed;
 pub mod config;

@@ -1,5 +1,6 @@
 //! A plugin with a proxy around it that does what it is asked for, and writes down what it sees.
 
+use super::books::Books;
 use super::clocks::Clocks;
 use super::logs::PASSWORD;
 use super::metadata::{KEY, TOKEN};
@@ -39,7 +40,7 @@ impl Out {
 pub struct Proxy {
     pub plugin: Worker,
     pub clocks: Clocks,
-    metrics: Vec<i64>,
+    metrics: Books,
     /// Calls without an answer.
     pub out: Vec<Out>,
     /// Calls to look at: each is there once, refused ones too.
@@ -56,7 +57,7 @@ struct Asked<'a> {
     wall: Millis,
     nginx: bool,
     clocks: &'a mut Clocks,
-    metrics: &'a mut [i64],
+    metrics: &'a mut Books,
     out: &'a mut Vec<Out>,
     seen: &'a mut Vec<Out>,
     refuses: &'a mut usize,
@@ -94,12 +95,12 @@ impl effect::Proxy for Asked<'_> {
 
     fn add(&mut self, series: Series, amount: i64) {
         assert!(series.metric.kind() == Kind::Gauge || amount > 0);
-        self.metrics[series.index()] += amount;
+        self.metrics[series] += amount;
     }
 
     fn set(&mut self, series: Series, value: u64) {
         assert!(series.metric.kind() == Kind::Gauge && self.nginx);
-        self.metrics[series.index()] = i64::try_from(value).unwrap();
+        self.metrics[series] = i64::try_from(value).unwrap();
     }
 
     fn latency(&mut self, _: Leg, _: u64) {}
@@ -126,7 +127,7 @@ impl Proxy {
         let mut proxy = Self {
             plugin,
             clocks: Clocks::default(),
-            metrics: vec![0; Series::COUNT],
+            metrics: Books::default(),
             out: Vec::new(),
             seen: Vec::new(),
             refuses: 0,
@@ -138,7 +139,7 @@ impl Proxy {
     }
 
     pub fn shown(&self, leg: Leg, metric: Metric) -> i64 {
-        self.metrics[Series { leg, metric }.index()]
+        self.metrics[Series { leg, metric }]
     }
 
     pub fn wall(&self) -> Millis {
@@ -186,7 +187,7 @@ impl Proxy {
             }
         }
         assert!(
-            self.metrics.iter().all(|value| *value >= 0),
+            self.metrics.values().all(|value| *value >= 0),
             "{:?}",
             self.metrics
         );

@@ -3,6 +3,7 @@
 //!
 //! After every callback the published figures must add up and the budgets must hold.
 
+use super::books::Books;
 use super::clocks::Clocks;
 use super::logs::{Logs, PASSWORD, UPSTREAM};
 use super::metadata::{self, Answer as Metadata, KEY, TOKEN};
@@ -80,10 +81,10 @@ pub struct JudgedWorker {
     serial: u64,
     token: u32,
     /// The host's view.
-    metrics: Vec<i64>,
+    metrics: Books,
     samples: i64,
     /// What the counters must come to.
-    expected: Vec<i64>,
+    expected: Books,
     done: u32,
     sent: u32,
     gave_way: u32,
@@ -126,14 +127,14 @@ impl Proxy for Asked<'_> {
         let kind = series.metric.kind();
         let envoy = self.judged.model.rules.envoy;
         assert!(kind == Kind::Counter && amount > 0 || kind == Kind::Gauge && envoy);
-        self.judged.metrics[series.index()] += amount;
+        self.judged.metrics[series] += amount;
     }
 
     fn set(&mut self, series: Series, value: u64) {
         self.published = true;
         let envoy = self.judged.model.rules.envoy;
         assert!(series.metric.kind() == Kind::Gauge && !envoy);
-        self.judged.metrics[series.index()] = i64::try_from(value).unwrap();
+        self.judged.metrics[series] = i64::try_from(value).unwrap();
     }
 
     fn latency(&mut self, leg: Leg, ms: u64) {
@@ -179,9 +180,9 @@ impl JudgedWorker {
             clock: Clock::default(),
             serial: 0,
             token: 0,
-            metrics: vec![0; Series::COUNT],
+            metrics: Books::default(),
             samples: 0,
-            expected: vec![0; Series::COUNT],
+            expected: Books::default(),
             done: 0,
             sent: 0,
             gave_way: 0,
@@ -195,7 +196,7 @@ impl JudgedWorker {
     }
 
     pub fn of(&self, leg: Leg, metric: Metric) -> i64 {
-        self.metrics[Series { leg, metric }.index()]
+        self.metrics[Series { leg, metric }]
     }
 
     /// Nothing waits, nothing is in flight, nobody is waited for.
@@ -246,7 +247,7 @@ impl JudgedWorker {
     }
 
     fn expect_of(&mut self, leg: Leg, metric: Metric, amount: usize) {
-        self.expected[Series { leg, metric }.index()] += i64::try_from(amount).unwrap();
+        self.expected[Series { leg, metric }] += i64::try_from(amount).unwrap();
     }
 
     fn skip(&mut self, rum: bool, sls: bool, reason: SkipReason) {
@@ -501,18 +502,17 @@ impl JudgedWorker {
         ] {
             let metric = Metric::Skipped(SkipReason::Slow);
             let series = Series { leg, metric };
-            let slow = self.of(leg, metric) - self.expected[series.index()];
+            let slow = self.of(leg, metric) - self.expected[series];
             let wanted = || over.iter().filter(|open| wanted(open));
             let may_be = wanted().filter(|open| open.received.may_be_slow(now));
             assert!((0..=i64::try_from(may_be.count()).unwrap()).contains(&slow));
-            self.expected[series.index()] += slow;
+            self.expected[series] += slow;
             if leg == Leg::Rum {
                 let lost = i64::try_from(wanted().count()).unwrap() - slow;
                 self.expected[Series {
                     leg,
                     metric: Metric::Captured,
-                }
-                .index()] += lost;
+                }] += lost;
             }
         }
     }
@@ -846,7 +846,7 @@ impl JudgedWorker {
         assert_eq!(self.samples, delivered);
         assert!(0 <= in_flight && in_flight <= pending);
         assert!(
-            self.metrics.iter().all(|value| *value >= 0),
+            self.metrics.values().all(|value| *value >= 0),
             "{:?}",
             self.metrics
         );
@@ -941,7 +941,10 @@ impl JudgedWorker {
         let mut expected = self.expected.clone();
         let delivered = self.model.count(|state| state == State::Delivered);
         let failed = self.model.count(|state| state == State::Failed);
-        expected[Metric::Delivered.index()] = delivered;
+        expected[Series {
+            leg: Leg::Rum,
+            metric: Metric::Delivered,
+        }] = delivered;
         // The model does not know which of the others had no room and which became too old.
         let lost = self.metric(Metric::Failed) + self.metric(Metric::Dropped);
         assert!(self.metric(Metric::Failed) >= failed);
@@ -955,7 +958,7 @@ impl JudgedWorker {
             );
         }
         for series in Series::of(Leg::Rum) {
-            let (actual, expected) = (self.metrics[series.index()], expected[series.index()]);
+            let (actual, expected) = (self.metrics[series], expected[series]);
             match series.metric {
                 Metric::Failed | Metric::Dropped | Metric::LatencyMs => {}
                 // Ordinary traffic waits for the next publication.
@@ -985,7 +988,7 @@ impl JudgedWorker {
         for reason in SkipReason::ALL {
             let metric = Metric::Skipped(reason);
             let leg = Leg::Sls;
-            let expected = self.expected[Series { leg, metric }.index()];
+            let expected = self.expected[Series { leg, metric }];
             match reason {
                 SkipReason::Route => assert!(of(metric) <= expected),
                 _ => assert_eq!(of(metric), expected, "{reason:?}"),

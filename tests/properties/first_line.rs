@@ -2,7 +2,8 @@
 
 use crate::settings;
 use proptest::prelude::*;
-use sentry_edge_mirror::sentry::first_line::{Dsn, Line, read};
+use sentry_edge_mirror::sentry::dsn::Dsn;
+use sentry_edge_mirror::sentry::first_line::{Line, read};
 use serde_json::{Map, Value, json};
 
 fn dsn(body: &[u8]) -> Option<Dsn> {

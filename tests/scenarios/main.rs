@@ -30,6 +30,7 @@ mod rewrite;
 mod rewrite_held;
 mod routing;
 mod rules;
+mod second;
 mod sign;
 mod sign_large;
 mod slow;

@@ -77,8 +77,10 @@ impl<const LANES: u8> NativeWith<LANES> {
     /// Nothing of its answer matters.
     fn only_watches(&self) -> bool {
         let config = self.driver.worker.config();
-        let rum = config.rum.iter();
-        let mut destinations = rum.flat_map(|rum| rum.projects.values().chain(&rum.default));
+        let sentries = config.sentries.iter().map(|sentry| &sentry.copies);
+        let copies = config.rum.iter().chain(sentries);
+        let mut destinations =
+            copies.flat_map(|copies| copies.projects.values().chain(&copies.default));
         config.mode == Mode::Tee && !destinations.any(|to| to.rules.only_accepted)
     }
 }

@@ -7,6 +7,7 @@ use crate::config::reader::{Field, Object, Problem, Reader};
 use crate::copies::rules::{Items, Rate, Rules, Sample};
 use crate::copies::settings::Copies;
 use crate::host::HostKind;
+use crate::metric::Leg;
 use crate::sls::record::is_known_type;
 use std::rc::Rc;
 
@@ -18,13 +19,13 @@ const MAX_TYPES: usize = 100;
 
 /// Where the rules are to hold.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) host: Option<HostKind>,
-    pub(super) mode: Option<Mode>,
+pub(in crate::config) struct Place {
+    pub(in crate::config) host: Option<HostKind>,
+    pub(in crate::config) mode: Option<Mode>,
 }
 
 /// Takes the rules; what is not there is as in `base`. Each problem is reported, and the configuration refused for it.
-pub(super) fn read(
+pub(in crate::config) fn read(
     reader: &mut Reader<'_>,
     object: &mut Object<'_>,
     base: Rules,
@@ -64,13 +65,13 @@ pub(super) fn read(
 }
 
 /// What is valid, and hardly meant so.
-pub(in crate::config) fn warnings(rum: &Copies) -> Vec<Problem> {
+pub(in crate::config) fn warnings(leg: Leg, copies: &Copies) -> Vec<Problem> {
     let mut warnings = Vec::new();
-    for (project, rules) in rum.rules() {
+    for (project, rules) in copies.rules() {
         let mut warn = |key: &str, message: String| {
             let path = match project {
-                Some(id) => format!("rum.projects.{id}.{key}"),
-                None => format!("rum.{key}"),
+                Some(id) => format!("{leg}.projects.{id}.{key}"),
+                None => format!("{leg}.{key}"),
             };
             warnings.push(Problem {
                 path,
@@ -79,8 +80,11 @@ pub(in crate::config) fn warnings(rum: &Copies) -> Vec<Problem> {
             });
         };
         if rules.sample.is_none() {
-            let what = "0 leaves nothing but sessions, client reports and check-ins: rum.exclude is for projects that are not mirrored";
-            warn("sample", what.to_owned());
+            let what = "0 leaves nothing but sessions, client reports and check-ins";
+            warn(
+                "sample",
+                format!("{what}: {leg}.exclude is for projects that are not mirrored"),
+            );
         }
         let types = rules.items.iter().flat_map(|items| items.types());
         let unknown: Vec<_> = types.filter(|ty| !is_known_type(ty)).collect();

@@ -32,7 +32,7 @@ fn every_problem_is_reported_at_once() {
             "limits.max_body_bytes: expected an integer from 1 to 268435456, got 1.5".to_owned(),
             "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
             "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),
-            "hots: unknown key (expected one of host, lanes, mode, fast_ack, hosts, dsn_path, rum, sls, limits, retry), got \"envoy\"".to_owned(),
+            "hots: unknown key (expected one of host, lanes, mode, fast_ack, hosts, dsn_path, rum, sls, sentry, limits, retry), got \"envoy\"".to_owned(),
         ]
     );
 }
@@ -54,7 +54,7 @@ fn without_a_leg_there_is_nothing_to_do() {
     assert_eq!(problems(""), problems("{}"), "an empty Struct");
     assert_eq!(
         problems("{}"),
-        ["rum: one of rum and sls is required: nothing would be mirrored, got nothing"]
+        ["rum: one of rum, sls and sentry is required: nothing would be mirrored, got nothing"]
     );
 }
 

@@ -25,6 +25,7 @@ fn copy_with(
         share: 0,
         authority: "rum.example.com".to_owned(),
         path_prefix: "/rum/sentry/ws/abc@def".to_owned(),
+        dsn: None,
         rules: Rules {
             client_ip,
             ..Rules::default()
@@ -36,6 +37,7 @@ fn copy_with(
         project: 42,
         destination,
         is_envelope: true,
+        category: 0,
     };
     compose(
         HostKind::Nginx,

@@ -45,7 +45,7 @@ pub(crate) enum Taken {
 }
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ruled {
     /// Until when they wait for the primary.
     unanswered: BTreeMap<Id, Millis>,
@@ -57,11 +57,18 @@ pub(super) struct Ruled {
 }
 
 impl Ruled {
-    pub(super) fn new(max_decoded_bytes: usize, scrub: Option<Box<dyn Scrub>>) -> Self {
+    pub(super) fn new(
+        max_active: usize,
+        max_decoded_bytes: usize,
+        scrub: Option<Box<dyn Scrub>>,
+    ) -> Self {
         Self {
+            unanswered: BTreeMap::new(),
+            turns: Turns::new(max_active),
             max_decoded_bytes,
             scrub,
-            ..Self::default()
+            limiter: Limiter::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -189,6 +196,9 @@ impl CopyLeg {
                     continue;
                 }
             };
+            if let Some(category) = active.review.category() {
+                self.outbox.assign(id, category.number());
+            }
             match outcome {
                 Outcome::Goes => self.goes(id, now, context),
                 Outcome::Becomes(body) => self.becomes(id, body, reserved, now, context),
@@ -241,12 +251,13 @@ impl CopyLeg {
         let Some(entry) = self.outbox.take(id) else {
             return;
         };
-        let copy = entry.payload.with_body(body);
+        let mut copy = entry.payload.with_body(body);
+        copy.target.category = entry.charge.part;
         let project = copy.target.project;
         if !self.ruled.is_within_rate(&copy, now) {
             skip(SkipReason::Limited, project, context);
         } else if self.enter(copy, reserved, now, context) == Taken::NoRoom {
-            report::no_room(context.log, project);
+            report::no_room(context, project);
         }
     }
 
@@ -259,12 +270,12 @@ impl CopyLeg {
 
 /// Whether its envelope is read before it goes.
 fn is_read(copy: &Copy) -> bool {
-    copy.target.is_envelope && copy.target.destination.rules.read()
+    copy.target.is_envelope && copy.target.destination.reads()
 }
 
 fn skip(reason: SkipReason, project: u64, context: &mut Context<'_>) {
     context.ledger.one(Metric::Skipped(reason));
-    report::skipped(context.log, reason, project);
+    report::skipped(context, reason, project);
 }
 
 pub(super) fn no_room(context: &mut Context<'_>) -> Taken {

@@ -1,13 +1,15 @@
-//! Which copies are read next: those of a project in their order, and projects in turn. Two are read at a time, each of
-//! another project, so that one which takes long holds up nobody but its own project.
+//! Which copies are read next: those of a project in their order, and projects in turn. For RUM two are read at
+//! a time, each of another project, so that one which takes long holds up nobody but its own project.
 
 use crate::copies::review::Review;
 use crate::delivery::by_project::ByProject;
 use crate::delivery::outbox::Id;
 use std::collections::VecDeque;
 
-/// So many at a time. Each may hold a decoded body, and what is made of it.
+/// So many at a time for RUM. Each may hold a decoded body, and what is made of it.
 pub(crate) const MAX_ACTIVE: usize = 2;
+/// And for a second Sentry: there may be several of those.
+pub(crate) const MAX_ACTIVE_SECOND: usize = 1;
 /// A copy that has cost so many units is slow: decoding three megabytes costs less.
 const SLOW: u64 = 100_000_000;
 
@@ -20,13 +22,22 @@ pub(super) struct Active {
 }
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Turns {
     waiting: ByProject<Id>,
     active: VecDeque<Active>,
+    max_active: usize,
 }
 
 impl Turns {
+    pub(super) fn new(max_active: usize) -> Self {
+        Self {
+            waiting: ByProject::default(),
+            active: VecDeque::new(),
+            max_active,
+        }
+    }
+
     /// A copy is to be read.
     pub(super) fn push(&mut self, project: u64, id: Id) {
         self.waiting.push(project, id);
@@ -38,12 +49,12 @@ impl Turns {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.max_active);
     }
 
     /// The one whose turn it is, until it is [given back](Self::back).
     pub(super) fn next(&mut self) -> Option<Active> {
-        while self.active.len() < MAX_ACTIVE {
+        while self.active.len() < self.max_active {
             let busy = |project| is_busy(&self.active, project);
             let Some((project, id)) = self.waiting.pop(busy) else {
                 break;
@@ -65,7 +76,7 @@ impl Turns {
     /// All that are being read are slow, this one has cost the most, and other projects wait.
     pub(super) fn is_in_the_way(&self, active: &Active) -> bool {
         let spent = active.review.spent();
-        let full = self.active.len().saturating_add(1) >= MAX_ACTIVE;
+        let full = self.active.len().saturating_add(1) >= self.max_active;
         let mut others = self.active.iter().map(|other| other.review.spent());
         let slowest = others.all(|other| other > SLOW && other <= spent);
         let mut projects = self.waiting.projects().iter();
@@ -99,6 +110,7 @@ mod tests {
         let charge = Charge {
             size: 0,
             group: 0,
+            part: 0,
             share: 0,
         };
         std::iter::repeat_with(move || outbox.push_aside((), charge, 0, Millis(0)).unwrap())
@@ -106,7 +118,7 @@ mod tests {
 
     #[test]
     fn projects_take_turns() {
-        let (mut turns, mut ids) = (Turns::default(), ids());
+        let (mut turns, mut ids) = (Turns::new(super::MAX_ACTIVE), ids());
         for project in [1, 1, 1, 2, 3] {
             turns.push(project, ids.next().unwrap());
         }

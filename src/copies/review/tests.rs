@@ -32,6 +32,7 @@ fn copy_with(rules: Rules, encoding: &str, body: &[u8]) -> Copy {
         share: 0,
         authority: String::new(),
         path_prefix: String::new(),
+        dsn: None,
         is_ruled: rules.decide(),
         rules,
     };
@@ -42,6 +43,7 @@ fn copy_with(rules: Rules, encoding: &str, body: &[u8]) -> Copy {
             project: 42,
             destination: Rc::new(destination),
             is_envelope: true,
+            category: 0,
         },
         headers,
         body: Rc::new(body.to_vec()),

@@ -47,6 +47,13 @@ impl<T> Outbox<T> {
         true
     }
 
+    /// To which part of its group an entry belongs, now that it is known.
+    pub fn assign(&mut self, id: Id, part: u8) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.charge.part = part;
+        }
+    }
+
     /// Bytes of those that are aside.
     #[must_use]
     pub fn bytes_aside(&self) -> usize {
@@ -68,6 +75,7 @@ mod tests {
         Charge {
             size,
             group: 1,
+            part: 0,
             share: 0,
         }
     }

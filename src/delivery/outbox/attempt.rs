@@ -48,11 +48,11 @@ impl<T> Outbox<T> {
         };
         let wait = backoff.max(asked.unwrap_or_default());
         let due = now.after(wait);
-        let group = entry.charge.group;
+        let Charge { group, part, .. } = entry.charge;
         let last = entry.attempts >= self.policy.max_attempts;
         let old = due.since(entry.created) > self.policy.max_age_ms;
         if let Verdict::Throttled { .. } = verdict {
-            self.hold(group, due.min(now.after(self.policy.max_age_ms)), now);
+            self.hold(group, part, due, now);
         }
         if !retry || last || old {
             return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
@@ -104,8 +104,8 @@ impl<T> Outbox<T> {
             self.in_flight.remove(share, 1);
             self.bytes_in_flight.remove(share, size);
             self.deadlines.remove(&(deadline, id));
-            if self.calls.get(&token) == Some(&id) {
-                self.calls.remove(&token);
+            if self.calls.get(&token.into()) == Some(&id) {
+                self.calls.remove(&token.into());
             }
         }
     }

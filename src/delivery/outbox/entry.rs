@@ -13,6 +13,8 @@ pub struct Charge {
     pub size: usize,
     /// What a 429 holds back together.
     pub group: u64,
+    /// A part of the group that may be held back alone. 0: only the whole group is.
+    pub part: u8,
     /// The share of the budgets.
     pub share: usize,
 }

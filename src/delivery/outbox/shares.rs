@@ -21,6 +21,7 @@ fn of(share: usize, size: usize) -> Charge {
     Charge {
         size,
         group: 1,
+        part: 0,
         share,
     }
 }

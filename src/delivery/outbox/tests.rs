@@ -30,6 +30,7 @@ fn charge(size: usize, group: u64) -> Charge {
     Charge {
         size,
         group,
+        part: 0,
         share: 0,
     }
 }

@@ -22,8 +22,7 @@ impl Rewrite {
             worker.not_in_place(copy.target.project);
         }
         if let Some(exchange) = self.take_exchange(worker) {
-            let [_, sls] = exchange.legs();
-            worker.skip_both([None, sls], SkipReason::Aborted);
+            worker.skip_all(exchange.wanted(), SkipReason::Aborted);
         }
         self.answer()
     }

@@ -16,7 +16,7 @@ impl Rewrite {
                 self.forward = parts.rum.take();
                 match self.forward {
                     Some(_) => self.exchange = begin_logs(worker, *parts),
-                    None => worker.refuse(parts.legs(), refusal),
+                    None => worker.refuse(parts.wanted(), refusal),
                 }
                 return self.let_go(worker, stream, refusal);
             }
@@ -61,7 +61,7 @@ impl Rewrite {
         if refusal == Refusal::NoRoom && !was_read {
             self.log_piece(worker, size, |body| stream.append_body(size, body));
         } else if let Some(logs) = self.take_exchange(worker) {
-            worker.refuse(logs.legs(), refusal);
+            worker.refuse(logs.wanted(), refusal);
         }
         self.let_go(worker, stream, refusal)
     }
@@ -80,18 +80,20 @@ impl Rewrite {
 /// for, because the other way for it is open still. The proxy keeps it until it is complete, so it needs no part of
 /// what is set aside for bodies that are being received. `None` if its exchange is over.
 fn room_to_hold(worker: &mut Worker, ticket: Ticket, size: usize, before: usize) -> Option<usize> {
-    let wants = worker
+    let mut wants = worker
         .collecting
         .grows(ticket, size.saturating_sub(before))?;
-    let room = worker.room(wants.rum, wants.rum.is_none() && wants.sls);
+    wants.sls &= wants.rum.is_none();
+    let room = worker.room(wants);
     Some(room.saturating_sub(worker.collecting.bytes()))
 }
 
 /// Takes an exchange apart: what is forwarded, and what is still to be delivered from here.
 pub(super) fn part(worker: &mut Worker, ticket: Ticket) -> (Option<Mirrored>, Option<Ticket>) {
-    let logs = worker.collecting.get(ticket).and_then(Exchange::sls);
     let rum = worker.collecting.change(ticket, Exchange::take_rum);
-    let rest = logs.map(|_| ticket);
+    let rest = worker.collecting.get(ticket);
+    let rest = rest.filter(|exchange| !exchange.is_unwanted());
+    let rest = rest.map(|_| ticket);
     if rest.is_none() {
         worker.collecting.remove(ticket);
     }
@@ -103,6 +105,6 @@ pub(super) fn begin_logs(worker: &mut Worker, parts: Parts) -> Option<Ticket> {
     parts.sls.as_ref()?;
     worker
         .open(parts)
-        .map_err(|(parts, refusal)| worker.refuse(parts.legs(), refusal))
+        .map_err(|(parts, refusal)| worker.refuse(parts.wanted(), refusal))
         .ok()
 }

@@ -73,6 +73,7 @@ impl SlsLeg {
         let charge = Charge {
             size: batch.bytes().saturating_add(OVERHEAD),
             group: GROUP,
+            part: 0,
             share: 0,
         };
         let reserved = reserved

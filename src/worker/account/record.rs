@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 const MAGIC: &str = "sentry_edge_mirror/1";
 /// No record is longer than this.
-const MAX_BYTES: usize = 1_024;
+const MAX_BYTES: usize = 4_096;
 
 /// The key of a slot.
 pub(super) fn key(slot: u16) -> String {
@@ -20,7 +20,7 @@ pub(super) fn key(slot: u16) -> String {
 pub(super) fn text(id: u64, held: &Held) -> String {
     let mut text = format!("{MAGIC} {id:016x}");
     for (series, amount) in held.iter() {
-        let (leg, word) = (series.leg.name(), series.metric.word());
+        let (leg, word) = (series.leg, series.metric.word());
         // Writing to a string does not fail.
         let _ = write!(text, " {leg}.{word}={amount}");
     }
@@ -51,42 +51,42 @@ impl Record {
             return None;
         }
         let id = u64::from_str_radix(id, 16).ok()?;
-        let (mut gauges, mut is_free) = ([[0; GAUGES.len()]; Leg::ALL.len()], true);
+        let (mut held, mut is_free) = (Held::default(), true);
         for word in words {
             let (name, amount) = word.split_once('=')?;
             let amount: usize = amount.parse().ok()?;
             is_free = false;
-            if let Some(gauge) = find(&mut gauges, name) {
-                *gauge = amount;
+            if let Some((leg, index)) = find(name) {
+                held.change(leg, |gauges| {
+                    if let Some(gauge) = gauges.get_mut(index) {
+                        *gauge = amount;
+                    }
+                });
             }
         }
-        let held = Held(gauges);
         Some(Self { id, held, is_free })
     }
 }
 
-fn find<'a>(
-    gauges: &'a mut [[usize; GAUGES.len()]; Leg::ALL.len()],
-    name: &str,
-) -> Option<&'a mut usize> {
-    let (leg, word) = name.split_once('.')?;
-    let mut legs = Leg::ALL.into_iter().zip(gauges);
-    let (_, gauges) = legs.find(|(known, _)| known.name() == leg)?;
-    let mut gauges = GAUGES.into_iter().zip(gauges);
-    let (_, gauge) = gauges.find(|(known, _)| known.word() == word)?;
-    Some(gauge)
+/// A gauge, by its leg and its place among the gauges.
+fn find(name: &str) -> Option<(Leg, usize)> {
+    let (leg, word) = name.rsplit_once('.')?;
+    let index = GAUGES.iter().position(|metric| metric.word() == word)?;
+    Some((Leg::named(leg)?, index))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Record, text};
-    use crate::metric::{Leg, Metric};
+    use crate::metric::{Leg, Metric, TargetName};
     use crate::worker::account::Held;
 
     fn held() -> Held {
         let mut held = Held::default();
         held.set(Leg::Rum, std::array::from_fn(|index| index));
         held.set(Leg::Sls, std::array::from_fn(|index| index + 7));
+        let saas = Leg::Sentry(TargetName::new("saas").unwrap());
+        held.set(saas, std::array::from_fn(|index| index + 1));
         held
     }
 
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_no_record_is_none() {
         let good = text(1, &held());
-        let long = format!("{good} {}", "rum.pending=1 ".repeat(100));
+        let long = format!("{good} {}", "rum.pending=1 ".repeat(300));
         for bad in [
             "",
             "sentry_edge_mirror/1",

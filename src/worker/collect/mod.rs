@@ -208,11 +208,7 @@ impl Collecting {
         let slot = self.slot(ticket)?;
         slot.pace.grow(size, now);
         let exchange = slot.exchange.as_ref()?;
-        let wants = Wants {
-            rum: exchange.share(),
-            sls: exchange.sls().is_some(),
-            bytes: exchange.needs(size),
-        };
+        let wants = exchange.wants(exchange.needs(size));
         if !slot.ranked && slot.pace.is_large() {
             self.rank(ticket.slot);
         }

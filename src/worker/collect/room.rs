@@ -1,6 +1,7 @@
 //! What is asked of the bodies that are being received, and what is said of them.
 
 use crate::worker::exchange::Exchange;
+use crate::worker::wanted::Wanted;
 
 /// What an exchange needs room for.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +10,8 @@ pub(crate) struct Wants {
     pub(crate) rum: Option<usize>,
     /// The SLS leg wants it.
     pub(crate) sls: bool,
+    /// The second Sentries that want it, among others.
+    pub(crate) sentries: Wanted,
     /// At least.
     pub(crate) bytes: usize,
 }

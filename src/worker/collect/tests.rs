@@ -10,6 +10,7 @@ fn exchange(project: u64) -> Exchange {
 fn announced(project: u64, length: Option<u64>) -> Exchange {
     let parts = Parts {
         rum: None,
+        sentries: Vec::new(),
         sls: Some(Head {
             project,
             app: None,
@@ -42,7 +43,7 @@ fn pass(all: &mut Collecting, seconds: u64) -> Vec<(u64, u64)> {
         all.pass(1_000);
         loop {
             match all.sweep() {
-                Swept::Slow(exchange) => given_up.push((exchange.sls().unwrap(), all.now)),
+                Swept::Slow(exchange) => given_up.push((exchange.wanted().project, all.now)),
                 Swept::Kept => {}
                 Swept::Nothing => break,
             }
@@ -78,7 +79,7 @@ fn what_is_open_is_charged_and_what_is_over_is_not() {
     let c = begin(&mut all, 3);
     assert!(all.get(a).is_none() && all.remove(a).is_none());
     assert_eq!(feed(&mut all, a, 1), Err(Refusal::Unreadable));
-    assert_eq!(all.get(c).unwrap().sls(), Some(3));
+    assert_eq!(all.get(c).unwrap().wanted().project, 3);
     all.remove(b);
     all.remove(c);
     assert_eq!((all.len(), all.bytes(), all.new_bytes()), (0, 0, 0));
@@ -220,7 +221,7 @@ fn among_thousands_one_of_the_slow_is_found_in_a_few_looks() {
     }
     for _ in 0..5_000 {
         let slowest = all.slower_than(None, false).unwrap();
-        assert!(all.remove(slowest).unwrap().sls().unwrap() >= 1_000);
+        assert!(all.remove(slowest).unwrap().wanted().project >= 1_000);
     }
     assert_eq!(all.len(), 20);
     assert_eq!(all.slower_than(None, false), None);

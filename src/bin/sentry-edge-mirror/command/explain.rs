@@ -16,6 +16,7 @@ use super::status::{Failure, Status};
 use drive::{Request, Sent, Trace, drive};
 use sentry_edge_mirror::config::{Config, Role};
 use sentry_edge_mirror::outcome::SkipReason;
+use sentry_edge_mirror::sentry::auth;
 use sentry_edge_mirror::sls::credential::Credential;
 use sentry_edge_mirror::sls::settings::{CredentialSource, Sls};
 
@@ -111,7 +112,9 @@ fn explain(mut config: Config, request: &Request, out: &mut Printed) {
         );
     }
     let logs = logs::of(&config, request);
-    let trace = drive(config, request);
+    let keys = keys(&config);
+    let mut trace = drive(config, request);
+    trace.hide(&keys);
     write(&trace, request, out);
     logs::write(&logs, out);
     if reads_bodies && request.body.is_empty() && !trace.calls.is_empty() {
@@ -119,6 +122,18 @@ fn explain(mut config: Config, request: &Request, out: &mut Printed) {
             "  sls: logs are made of the body, and none was given: -d TEXT or --data-file FILE";
         let _ = writeln!(out, "{hint}");
     }
+}
+
+/// The keys of second Sentries, which the configuration has, and nobody else gets to see.
+fn keys(config: &Config) -> Vec<String> {
+    let destinations = config.sentries.iter().flat_map(|sentry| {
+        let copies = &sentry.copies;
+        copies.projects.values().chain(&copies.default)
+    });
+    let dsns = destinations.filter_map(|to| to.dsn.as_ref());
+    let keys = dsns.map(|dsn| dsn.public_key.as_str());
+    keys.flat_map(|key| [key.to_owned(), auth::basic(key.as_bytes())])
+        .collect()
 }
 
 /// Puts a key in the place of one that only the instance's metadata service has. Tells who reaches that service.
@@ -143,7 +158,7 @@ fn write(trace: &Trace, request: &Request, out: &mut Printed) {
     }
     // What the answers to the calls did is made up: every answer was 200.
     let told = trace.counters.iter().filter(|(name, amount)| {
-        let (_, what) = name.split_once('.').unwrap_or_default();
+        let (_, what) = name.rsplit_once('.').unwrap_or_default();
         **amount != 0 && !matches!(what, "attempts" | "retries" | "bytes" | "delivered")
     });
     let mut counted = false;
@@ -151,7 +166,8 @@ fn write(trace: &Trace, request: &Request, out: &mut Printed) {
         counted = true;
         let _ = match name.split_once(".skipped.") {
             Some((leg, reason)) => {
-                let meaning = meaning(leg, reason).unwrap_or("by rule");
+                let meaning = meaning(leg, reason);
+                let meaning = meaning.unwrap_or_else(|| "by rule".to_owned());
                 writeln!(
                     out,
                     "  {leg}: skipped, {reason}: {meaning} (counted as {name})"
@@ -228,16 +244,16 @@ fn left_behind<'r>(trace: &Trace, request: &'r Request) -> Vec<&'r str> {
 }
 
 /// Why the core skips a request.
-fn meaning(leg: &str, reason: &str) -> Option<&'static str> {
+fn meaning(leg: &str, reason: &str) -> Option<String> {
     let reason = SkipReason::ALL
         .iter()
         .find(|known| known.name() == reason)?;
-    Some(match reason {
+    let text = match reason {
         SkipReason::Route if leg == "sls" => "not POST /api/<project id>/envelope/",
-        SkipReason::Route => "not POST /api/<project id>/envelope/, and rum.routes is `envelope`",
-        SkipReason::Excluded => "the project stands in rum.exclude",
+        SkipReason::Route => "not POST /api/<project id>/envelope/, and <leg>.routes is `envelope`",
+        SkipReason::Excluded => "the project stands in <leg>.exclude",
         SkipReason::Unmapped => {
-            "rum.projects does not list the project and there is no rum.default"
+            "<leg>.projects does not list the project and there is no <leg>.default"
         }
         SkipReason::Loop => {
             "the path begins with /rum/sentry/ or x-sentry-edge-mirror is among the headers, so it is a copy already"
@@ -249,12 +265,13 @@ fn meaning(leg: &str, reason: &str) -> Option<&'static str> {
         SkipReason::Unreadable => "the proxy did not hand out the body",
         SkipReason::Slow => "the body came too slowly",
         SkipReason::Host => "the request is for a host that is none of `hosts`",
-        SkipReason::Sampled => "its trace is not in the project's sample (rum.sample)",
-        SkipReason::Items => "no item of the envelope goes (rum.items), or it cannot be read",
+        SkipReason::Sampled => "its trace is not in the project's sample (<leg>.sample)",
+        SkipReason::Items => "no item of the envelope goes (<leg>.items), or it cannot be read",
         SkipReason::Unscrubbable => {
-            "it cannot be scrubbed (rum.scrub): broken, encoded in an unknown way, or too large"
+            "it cannot be scrubbed (<leg>.scrub): broken, encoded in an unknown way, or too large"
         }
-        SkipReason::Limited => "the project is over its rate (rum.rate)",
-        SkipReason::Refused => "the primary refused the request, and rum.only_accepted is true",
-    })
+        SkipReason::Limited => "the project is over its rate (<leg>.rate)",
+        SkipReason::Refused => "the primary refused the request, and <leg>.only_accepted is true",
+    };
+    Some(text.replace("<leg>", leg))
 }

@@ -6,9 +6,9 @@ use sentry_edge_mirror::config::Config;
 use sentry_edge_mirror::drive::{Driver, Header, Passing};
 use sentry_edge_mirror::host::HostKind;
 use sentry_edge_mirror::log::Level;
-use sentry_edge_mirror::metric::{Kind, Leg, PREFIX, Series};
+use sentry_edge_mirror::metric::{Kind, PREFIX, Series};
 use sentry_edge_mirror::time::Millis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -69,6 +69,18 @@ pub(super) struct Trace {
     pub(super) answered: bool,
 }
 
+impl Trace {
+    /// Takes these texts out of what is shown of the calls.
+    pub(super) fn hide(&mut self, texts: &[String]) {
+        let headers = self.calls.iter_mut().flat_map(|call| &mut call.headers);
+        for (_, value) in headers {
+            for text in texts {
+                *value = value.replace(text, "(hidden)");
+            }
+        }
+    }
+}
+
 /// Longer than anything waits before its first attempt.
 const WATCHED_MS: u64 = 60_000;
 
@@ -103,8 +115,11 @@ pub(super) fn drive(config: Config, request: &Request) -> Trace {
     // Counters that nobody is in a hurry for are published now.
     driver.drain();
     answer_all(&mut driver, &mut trace, nginx);
+    let series = driver.worker.legs().flat_map(Series::of);
+    let counters = series.filter(|series| series.metric.kind() == Kind::Counter);
+    let counters: BTreeSet<String> = counters.map(Series::name).collect();
     for (name, count) in std::mem::take(&mut driver.written.metrics) {
-        if is_counter(&name) {
+        if counters.contains(&name) {
             let name = name.strip_prefix(PREFIX).unwrap_or(&name);
             trace.counters.insert(name.to_owned(), count);
         }
@@ -117,12 +132,6 @@ pub(super) fn drive(config: Config, request: &Request) -> Trace {
 
 fn is_host(name: &str) -> bool {
     name.eq_ignore_ascii_case("host")
-}
-
-fn is_counter(name: &str) -> bool {
-    let legs = Leg::ALL.into_iter().flat_map(Series::of);
-    let mut counters = legs.filter(|series| series.metric.kind() == Kind::Counter);
-    counters.any(|series| series.name() == name)
 }
 
 fn arriving(request: &Request) -> Passing {
