@@ -59,7 +59,7 @@ struct Thread {
 /// See the module's documentation. The lines wait for the next root callback.
 #[derive(Debug, Default)]
 pub struct RateLimitedLog {
-    /// By topic. There are some dozens.
+    /// By topic, in their order. There are some dozens.
     threads: Vec<(Topic, Thread)>,
     said: Vec<(Level, String)>,
     waiting: bool,
@@ -68,11 +68,14 @@ pub struct RateLimitedLog {
 impl RateLimitedLog {
     /// Notes something. The text is made only when it will be written.
     pub fn note(&mut self, topic: Topic, level: Level, text: impl FnOnce() -> String) {
-        let at = self.threads.iter().position(|(known, _)| *known == topic);
-        let at = at.unwrap_or_else(|| {
-            self.threads.push((topic, Thread::default()));
-            self.threads.len().saturating_sub(1)
-        });
+        let at = self.threads.partition_point(|(known, _)| *known < topic);
+        if self
+            .threads
+            .get(at)
+            .is_none_or(|(known, _)| *known != topic)
+        {
+            self.threads.insert(at, (topic, Thread::default()));
+        }
         let Some((_, thread)) = self.threads.get_mut(at) else {
             return;
         };

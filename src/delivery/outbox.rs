@@ -8,8 +8,7 @@
 //!
 //! Fairness: an entry belongs to a share (a target), and each budget is a [`Quota`] of the shares, so that a target
 //! that is dead or slow takes no more than the others can spare. Shares take turns; within one, what became ready first
-//! leaves first. A group that a 429 holds back, or a part of one, waits with a bounded part of the bytes
-//! (`max_held_bytes`).
+//! leaves first. What a 429 holds back, a group or a part of one, waits with a bounded part of the bytes (`max_held_bytes`).
 //!
 //! No clock, no randomness, no host in here: all three are arguments.
 
@@ -64,7 +63,6 @@ pub struct Outbox<T> {
     turn: usize,
     waiting: BTreeSet<(Millis, Id)>,
     deadlines: BTreeSet<(Millis, Id)>,
-    /// By token.
     calls: BTreeMap<u64, Id>,
     holds: Holds,
     bytes: Quota,
@@ -150,8 +148,7 @@ impl<T> Outbox<T> {
         reserved: usize,
         now: Millis,
     ) -> Result<Id, T> {
-        let Charge { size, share, .. } = charge;
-        let held = self.held_until(charge, now).is_some();
+        let (Charge { size, share, .. }, held) = (charge, self.held_until(charge, now).is_some());
         let held_bytes = self.held_bytes.saturating_add(size);
         let Some(ready) = self.ready.get_mut(share) else {
             return Err(payload);
@@ -232,7 +229,6 @@ impl<T> Outbox<T> {
                 continue;
             };
             let charge = entry.charge;
-            let size = charge.size;
             if now.since(entry.created) > self.policy.max_age_ms {
                 self.pop(share);
                 return Pick::Expires(id);
@@ -247,7 +243,7 @@ impl<T> Outbox<T> {
                 self.hold_bytes(id);
                 continue;
             }
-            if !open || !self.has_slot(share, size) {
+            if !open || !self.has_slot(share, charge.size) {
                 break;
             }
             self.pop(share);
@@ -256,7 +252,7 @@ impl<T> Outbox<T> {
                 entry.state = State::Leaving;
                 entry.attempts = entry.attempts.saturating_add(1);
                 if std::mem::take(&mut entry.held) {
-                    self.held_bytes = self.held_bytes.saturating_sub(size);
+                    self.held_bytes = self.held_bytes.saturating_sub(charge.size);
                 }
             }
             return Pick::Leaves(id);

@@ -18,9 +18,9 @@ use super::{Worker, report};
 use crate::copies::capture::Refusal;
 use crate::outcome::SkipReason;
 use crate::time::Millis;
-use crate::worker::collect::{Collecting, PULSE_MS, Swept, Ticket, Wants};
+use crate::worker::collect::{Collecting, PULSE_MS, Swept, Ticket};
 use crate::worker::exchange::{Exchange, Parts};
-use crate::worker::wanted::SENTRY;
+use crate::worker::wanted::{SENTRY, Wants};
 
 /// So many bodies give way in one callback at most.
 const MOST_VICTIMS: usize = 32;

@@ -12,8 +12,7 @@ use crate::header_list::HeaderList;
 use crate::sentry::first_line::{self, Line};
 use crate::sls::intake::{Envelope, Head};
 use crate::time::Millis;
-use crate::worker::collect::Wants;
-use crate::worker::wanted::Wanted;
+use crate::worker::wanted::{Wanted, Wants};
 use std::rc::Rc;
 
 /// What is to become of a request: at least one leg wants it.

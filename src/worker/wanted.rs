@@ -1,4 +1,4 @@
-//! Which legs want a request: all of them have it from the same project.
+//! Which legs want a request: all of them have it from the same project. And what it needs room for.
 
 /// Where RUM, SLS and the first of the second Sentries stand among the legs.
 pub(super) const RUM: usize = 0;
@@ -48,4 +48,17 @@ impl Wanted {
         let place = u32::try_from(place).unwrap_or(u32::MAX);
         self.legs & 1_u8.unbounded_shl(place) != 0
     }
+}
+
+/// What an exchange needs room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    /// The share of the RUM leg's budgets, if that leg wants it.
+    pub(crate) rum: Option<usize>,
+    /// The SLS leg wants it.
+    pub(crate) sls: bool,
+    /// The second Sentries that want it, among others.
+    pub(crate) sentries: Wanted,
+    /// At least.
+    pub(crate) bytes: usize,
 }

@@ -16,10 +16,11 @@ mod lists;
 mod pace;
 mod room;
 
-pub(crate) use room::{Swept, Wants};
+pub(crate) use room::Swept;
 
 use crate::copies::capture::Refusal;
 use crate::worker::exchange::Exchange;
+use crate::worker::wanted::Wants;
 use lists::{Lists, Place};
 use pace::Pace;
 
