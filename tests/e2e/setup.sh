@@ -18,7 +18,7 @@ mkdir -p "$tools"
 exec 9>"$tools/setup.lock"
 flock 9
 
-declare -A packages=([systemd-analyze]=systemd)
+declare -A packages=([systemd-analyze]=systemd [protoc]=protobuf-compiler)
 missing=()
 for program in "$@"; do
   PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || missing+=("${packages[$program]:-$program}")
