@@ -17,8 +17,13 @@ export PATH := $(CARGO_HOME)/bin:$(PATH)
 export CARGO_TARGET_DIR := target
 .NOTPARALLEL:
 
-# No path of the building machine in the module: two builds of one commit are the same bytes.
-export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=cargo --remap-path-prefix=$(CURDIR)=.
+# No path of the building machine in what is published: two builds of one commit are the same bytes.
+REMAP := --remap-path-prefix=$(CARGO_HOME)=cargo --remap-path-prefix=$(CURDIR)=.
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := $(REMAP)
+# Nor its linker and its libc in the command, which so runs on any Linux.
+CLI_TARGET := $(shell uname -m)-unknown-linux-musl
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS := $(REMAP) -Clinker=rust-lld -Clink-self-contained=yes
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS := $(CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS)
 
 .PHONY: help
 help: ## this list
@@ -46,10 +51,13 @@ $(ARTEFACTS) &: $(SOURCES) | cc rust
 
 .PHONY: cli
 cli: cc rust ## dist/sentry-edge-mirror: the command that checks, explains and imports configurations
-	cargo build --quiet --locked --release --bin sentry-edge-mirror
-	@install -D target/release/sentry-edge-mirror dist/sentry-edge-mirror
+	@echo '  build: the command'
+	@# The library is a cdylib for the module only: that a static target has none is no news.
+	cargo build --quiet --locked --release --bin sentry-edge-mirror --target $(CLI_TARGET) \
+		2> >(sed '/^warning: dropping unsupported crate type `cdylib`/,+1d' >&2)
+	@install -D target/$(CLI_TARGET)/release/sentry-edge-mirror dist/sentry-edge-mirror
 
-# The wasm targets, which rustup may not install by itself.
+# The targets, which rustup may not install by itself.
 .PHONY: rust
 rust:
 	@tests/tools/setup.sh rust
@@ -63,6 +71,7 @@ cc:
 lint: cc rust ## format, lints, links and structure, for the machine and for the module
 	python3 tests/tools/links.py
 	python3 tests/tools/structure.py
+	python3 tests/tools/release/versions.py
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
@@ -92,10 +101,10 @@ python:
 e2e-tools:
 	@tests/e2e/setup.sh nginx faketime
 
-# What the tests of the image, of the manifests and of the metrics need besides.
+# What the tests of the image, of the manifests, of the metrics and of the documents need besides.
 .PHONY: deploy-tools
 deploy-tools: e2e-tools
-	@tests/e2e/setup.sh skopeo docker-registry systemd-analyze prometheus
+	@tests/e2e/setup.sh skopeo docker-registry systemd-analyze prometheus protoc
 	@tests/tools/setup.sh supply-chain
 
 .PHONY: e2e
@@ -202,12 +211,6 @@ fuzz-build: cc rust
 fuzz-corpus: fuzz-build ## saves what the fuzz targets have found to be worth keeping, minimised (FUZZ="...": only of these)
 	@tests/fuzz/run.sh minimise $(FUZZ)
 
-.PHONY: dist
-dist: build ## the module with its SHA-256 and its SBOM (CycloneDX)
-	@tests/tools/setup.sh supply-chain
-	cd dist && sha256sum $(notdir $(MODULE)) >$(notdir $(MODULE)).sha256
-	@.tools/supply-chain/bin/python tests/tools/supply_chain/sbom.py $(MODULE) $(MODULE:.wasm=.cdx.json)
-
 # IMAGE_SOURCE: where the sources are, for the annotation org.opencontainers.image.source.
 .PHONY: image
 image: build ## dist/image: the module as an OCI layout for Istio, Envoy Gateway and Higress (IMAGE_SOURCE=https://...)
@@ -218,23 +221,33 @@ image: build ## dist/image: the module as an OCI layout for Istio, Envoy Gateway
 image-check: image deploy-tools ## the image through a registry, and out of it as a gateway takes it (20 seconds)
 	$(PYTHON) -m pytest tests/e2e/test_image.py
 
-.PHONY: checksums
-checksums: dist cli image ## dist/SHA256SUMS: of everything that a release publishes, the image as a tar
-	@tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --format=ustar -cf dist/image.tar -C dist/image .
-	cd dist && sha256sum $(notdir $(MODULE)) $(notdir $(MODULE:.wasm=.cdx.json)) sentry-edge-mirror image.tar >SHA256SUMS
+# What it consists of: tests/tools/release/collect.py.
+.PHONY: published
+published: build cli image
+	@.tools/supply-chain/bin/python tests/tools/release/collect.py dist/release
+
+# It refuses to begin when CHANGELOG.md does not have the version, something is not committed, or the tag is another
+# version's. RELEASE_DRY=1 only says so.
+.PHONY: release
+release: releasable reproducible ## dist/release: all that is published, built twice (4 minutes; RELEASE_DRY=1 before it is one; IMAGE_SOURCE as for image)
+	@cat dist/release/SHA256SUMS
+
+.PHONY: releasable
+releasable:
+	@python3 tests/tools/release/versions.py --release || [ -n "$(RELEASE_DRY)" ]
 
 .PHONY: supply-chain
-supply-chain: dist ## licences, sources and doubles (deny.toml), known vulnerabilities where RustSec can be reached, pins, the SBOM
+supply-chain: published ## licences, sources and doubles (deny.toml), known vulnerabilities where RustSec can be reached, pins, the SBOM
 	@tests/tools/supply_chain/deny.sh licenses bans sources
 	@tests/tools/supply_chain/advisories.sh
 	.tools/supply-chain/bin/python -m unittest discover --start-directory tests/tools/supply_chain
 
 .PHONY: fresh-rust
-fresh-rust: ## make installs the wasm targets by itself, also where rustup does not
+fresh-rust: ## make installs Rust's targets by itself, also where rustup does not
 	@tests/tools/fresh_rust.sh
 
 .PHONY: reproducible
-reproducible: build ## a second build in another folder is the same bytes (1 minute)
+reproducible: published ## a second build in another folder, of all that a release publishes, is the same bytes (4 minutes)
 	@tests/tools/reproduce.sh
 
 .PHONY: clean

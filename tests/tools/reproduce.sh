@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The artefacts of this tree, built a second time in another folder, are the same bytes (after `make build`).
+# What a release of this tree publishes, built a second time in another folder, is the same bytes (after `make published`).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # A longer path than this one, so that a path in the module shows in its size too.
@@ -12,8 +12,11 @@ git ls-files -z --cached --others --exclude-standard |
   tar --null --files-from - --create | tar --extract --directory "$other"
 cp -a "$(git rev-parse --git-common-dir)" "$other/.git"
 ln -s "$PWD/.tools" "$other/.tools"
-make --no-print-directory -C "$other" build
-for module in dist/*.wasm; do
-  cmp "$module" "$other/$module"
-  printf '%s: two builds, two folders, the same bytes: SHA-256 %s\n' "$module" "$(sha256sum <"$module" | cut -d' ' -f1)"
+make --no-print-directory -C "$other" published >/dev/null
+diff <(cd dist/release && find . -type f | sort) <(cd "$other/dist/release" && find . -type f | sort)
+for file in dist/release/*; do
+  cmp "$file" "$other/$file"
 done
+# The sums are of the files.
+(cd dist/release && sha256sum --quiet --check SHA256SUMS)
+echo "dist/release: two builds, two folders, the same bytes in each of $(wc -l <dist/release/SHA256SUMS) files"

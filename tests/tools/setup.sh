@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing the module needs beside Rust, under .tools/, once, at pinned versions.
-#   setup.sh rust           the toolchain of rust-toolchain.toml with its wasm targets (rustup)
+#   setup.sh rust           the toolchain of rust-toolchain.toml with its targets, and the command's (rustup)
 #   setup.sh binaryen       wasm-metadce and wasm-opt (npm)
 #   setup.sh wasm-bindgen   the runner of the wasm-bindgen tests (cargo)
 #   setup.sh supply-chain   cargo-deny and cargo-fuzz, what writes and validates CycloneDX, what packs the image (pip, an environment of its own)
@@ -16,7 +16,7 @@ cd "$(dirname "$0")/../.."
 rust() {
   local target missing=()
   rustup which rustc >/dev/null 2>&1 || step 'Rust toolchain' rustup toolchain install
-  for target in $(sed -n 's/^targets = \[\(.*\)\]$/\1/p' rust-toolchain.toml | tr -d '",'); do
+  for target in $(sed -n 's/^targets = \[\(.*\)\]$/\1/p' rust-toolchain.toml | tr -d '",') "$(uname -m)-unknown-linux-musl"; do
     compgen -G "$(rustc --print target-libdir --target "$target")/libcore-*" >/dev/null || missing+=("$target")
   done
   [ ${#missing[@]} = 0 ] || step "Rust targets: ${missing[*]}" rustup target add "${missing[@]}"

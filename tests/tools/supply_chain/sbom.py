@@ -1,9 +1,9 @@
-"""Writes the SBOM of a built module, CycloneDX 1.6 as JSON: sbom.py MODULE OUT.
+"""Writes the SBOM of the module or of the command, CycloneDX 1.6 as JSON: sbom.py SUBJECT OUT TARGET.
 
-The components are those of `cargo tree` for the module's own target, as `cargo metadata` describes them: what is linked into it is `required`, what only
-runs while it is built (build scripts, procedural macros and what they need) is `excluded`. Hashes are those of the
-registry's packages (Cargo.lock), the module's own is on the subject. The same commit gives the same bytes: the serial
-number comes from the module's hash, the time from the commit.
+The components are those of `cargo tree` for the subject's target, as `cargo metadata` describes them: what is linked into it
+is `required`, what only runs while it is built (build scripts, procedural macros and what they need) is `excluded`. Hashes are
+those of the registry's packages (Cargo.lock), the subject has its own. The same commit gives the same bytes: the serial number
+comes from the subject's hash, the time from the commit.
 """
 
 import hashlib
@@ -25,8 +25,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-TARGET = "wasm32-wasip1"
 VERSION = SchemaVersion.V1_6
+# Of crates that say it with a file only.
+FILES = {"LICENSE-MIT": "MIT"}
 
 
 def said_by(*command: str) -> str:
@@ -37,16 +38,16 @@ def is_macro(package: dict) -> bool:
     return any("proc-macro" in target["kind"] for target in package["targets"])
 
 
-def built(packages: dict) -> set[str]:
+def built(packages: dict, target: str) -> set[str]:
     """Ids of the packages in cargo's tree. `cargo metadata` alone also has what a weak feature (`name?/feature`) names."""
     edges = "--edges=normal,build"
-    tree = said_by("cargo", "tree", "--locked", f"--target={TARGET}", edges, "--prefix=none", "--format={p}")
+    tree = said_by("cargo", "tree", "--locked", f"--target={target}", edges, "--prefix=none", "--format={p}")
     lines = {tuple(line.split()[:2]) for line in tree.splitlines()}
     return {key for key, package in packages.items() if (package["name"], "v" + package["version"]) in lines}
 
 
 def reached(nodes: dict, packages: dict, among: set[str], root: str, *, linked: bool) -> set[str]:
-    """Ids of what `root` needs, `among` what is built; `linked`: of what gets into the module."""
+    """Ids of what `root` needs, `among` what is built; `linked`: of what gets into the subject."""
     found, todo = set(), [root]
     while todo:
         for dependency in nodes[todo.pop()]["deps"]:
@@ -62,7 +63,7 @@ def reached(nodes: dict, packages: dict, among: set[str], root: str, *, linked: 
 def component(package: dict, scope: ComponentScope, checksums: dict) -> Component:
     name, version = package["name"], package["version"]
     # Before SPDX expressions, crates wrote `/` for OR.
-    expression = (package["license"] or "").replace("/", " OR ")
+    expression = (package["license"] or FILES.get(package["license_file"], "")).replace("/", " OR ")
     purl = PackageURL("cargo", name=name, version=version)
     return Component(
         type=ComponentType.LIBRARY,
@@ -77,8 +78,8 @@ def component(package: dict, scope: ComponentScope, checksums: dict) -> Componen
 
 
 def main() -> None:
-    module, out = (pathlib.Path(argument) for argument in sys.argv[1:])
-    metadata = json.loads(said_by("cargo", "metadata", "--locked", "--format-version=1", f"--filter-platform={TARGET}"))
+    file, out, target = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
+    metadata = json.loads(said_by("cargo", "metadata", "--locked", "--format-version=1", f"--filter-platform={target}"))
     lock = tomllib.loads((ROOT / "Cargo.lock").read_text(encoding="utf-8"))
     toolchain = tomllib.loads((ROOT / "rust-toolchain.toml").read_text(encoding="utf-8"))["toolchain"]["channel"]
     checksums = {(package["name"], package["version"]): package.get("checksum") for package in lock["package"]}
@@ -86,14 +87,14 @@ def main() -> None:
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     root = metadata["resolve"]["root"]
 
-    among = built(packages)
+    among = built(packages, target)
     linked = reached(nodes, packages, among, root, linked=True)
     scopes = {
         package: ComponentScope.REQUIRED if package in linked else ComponentScope.EXCLUDED
         for package in reached(nodes, packages, among, root, linked=False)
     }
     components = {package: component(packages[package], scope, checksums) for package, scope in scopes.items()}
-    digest = hashlib.sha256(module.read_bytes()).hexdigest()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     purl = PackageURL("cargo", name=packages[root]["name"], version=packages[root]["version"])
     subject = Component(
         type=ComponentType.APPLICATION,
@@ -104,7 +105,7 @@ def main() -> None:
         licenses=[LicenseExpression(packages[root]["license"])],
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
     )
-    # Part of the module, and of no lock file.
+    # Part of both, and of no lock file. With it come musl and an unwinder, if the target has them.
     std = Component(
         type=ComponentType.LIBRARY,
         name="rust-std",
@@ -128,7 +129,7 @@ def main() -> None:
     if problem:
         sys.exit(f"{out}: not valid CycloneDX {VERSION.to_version()}: {problem}")
     out.write_text(text + "\n", encoding="utf-8")
-    print(f"{out}: {len(linked) + 1} components in the module, {len(scopes) - len(linked)} only for its build")
+    print(f"{out}: {len(linked) + 1} components in it, {len(scopes) - len(linked)} only for its build")
 
 
 if __name__ == "__main__":
