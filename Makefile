@@ -70,6 +70,7 @@ cc:
 .PHONY: lint
 lint: cc rust ## format, lints, links and structure, for the machine and for the module
 	python3 tests/tools/links.py
+	python3 tests/tools/twins.py
 	python3 tests/tools/structure.py
 	python3 tests/tools/release/versions.py
 	cargo fmt --all --check

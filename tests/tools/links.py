@@ -5,8 +5,8 @@
 * A comment that cites a page of the manual (`manual:` page, or `manual:` page, "Heading") cites one of src/manual/*.md, and a
   heading that is there.
 * README.md has at most 200 lines of at most 120 columns.
-* README.md and README.zh-CN.md have the same headings by level, the same tables by rows and columns, the same commands, byte
-  for byte, and lead to the same files.
+
+What is in two languages is for twins.py.
 
 Prints each problem as `file:line: what is wrong`. Exit status 1 when there is one. It begins by looking at a small tree in
 which everything is wrong.
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = {".git", ".tools", "target", "dist", "node_modules", "scratch", "__pycache__", ".pytest_cache"}
 CITING = ("src", "tests", "envoy", "nginx", "benches")
 MANUAL = Path("src/manual")
-ENGLISH, CHINESE = Path("README.md"), Path("README.zh-CN.md")
+ENGLISH = Path("README.md")
 MOST_LINES, MOST_COLUMNS = 200, 120
 # Larger files are no sources.
 MOST_BYTES = 1 << 20
@@ -50,11 +50,6 @@ class Document:
     links: list[tuple[int, str]] = field(default_factory=list)
     undefined: list[tuple[int, str]] = field(default_factory=list)
     anchors: set[str] = field(default_factory=set)
-    levels: list[int] = field(default_factory=list)
-    # Rows and columns, the head counted and the line below it too.
-    tables: list[tuple[int, int]] = field(default_factory=list)
-    # Fenced blocks but drawings and the like: what a reader copies.
-    commands: list[str] = field(default_factory=list)
 
 
 def read(text: str) -> Document:
@@ -62,30 +57,20 @@ def read(text: str) -> Document:
     found = Document()
     definitions: set[str] = set()
     references: list[tuple[int, str]] = []
-    fence, language, block, rows, columns = "", "", [], 0, 0
-    for number, line in enumerate([*text.splitlines(), ""], 1):
-        if rows and (fence or not line.lstrip().startswith("|")):
-            found.tables.append((rows, columns))
-            rows = 0
+    fence = ""
+    for number, line in enumerate(text.splitlines(), 1):
         mark = FENCE.match(line)
         if fence:
             if mark and mark[1].startswith(fence) and not mark[2]:
-                if language not in ("", "text"):
-                    found.commands.append("\n".join([language, *block]))
                 fence = ""
-            else:
-                block.append(line)
             continue
         if mark:
-            fence, language, block = mark[1], mark[2], []
+            fence = mark[1]
             continue
         if heading := HEADING.match(line):
-            found.levels.append(len(heading[1]))
             found.anchors.add(_free(anchor(heading[2]), found.anchors))
         # Code is no link, but a link's text may be code.
         line = CODE.sub(lambda code: "x" * len(code[0]), line)
-        if line.lstrip().startswith("|"):
-            rows, columns = rows + 1, line.count("|") if rows == 0 else columns
         found.anchors.update(OWN_ANCHOR.findall(line))
         if definition := DEFINITION.match(line):
             definitions.add(definition[1].lower())
@@ -132,7 +117,7 @@ def problems(root: Path) -> list[str]:
     for path in ours:
         if path.parts[0] in CITING:
             found += _citations(root, path, documents)
-    return [*found, *_front_page(root), *_twins(documents)]
+    return [*found, *_front_page(root)]
 
 
 def _leads_nowhere(path: Path, link: str, there: set[Path], documents: dict[Path, Document]) -> str:
@@ -180,28 +165,12 @@ def _front_page(root: Path) -> Iterator[str]:
             yield f"{ENGLISH}:{number}: {columns(line)} columns, more than {MOST_COLUMNS}"
 
 
-def _twins(documents: dict[Path, Document]) -> Iterator[str]:
-    one, other = documents[ENGLISH], documents[CHINESE]
-
-    def targets(document: Document) -> set[str]:
-        return {link for _, link in document.links if not link.startswith("#")} - {str(ENGLISH), str(CHINESE)}
-
-    for what, own, theirs in (
-        ("levels of the headings", one.levels, other.levels),
-        ("rows and columns of the tables", one.tables, other.tables),
-        ("commands", one.commands, other.commands),
-        ("targets of the links", sorted(targets(one) - targets(other)), sorted(targets(other) - targets(one))),
-    ):
-        if own != theirs:
-            yield f"{CHINESE}:1: the {what} are not those of {ENGLISH}: {theirs}, there {own}"
-
-
 def wrong_is_seen() -> None:
     """A tree in which everything is wrong once, and the same things right beside it."""
     english = "# One `two`, three\n\n# One `two`, three\n[a](#one-two-three-1) [b](#one-two-three-2)\n```sh\nmake\n```\n"
     english += "[gone](gone.md) `[code](gone.md)` [`code`](sub) [c](sub#d) [e](sub#f) [g][h] [i][j]\n\n[j]: sub/README.md\n"
     english += "| a |\n| - |\n| b |\n" + "x" * (MOST_COLUMNS + 1) + "\n" * MOST_LINES
-    chinese = "# 一\n## 二\n```sh\nmake all\n```\n| a |\n| - |\n[k](#二) [l](https://example.com/gone) [m](../out.md)\n"
+    chinese = "# 一\n## 二\n[k](#二) [l](https://example.com/gone) [m](../out.md)\n"
     cited = "manual"  # this file is looked at too
     source = f'// {cited}: hosts, "Calls and\n//! ticks", "Calls" {cited}: hosts\n// {cited}: none, {cited}: hosts, "Calls", "None"\n'
     tree = {"README.md": english, "README.zh-CN.md": chinese, "sub/README.md": "## D\n", "target/no.md": "[n](gone.md)"}
@@ -213,8 +182,8 @@ def wrong_is_seen() -> None:
             path.write_text(text, encoding="utf-8")
         found = "\n".join(problems(Path(directory)))
     expected = ["README.md:4: #one-two-three-2", "README.md:8: gone.md", "README.md:8: sub#f", "README.md:8: nothing is called [h]"]
-    expected += ["README.md:14: 121 columns", "more than 200 lines", "README.zh-CN.md:8: ../out.md", f"src/a.rs:3: {cited}: none:"]
-    expected += [f'src/a.rs:3: {cited}: hosts, "None":', "levels of", "rows and columns of", "the commands are", "targets of the links"]
+    expected += ["README.md:14: 121 columns", "more than 200 lines", "README.zh-CN.md:3: ../out.md", f"src/a.rs:3: {cited}: none:"]
+    expected += [f'src/a.rs:3: {cited}: hosts, "None":']
     missed = [text for text in expected if text not in found]
     if missed or len(found.splitlines()) != len(expected):
         sys.exit(f"{sys.argv[0]} does not see what it should: {missed}\n{found}")
