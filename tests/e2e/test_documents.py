@@ -155,6 +155,30 @@ def test_commands_in_the_text_name_what_is_there() -> None:
     assert found == {}
 
 
+SAMPLES = [
+    path
+    for folder in ("envoy", "nginx")
+    for path in sorted((paths.ROOT / folder).rglob("*"))
+    if path.suffix in (".yaml", ".conf", ".service")
+]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: str(path.relative_to(paths.ROOT)))
+def test_what_the_head_of_a_sample_says(sample: Path) -> None:
+    """Its commands name files that are there and ports of its own; a name stands in as many places as it says."""
+    text = sample.read_text()
+    code = [line for line in text.splitlines() if not re.match(r"\s*#", line)]
+    head = [line for line in text.splitlines() if line.startswith("#")]
+    for line in head:
+        for file in re.findall(r"(?:-c|-f|-k|install (?:-D )?(?:-m \d+ )?) ?((?:envoy|nginx)/\S+)", line):
+            assert (paths.ROOT / file).exists(), line
+        for port in re.findall(r"^#\s+curl .*127\.0\.0\.1:(\d+)", line):
+            assert re.search(rf"port_value: {port}\b|listen {port}\b", text), line
+    numbers = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
+    for name, count in re.findall(r"([\w-]+(?:\.[\w-]+)+),? \(?in (\w+) places", "\n".join(head)):
+        assert sum(name in line for line in code) == numbers[count], name
+
+
 @pytest.mark.parametrize("text", [
     "make demonstrate", "make bench SLOW=1", "NOBODY_READS=1 make unit", "cargo test --lib sls::recorded", "cargo test -p nobody",
     "cargo test --test confirmation", ".tools/venv/bin/python -m pytest tests/e2e -k test_nothing", "python3 tests/tools/link.py",
@@ -204,13 +228,13 @@ def test_the_index_by_the_sdk() -> None:
 # ---- those that are run
 
 
-@runs("README.md", "dist/sentry-edge-mirror check envoy/tee.yaml")
+@runs("README.md", "dist/sentry-edge-mirror check envoy/tee-tls.yaml")
 @runs("envoy/metrics.md", "curl -s")
 def test_the_quick_start(place: Place) -> None:
     start, look = block("README.md", "dist/sentry-edge-mirror check"), block("envoy/metrics.md", "curl -s")
     said = place.run(f"{start.text}\necho ---\n{look.text}")
     first, second = said.split("---\n")
-    assert re.match(r"envoy/tee.yaml:\d+: .*valid", first)
+    assert re.match(r"envoy/tee-tls.yaml:\d+: .*valid", first)
     for text in (first, second):
         assert "wasmcustom.sentry_edge_mirror.rum.captured: 0" in text
 
