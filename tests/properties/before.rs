@@ -6,17 +6,21 @@
 //! | a transaction of broken JSON gives no spans, with or without the scrubber | not tried |
 //! | a profile or recording without a payload is called empty, as other items are | `is_broken` |
 //! | an attachment by reference is read, and is bad if that is not JSON | `is_reference` |
+//! | a type that was not known then has a record of its own | `NEWER` |
 
 use std::collections::BTreeMap;
 use std::task::Poll;
 
-use crate::records::{envelopes, mutated};
+use crate::records::{envelopes, envelopes_without, mutated};
 use crate::settings;
 use before::sls::record as old;
 use proptest::prelude::*;
 use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sls::record::{self as new, EnvelopeReader};
 use sentry_edge_mirror::sls::scrub::Scrubber;
+
+/// Types of items that the older reader took for any bytes.
+const NEWER: &[&str] = &[];
 
 const NOW_MS: u64 = 1_795_240_000_000;
 
@@ -303,7 +307,7 @@ proptest! {
     }
 
     #[test]
-    fn broken_envelopes_give_equal_logs(bytes in mutated(envelopes())) {
+    fn broken_envelopes_give_equal_logs(bytes in mutated(envelopes_without(NEWER))) {
         same(&bytes, false, false, true);
     }
 
