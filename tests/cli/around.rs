@@ -1,6 +1,6 @@
 //! `check` on what stands around a plugin in an Envoy configuration. That Envoy agrees is asked in tests/e2e/test_check.py.
 
-use crate::{Folder, run};
+use crate::{Folder, root, run};
 
 /// A bootstrap, with what stands in place of its parts.
 struct Bootstrap {
@@ -123,6 +123,32 @@ fn an_upstream_is_a_cluster_where_all_clusters_are_known() {
             more,
             ..GOOD
         });
+        assert_eq!(status, 0, "{out}");
+    }
+}
+
+#[test]
+fn a_static_cluster_has_an_address() {
+    let tee = std::fs::read_to_string(root().join("envoy/tee.yaml")).unwrap();
+    let folder = Folder::new("a-static-cluster-has-an-address");
+    let with = |address: &str, kind: &str| {
+        let text = tee.replace("address: 127.0.0.1, port_value: 9100", address);
+        let text = text.replace("type: STATIC", &format!("type: {kind}"));
+        let ran = run(&["check", &folder.file("envoy.yaml", &text)]);
+        (ran.status, ran.out)
+    };
+    let (status, out) = with("address: rum.example.com, port_value: 80", "STATIC");
+    let expected = "envoy.yaml:189: address: expected an IP address, because the cluster is STATIC, got \"rum.example.com\"";
+    assert!(status == 1 && out.contains(expected), "{out}");
+    for (address, kind) in [
+        ("address: '::1', port_value: 80", "STATIC"),
+        (
+            "resolver_name: x, address: rum.example.com, port_value: 80",
+            "STATIC",
+        ),
+        ("address: rum.example.com, port_value: 80", "STRICT_DNS"),
+    ] {
+        let (status, out) = with(address, kind);
         assert_eq!(status, 0, "{out}");
     }
 }

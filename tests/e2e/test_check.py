@@ -40,6 +40,15 @@ def set_root_id(root_id: object) -> Edit:
     return lambda bootstrap: mirror(bootstrap).update(root_id=root_id)
 
 
+def named(kind: str) -> Edit:
+    def edit(bootstrap: sample.Yaml) -> None:
+        cluster = sample.cluster(bootstrap, "rum")
+        cluster["type"] = kind
+        sample.address(cluster)["address"] = "rum.example.com"
+
+    return edit
+
+
 def check(file: Path) -> tuple[int, str]:
     command = [paths.command(), "check", "--assume-env", "--quiet", str(file)]
     ran = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -82,6 +91,8 @@ def text_column(text: str, what: str) -> int:
 # What Envoy refuses, and what it takes. `check` has to agree on each.
 FILES: dict[str, str] = {
     "as it is": tee(),
+    "a name in a static cluster": tee(named("STATIC")),
+    "a name in a cluster that looks it up": tee(named("STRICT_DNS")),
     "a variable that is true": tee(variables(key_values={"MIRROR": True})),
     "a variable that is a number": tee(variables(key_values={"MIRROR": 1})),
     "a variable in both lists": tee(variables(key_values={"A": "x"}, host_env_keys=["A"])),

@@ -155,6 +155,26 @@ def test_commands_in_the_text_name_what_is_there() -> None:
     assert found == {}
 
 
+def configurations() -> list[tuple[str, dict]]:
+    """Plugin configurations that the documents show, with their places."""
+    found = []
+    for each in (each for document in documents.all_of_them() for each in documents.blocks(document)):
+        if each.language in ("yaml", "json"):
+            data = yaml.safe_load(each.text)
+            value = data["configuration"]["value"] if isinstance(data, dict) and "configuration" in data else data
+            if isinstance(value, dict) and {"rum", "sls", "sign"} & value.keys():
+                found.append((each.place, value))
+    return found
+
+
+@pytest.mark.parametrize(("at", "value"), configurations(), ids=lambda found: found if isinstance(found, str) else "")
+def test_a_configuration_is_valid(at: str, value: dict, tmp_path: Path) -> None:
+    file = tmp_path / "plugin.json"
+    file.write_text(json.dumps(value))
+    done = subprocess.run([paths.command(), "check", "--assume-env", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{at}: {done.stdout}"
+
+
 SAMPLES = [
     path
     for folder in ("envoy", "nginx")

@@ -96,7 +96,7 @@ impl Search {
             self.plugin(file, node);
             return;
         }
-        self.around.visit(node);
+        self.around.visit(file, node);
         for entry in node.entries() {
             let path = entry.value.get(&["path"]);
             let is_source = PATH_SOURCE.contains(&entry.key.as_str())
@@ -178,7 +178,8 @@ impl Search {
                 }
             }
         }
-        if !around.clusters.is_empty() && !around.has_others {
+        self.found.problems.append(&mut self.around.problems);
+        if !self.around.clusters.is_empty() && !self.around.has_others {
             let clusters = Rc::new(self.around.clusters);
             for plugin in &mut self.found.plugins {
                 plugin.clusters = Some(Rc::clone(&clusters));
