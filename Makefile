@@ -105,7 +105,7 @@ e2e-tools:
 # What the tests of the image, of the manifests, of the metrics and of the documents need besides.
 .PHONY: deploy-tools
 deploy-tools: e2e-tools
-	@tests/e2e/setup.sh skopeo docker-registry systemd-analyze prometheus protoc
+	@tests/e2e/setup.sh skopeo docker-registry systemd-analyze prometheus protoc curl patch
 	@tests/tools/setup.sh supply-chain
 
 .PHONY: e2e

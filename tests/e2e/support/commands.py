@@ -4,6 +4,7 @@ A word in capitals (`NAME`, `SUBJECT`) stands for any.
 """
 
 import functools
+import os
 import re
 import shlex
 import subprocess
@@ -88,7 +89,10 @@ def make(words: list[str]) -> list[str]:
 
 @functools.cache
 def dry(words: tuple[str, ...]) -> list[str]:
-    done = subprocess.run(["make", "-n", *words], cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False)
+    # This suite may be a part of another make, whose options are not this one's.
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-n", *words]
+    done = subprocess.run(command, cwd=paths.ROOT, env=own, capture_output=True, text=True, timeout=60, check=False)
     return [f"make -n {shlex.join(words)}: {done.stderr.strip()}"] if done.returncode else []
 
 
