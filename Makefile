@@ -230,7 +230,7 @@ published: build cli image
 # It refuses to begin when CHANGELOG.md does not have the version, something is not committed, or the tag is another
 # version's. RELEASE_DRY=1 only says so.
 .PHONY: release
-release: releasable reproducible ## dist/release: all that is published, built twice (4 minutes; RELEASE_DRY=1 before it is one; IMAGE_SOURCE as for image)
+release: releasable reproducible ## dist/release: all that is published, built twice (some minutes; RELEASE_DRY=1 before it is one; IMAGE_SOURCE as for image)
 	@cat dist/release/SHA256SUMS
 
 .PHONY: releasable
@@ -248,7 +248,7 @@ fresh-rust: ## make installs Rust's targets by itself, also where rustup does no
 	@tests/tools/fresh_rust.sh
 
 .PHONY: reproducible
-reproducible: published ## a second build in another folder, of all that a release publishes, is the same bytes (4 minutes)
+reproducible: published ## a second build in another folder, of all that a release publishes, is the same bytes (some minutes)
 	@tests/tools/reproduce.sh
 
 .PHONY: clean
