@@ -69,6 +69,7 @@ pub mod artefact;
 pub mod client_ip;
 pub mod config;
 pub mod copies;
+mod deflater;
 pub mod delivery;
 #[cfg(not(target_os = "wasi"))]
 pub mod drive;

@@ -43,7 +43,7 @@ pub struct Needed {
     /// A body that grows is in two places while it is moved: `limits.max_body_bytes` once more.
     pub growing: u64,
     /// With `sls`: two bodies after decoding, `limits.max_decoded_bytes` each. With a `sample` for RUM: two more. With `items`
-    /// or `scrub`: four more. For each second Sentry: two.
+    /// or `scrub`: four more. For each second Sentry: two. With `encoding` gzip half as many besides.
     pub decoded: u64,
     /// The windows of their decoders.
     pub windows: u64,
@@ -65,6 +65,10 @@ impl Needed {
         if copies.reads() {
             self.decoded = self.decoded.saturating_add(body).saturating_add(touched);
             self.windows = self.windows.saturating_add(each(WINDOW_BYTES));
+        }
+        // What is encoded is there twice.
+        if copies.touches() && copies.encodes() {
+            self.decoded = self.decoded.saturating_add(body);
         }
         if copies.scrubs() {
             let item = wide(MAX_SCRUBBED).saturating_mul(PER_ITEM_BYTE);

@@ -20,13 +20,16 @@ impl Copy {
     /// What an entry costs beside its buffers: so that copies without a body are bounded too.
     pub(crate) const OVERHEAD: usize = 512;
 
-    /// The same with another body, which is not encoded.
+    /// The same with another body, which is encoded as the rules want it.
     #[must_use]
     pub fn with_body(self, body: Vec<u8>) -> Self {
         let mut headers = HeaderList::with_capacity(self.headers.len(), self.headers.data().len());
         let own = self.headers.iter();
         for (name, value) in own.filter(|(name, _)| *name != b"content-encoding") {
             headers.push(name, value);
+        }
+        if self.target.destination.rules.gzip {
+            headers.push(b"content-encoding", b"gzip");
         }
         Self {
             target: self.target,

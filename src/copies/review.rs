@@ -10,7 +10,9 @@
 //! first item says what it counts as there. Both stand in the first two lines, as a rule.
 //!
 //! *Items, and scrubbing.* The whole envelope is decoded, and if something in it stays or is replaced, put together anew
-//! without that, not encoded. Else it goes as it came. What cannot be read stays: nobody knows what is in it.
+//! without that, not encoded or as gzip. Else it goes as it came. What cannot be read stays: nobody knows what is in it.
+
+mod lines;
 
 use super::copy::Copy;
 use super::rekey;
@@ -19,16 +21,16 @@ use super::scrub::Scrub;
 use super::settings::Destination;
 use super::sorting::{Framed, Framing, Sorting};
 use super::splice::Splice;
+use crate::deflater::{Deflater, Format};
 use crate::meter::Meter;
 use crate::sentry::category::Category;
 use crate::sentry::decode::{Decoded, Decoder};
 use crate::sentry::dsn::Dsn;
 use crate::sentry::envelope::{EventId, Header, Walker, member};
+use lines::{Lines, MAX_LINE};
 use std::borrow::Cow;
 use std::task::{Poll, ready};
 
-/// Of the first line, in bytes. Those of SDKs have up to a kilobyte.
-const MAX_LINE: usize = 16_384;
 /// What one copy may cost in all, in units. Decoding 10 MiB takes about as much; scrubbing a megabyte half of the second one.
 const MAX_UNITS: u64 = 400_000_000;
 const MAX_UNITS_SCRUBBED: u64 = 2_000_000_000;
@@ -36,7 +38,7 @@ const MAX_UNITS_SCRUBBED: u64 = 2_000_000_000;
 const PIECE: u64 = 20_000;
 const LOOKED_PER_UNIT: usize = 4;
 /// Units of a copy besides, and of the hash.
-const COPY: u64 = 5_000;
+const COPY: u64 = 12_000;
 const HASH: u64 = 20_000;
 /// Units of a byte of the lines in which a second Sentry's names are looked for.
 const ADDRESS: u64 = 40;
@@ -46,7 +48,7 @@ const ADDRESS: u64 = 40;
 pub(super) enum Outcome {
     /// It goes as it came.
     Goes,
-    /// It goes with this body, which is not encoded.
+    /// It goes with this body, which is encoded as the rules want it.
     Becomes(Vec<u8>),
     /// Its trace is not in the sample.
     NotSampled,
@@ -103,6 +105,8 @@ enum Stage {
     Frame(Option<Vec<u8>>, Framing),
     /// It gets another header.
     Splice(Option<Vec<u8>>, Splice),
+    /// What it became is encoded.
+    Encode(Vec<u8>, Deflater),
 }
 
 impl Review {
@@ -262,20 +266,34 @@ impl Review {
                 Stage::Frame(decoded, framing) => {
                     let whole = decoded.as_deref().unwrap_or(body);
                     let framed = ready!(framing.step(whole, rules, needs.scrub, meter));
-                    return Poll::Ready(match framed {
-                        Framed::Changed(body) => Outcome::Becomes(body),
-                        Framed::Same => Outcome::Goes,
-                        Framed::Failed => unreadable(rules),
-                    });
+                    match framed {
+                        Framed::Changed(body) if rules.gzip => encode(body),
+                        Framed::Changed(body) => return Poll::Ready(Outcome::Becomes(body)),
+                        Framed::Same => return Poll::Ready(Outcome::Goes),
+                        Framed::Failed => return Poll::Ready(unreadable(rules)),
+                    }
                 }
                 Stage::Splice(decoded, splice) => {
                     let whole = decoded.as_deref().unwrap_or(body);
                     let body = ready!(splice.step(whole, meter));
-                    return Poll::Ready(Outcome::Becomes(body));
+                    if !rules.gzip {
+                        return Poll::Ready(Outcome::Becomes(body));
+                    }
+                    encode(body)
+                }
+                Stage::Encode(body, deflater) => {
+                    return Poll::Ready(match ready!(deflater.step(body, meter)) {
+                        Ok(encoded) => Outcome::Becomes(encoded),
+                        Err(_) => unreadable(rules),
+                    });
                 }
             };
         }
     }
+}
+
+fn encode(body: Vec<u8>) -> Stage {
+    Stage::Encode(body, Deflater::new(Format::Gzip))
 }
 
 fn splice(addressed: Option<&Addressed>, whole: &[u8]) -> Option<Splice> {
@@ -293,44 +311,9 @@ fn bytes(decoded: Decoded) -> Option<Vec<u8>> {
 /// What becomes of an envelope that cannot be read.
 fn unreadable(rules: &Rules) -> Outcome {
     match rules.items {
-        _ if rules.scrub => Outcome::Unscrubbable,
+        _ if rules.scrub && !rules.sends_unscrubbable => Outcome::Unscrubbable,
         Some(_) => Outcome::NoItems,
         None => Outcome::Goes,
-    }
-}
-
-/// The first lines of an envelope, as far as they are there: where each ends, with its LF.
-#[derive(Clone, Copy, Debug, Default)]
-struct Lines {
-    first: usize,
-    second: usize,
-    /// No more has to be decoded to read them.
-    are_enough: bool,
-}
-
-impl Lines {
-    /// A line that is too long is not looked at, whatever it says; `two` are wanted for a second Sentry.
-    fn of(begun: &[u8], two: bool) -> Self {
-        let end = |start: usize| {
-            let line = begun.get(start..).unwrap_or_default();
-            let is_long = line.len() > MAX_LINE;
-            let line = line.get(..MAX_LINE).unwrap_or(line);
-            match memchr::memchr(b'\n', line) {
-                Some(at) => (start.saturating_add(at).saturating_add(1), true),
-                None if is_long => (start, true),
-                None => (begun.len(), false),
-            }
-        };
-        let (first, mut are_enough) = end(0);
-        let mut second = first;
-        if two && are_enough && first > 0 {
-            (second, are_enough) = end(first);
-        }
-        Self {
-            first,
-            second,
-            are_enough,
-        }
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Rules {
     pub items: Option<Rc<Items>>,
     /// Sensitive values are taken out of its items.
     pub scrub: bool,
+    /// What cannot be scrubbed goes as it came.
+    pub sends_unscrubbable: bool,
+    /// What is put together anew goes as gzip.
+    pub gzip: bool,
     /// A copy waits for the primary's answer, and goes only if that is no refusal.
     pub only_accepted: bool,
 }

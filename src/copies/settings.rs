@@ -100,6 +100,12 @@ impl Copies {
             .any(|to| to.dsn.is_some() || to.rules.touch())
     }
 
+    /// Whether what is put together anew may be encoded.
+    #[must_use]
+    pub fn encodes(&self) -> bool {
+        self.destinations().any(|to| to.rules.gzip)
+    }
+
     /// Whether items are scrubbed.
     #[must_use]
     pub fn scrubs(&self) -> bool {

@@ -23,12 +23,13 @@ pub struct Limit {
     pub category: Option<Category>,
 }
 
-/// Reads the header's value.
+/// Reads the header's value; none if it says nothing.
 #[must_use]
-pub fn parse(value: &str) -> Vec<Limit> {
+pub fn parse(value: &str) -> Option<Vec<Limit>> {
     let mut limits = Vec::new();
+    let mut says_something = false;
     if value.len() > MAX_BYTES {
-        return limits;
+        return None;
     }
     for entry in value.split(',') {
         let mut parts = entry.trim().split(':');
@@ -36,6 +37,7 @@ pub fn parse(value: &str) -> Vec<Limit> {
         let (Some(ms), Some(names)) = (seconds.and_then(to_ms), parts.next()) else {
             continue;
         };
+        says_something = true;
         let names = names.trim();
         let every = names.is_empty().then_some(Limit { ms, category: None });
         let named = names.split(';').filter_map(|name| {
@@ -45,7 +47,7 @@ pub fn parse(value: &str) -> Vec<Limit> {
         let room = MAX_LIMITS.saturating_sub(limits.len());
         limits.extend(every.into_iter().chain(named).take(room));
     }
-    limits
+    says_something.then_some(limits)
 }
 
 /// A float cast saturates, and what is no number of seconds is refused first.
@@ -77,12 +79,14 @@ mod tests {
                 vec![limit(60_000, Some(Category::MetricBucket))],
             ),
             ("60:unheard_of:key", vec![]),
-            ("60, x:error, -1:error, nan:error, inf:error", vec![]),
-            ("", vec![]),
         ] {
-            assert_eq!(parse(value), limits, "{value}");
+            assert_eq!(parse(value), Some(limits), "{value}");
         }
-        assert_eq!(parse(&"1:error,".repeat(900)).len(), super::MAX_LIMITS);
-        assert!(parse(&"1:error,".repeat(9_000)).is_empty());
+        for value in ["60, x:error, -1:error, nan:error, inf:error", "", "limited"] {
+            assert_eq!(parse(value), None, "{value}");
+        }
+        let many = parse(&"1:error,".repeat(900)).unwrap();
+        assert_eq!(many.len(), super::MAX_LIMITS);
+        assert_eq!(parse(&"1:error,".repeat(9_000)), None);
     }
 }

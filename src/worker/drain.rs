@@ -82,6 +82,7 @@ impl Worker {
 
     /// Gives up on so many bodies, on so many copies, and then on so many writes. `true` if none is left.
     fn lose(&mut self, most: usize) -> bool {
+        let mut left = most;
         for _ in 0..most {
             let Some(exchange) = self.collecting.take() else {
                 break;
@@ -98,9 +99,11 @@ impl Worker {
         for place in self.legs.places() {
             let leg = self.legs.at(place);
             if let Some((caller, mut context)) = self.legs.caller(leg) {
-                let lost = caller.give_up(most, &mut context);
+                let lost = caller.give_up(left, &mut context);
+                left = left.saturating_sub(lost);
+                let has_more = caller.has_backlog();
                 self.drain.add(leg, lost);
-                if caller.has_backlog() {
+                if has_more {
                     return false;
                 }
             }

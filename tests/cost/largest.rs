@@ -21,6 +21,7 @@ const MAX_TICKS: u32 = 20_000;
 /// Everything that costs something is on.
 const CONFIG: &str = r#"{"rum": {"upstream": "rum", "authority": "rum.example.com",
     "default": {"workspace": "default-cms-1234567890-cn-hangzhou", "service_id": "abcdefghij@0123456789abcdef01234"}},
+    "sentry": {"saas": {"upstream": "second", "default": "https://5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e@second.example.com/7"}},
     "sls": {"upstream": "sls", "endpoint": "cn-hangzhou.log.aliyuncs.com", "project": "proj", "logstore": "store",
     "signature": "SIGNATURE", "region": "cn-hangzhou", "compression": "COMPRESSION", "spans": true,
     "credential": {"access_key_id": "edge-id", "access_key_secret": "edge-secret"}}}"#;

@@ -115,6 +115,15 @@ fn traced(size: usize) -> Request {
     request
 }
 
+/// The same, with a header that names the first Sentry.
+fn named(size: usize) -> Request {
+    let mut request = traced(size);
+    let dsn = b"{\"dsn\":\"https://first@first.example.com/42\",";
+    let body = &request.chunks[0][1..];
+    request.chunks = vec![[&dsn[..], body].concat()];
+    request
+}
+
 /// An event, not encoded, in which nothing is sensitive.
 fn event(size: usize) -> Request {
     let start = "{}\n{\"type\":\"event\"}\n{\"message\":\"";
@@ -147,6 +156,12 @@ fn row(name: &'static str, request: &Request) -> Row {
 fn ruled(name: &'static str, rule: &str, request: &Request) -> Row {
     let config = CONFIG.replacen(r#""upstream""#, &format!(r#"{rule}, "upstream""#), 1);
     row_with(name, &config, request)
+}
+
+/// RUM, and a second Sentry.
+fn with_sentry() -> String {
+    let sentry = r#"{"sentry": {"saas": {"upstream": "second", "default": "https://5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e@second.example.com/7"}},"#;
+    CONFIG.replacen('{', sentry, 1)
 }
 
 fn row_with(name: &'static str, config: &str, request: &Request) -> Row {
@@ -228,6 +243,8 @@ fn no_figure_grows_by_more_than_5_percent() {
         signing_row("sign v1, 8 KiB", "v1", &write(8_192)),
         signing_row("sign v4, 8 KiB", "v4", &write(8_192)),
         signing_row("sign v4, 200 KiB", "v4", &write(204_800)),
+        row_with("sentry, 8 KiB", &with_sentry(), &traced(8_192)),
+        row_with("sentry renamed, 8 KiB", &with_sentry(), &named(8_192)),
     ];
     let table = table(&rows);
     println!("\n{table}");

@@ -22,6 +22,8 @@ everywhere!(
     items_that_stay_are_left_out,
     what_becomes_larger_has_to_find_room,
     copies_are_scrubbed_as_logs_are,
+    what_is_put_together_anew_goes_as_gzip,
+    what_cannot_be_scrubbed_goes_if_that_is_asked_for,
 );
 
 /// With sample 0.25: not in it, and in it.
@@ -401,6 +403,40 @@ fn what_becomes_larger_has_to_find_room<E: Edge>(profile: Profile) {
     assert_eq!(edge.calls().len(), 0);
     assert_eq!(edge.books(), [1, 0, 0, 1, 0]);
     assert_eq!((edge.rum("queued"), edge.rum("pending_bytes")), (0, 0));
+}
+
+fn what_is_put_together_anew_goes_as_gzip<E: Edge>(profile: Profile) {
+    use std::io::Read as _;
+    let rules = r#""items": ["event"], "encoding": "gzip""#;
+    let mut edge = E::start(profile, &with(rules));
+    let event = "{\"type\":\"event\"}\n{}\n";
+    let body = format!("{{}}\n{event}{{\"type\":\"attachment\",\"length\":3}}\na\nb\n");
+    edge.send(&Request::post("/api/42/envelope/").chunk(&body));
+    edge.send(&Request::post("/api/42/envelope/").chunk(format!("{{}}\n{event}")));
+    let calls = answered(&mut edge, 50);
+    let [changed, same] = calls.as_slice() else {
+        panic!("{calls:?}")
+    };
+    assert_eq!(changed.header("content-encoding").as_deref(), Some("gzip"));
+    let mut read = String::new();
+    let mut gzip = flate2::read::GzDecoder::new(&*changed.body);
+    gzip.read_to_string(&mut read).unwrap();
+    assert_eq!(read, format!("{{}}\n{event}"));
+    assert_eq!(same.header("content-encoding"), None, "as it came");
+    assert_eq!(same.body, format!("{{}}\n{event}").as_bytes());
+    assert_eq!(edge.books(), [2, 2, 0, 0, 0]);
+}
+
+fn what_cannot_be_scrubbed_goes_if_that_is_asked_for<E: Edge>(profile: Profile) {
+    for (rule, goes) in [("drop", 0), ("send", 1)] {
+        let rules = format!(r#""scrub": true, "unscrubbable": "{rule}""#);
+        let mut edge = E::start(profile, &with(&rules));
+        edge.send(&Request::post("/api/42/envelope/").chunk("no envelope"));
+        assert_eq!(answered(&mut edge, 50).len(), goes);
+        let skipped = edge.rum("skipped.unscrubbable");
+        assert_eq!(skipped, 1 - i64::try_from(goes).unwrap());
+        edge.check_books();
+    }
 }
 
 fn copies_are_scrubbed_as_logs_are<E: Edge>(profile: Profile) {

@@ -54,6 +54,14 @@ pub(in crate::config) fn read(
         rules.scrub = reader.boolean(&field).unwrap_or_default();
         in_place(reader, &field, rules.scrub, place);
     }
+    if let Some(field) = object.take("unscrubbable") {
+        let words = [("drop", false), ("send", true)];
+        rules.sends_unscrubbable = reader.choice(&field, &words).unwrap_or_default();
+    }
+    if let Some(field) = object.take("encoding") {
+        let words = [("identity", false), ("gzip", true)];
+        rules.gzip = reader.choice(&field, &words).unwrap_or_default();
+    }
     if let Some(field) = object.take("only_accepted") {
         rules.only_accepted = reader.boolean(&field).unwrap_or_default();
         if rules.only_accepted && is_rewrite(place) {
@@ -230,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_projects_own_take_the_place_of_those_of_all() {
-        let all = r#", "client_ip": "none", "rate": {"copies_per_s": 5, "bytes_per_s": 4000000000}, "sample": "0.5", "items": ["event", "log"], "scrub": true, "only_accepted": true"#;
-        let own = r#", "client_ip": "truncated", "rate": {"copies_per_s": 7}, "sample": "${SAMPLE}", "items": {"not": ["attachment"]}, "scrub": false, "only_accepted": false"#;
+        let all = r#", "client_ip": "none", "rate": {"copies_per_s": 5, "bytes_per_s": 4000000000}, "sample": "0.5", "items": ["event", "log"], "scrub": true, "unscrubbable": "send", "encoding": "gzip", "only_accepted": true"#;
+        let own = r#", "client_ip": "truncated", "rate": {"copies_per_s": 7}, "sample": "${SAMPLE}", "items": {"not": ["attachment"]}, "scrub": false, "unscrubbable": "drop", "encoding": "identity", "only_accepted": false"#;
         let rate = |copies_per_s, bytes_per_s| Rate {
             copies_per_s,
             bytes_per_s,
@@ -246,6 +254,8 @@ mod tests {
                     "log".to_owned(),
                 ]))),
                 scrub: true,
+                sends_unscrubbable: true,
+                gzip: true,
                 only_accepted: true,
             },
             Rules {
@@ -254,6 +264,8 @@ mod tests {
                 sample: Sample::new(0.25).unwrap(),
                 items: Some(Rc::new(Items::Not(vec!["attachment".to_owned()]))),
                 scrub: false,
+                sends_unscrubbable: false,
+                gzip: false,
                 only_accepted: false,
             },
         ];

@@ -112,7 +112,7 @@ fn what_is_wrong_is_named_and_no_key_prints() {
         ),
         (
             projects(r#"{"dns": "https://newkey@h/7", "dsn": "https://newkey@h/7"}"#),
-            format!("{path}.dns: unknown key (expected one of dsn, client_ip, rate, sample, items, scrub, only_accepted), got a string"),
+            format!("{path}.dns: unknown key (expected one of dsn, client_ip, rate, sample, items, scrub, unscrubbable, encoding, only_accepted), got a string"),
         ),
     ] {
         let found = parse("", &target).unwrap_err();

@@ -28,7 +28,7 @@ fn every_problem_is_reported_at_once() {
             format!("rum.projects.x.service_id: required: {segment}, got nothing"),
             "rum.exclude[0]: project 42 is excluded and listed in rum.projects: remove one".to_owned(),
             "rum.timeout_ms: expected an integer from 1 to 600000, got 0".to_owned(),
-            "rum.time_out: unknown key (expected one of enabled, upstream, authority, scheme, client_ip, rate, sample, items, scrub, only_accepted, scrub_keys, default, projects, exclude, routes, timeout_ms), got 5".to_owned(),
+            "rum.time_out: unknown key (expected one of enabled, upstream, authority, scheme, client_ip, rate, sample, items, scrub, unscrubbable, encoding, only_accepted, scrub_keys, default, projects, exclude, routes, timeout_ms), got 5".to_owned(),
             "limits.max_body_bytes: expected an integer from 1 to 268435456, got 1.5".to_owned(),
             "limits.max_in_flight: expected an integer from 1 to 65535, got \"many\"".to_owned(),
             "retry.max_attempts: expected an integer from 1 to 100, got true".to_owned(),

@@ -25,7 +25,8 @@ impl CopyLeg {
         };
         let Charge { group, part, .. } = entry.charge;
         let limits = (answer.header)(rate_limits::NAME);
-        let limits = limits.map(|value| rate_limits::parse(&value));
+        let limits = limits.and_then(|value| rate_limits::parse(&value));
+        let says_nothing = limits.is_none();
         let limits = limits.unwrap_or_default();
         for Limit { ms, category } in &limits {
             let part = category.map_or(0, |category| category.number());
@@ -34,7 +35,7 @@ impl CopyLeg {
         let Verdict::Throttled { retry_after_ms } = verdict else {
             return verdict;
         };
-        if limits.is_empty() {
+        if says_nothing {
             let ms = retry_after_ms.unwrap_or(WITHOUT_HEADER_MS);
             self.outbox.hold(group, 0, now.after(ms), now);
             return Verdict::Throttled {

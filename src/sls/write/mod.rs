@@ -4,9 +4,9 @@
 //! Nothing here takes longer than its meter allows, whatever the group holds. Who waits for the target, and what becomes of
 //! an answer, is not decided here.
 
-mod deflate;
 mod dividing;
 mod group;
+mod inflate;
 pub mod lz4;
 mod packing;
 mod queue;

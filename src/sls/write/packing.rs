@@ -4,9 +4,9 @@
 use super::super::compress::{Body, Compression};
 use super::super::signature::Signature;
 use super::super::wire_digest::Hasher;
-use super::deflate::Deflater;
 use super::group::{Batch, Group, Label};
 use super::lz4::Encoder;
+use crate::deflater::{Deflater, Format};
 use crate::meter::Meter;
 use std::task::{Poll, ready};
 
@@ -46,7 +46,7 @@ impl Packer {
             compression,
             stage: match compression {
                 Compression::Lz4 => Stage::Lz4(Encoder::default()),
-                Compression::Deflate => Stage::Deflate(Deflater::default()),
+                Compression::Deflate => Stage::Deflate(Deflater::new(Format::Zlib)),
                 Compression::None => Stage::Hash(0),
             },
             hasher: Hasher::new(signature),

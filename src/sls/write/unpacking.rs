@@ -1,7 +1,7 @@
 //! The bytes of a body before compression.
 
 use super::super::compress::{Body, Compression};
-use super::deflate::Inflater;
+use super::inflate::Inflater;
 use super::lz4::Decoder;
 use crate::meter::Meter;
 use std::task::{Poll, ready};

@@ -1,10 +1,11 @@
-//! zlib (RFC 1950), both ways, each in steps.
+//! An encoder for zlib (RFC 1950) and gzip (RFC 1952) that works in steps.
 //!
 //! flate2's encoder writes a block when its buffer is full, all at once. So a block is ended after [`BLOCK`] bytes of input,
 //! which costs about two per cent of the size, and is left to a meter that has enough for it, or is a new one.
 
 use crate::meter::Meter;
-use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Compress, Crc, FlushCompress, Status};
+use std::fmt;
 use std::task::Poll;
 
 /// A block's input.
@@ -17,30 +18,60 @@ const ROOM: usize = 16_384;
 const END: u64 = 210;
 /// Units for each byte in and out.
 const PACK: [u64; 2] = [25, 380];
-const UNPACK: [u64; 2] = [130, 40];
+/// Units for each byte that is summed up.
+const SUM: u64 = 8;
 /// Units for beginning: the state is large.
 const BEGIN: u64 = 20_000;
 
-/// It cannot be done: there is no memory, or the bytes are no zlib stream of that size.
+/// There is no memory.
 #[derive(Debug)]
-pub(super) struct Failed;
+pub(crate) struct Failed;
+
+/// What is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Zlib,
+    Gzip,
+}
+
+/// Of a gzip stream, without a name or a time: the same bytes for the same input.
+const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 
 /// The encoder. Its state, some 300 KiB, is there only between the first step and the last.
-#[derive(Default)]
-pub(super) struct Deflater {
+pub(crate) struct Deflater {
+    format: Format,
     state: Option<Compress>,
+    sum: Crc,
     out: Vec<u8>,
     at: usize,
 }
 
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deflater({:?}, {} bytes)", self.format, self.at)
+    }
+}
+
 impl Deflater {
+    pub(crate) fn new(format: Format) -> Self {
+        Self {
+            format,
+            state: None,
+            sum: Crc::new(),
+            out: Vec::new(),
+            at: 0,
+        }
+    }
+
     /// The memory of what is made, in bytes.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.out.capacity()
     }
 
     /// Goes on with `raw`, the same at every step, and gives the stream at the end.
-    pub(super) fn step(&mut self, raw: &[u8], meter: &mut Meter) -> Poll<Result<Vec<u8>, Failed>> {
+    // Of two callers: not twice in the module.
+    #[inline(never)]
+    pub(crate) fn step(&mut self, raw: &[u8], meter: &mut Meter) -> Poll<Result<Vec<u8>, Failed>> {
         loop {
             if meter.is_empty() {
                 return Poll::Pending;
@@ -62,7 +93,7 @@ impl Deflater {
         let state = self.state.get_or_insert_with(|| {
             meter.spend(BEGIN);
             // The fast level: on logs the default one costs several times the time for a few per cent.
-            Compress::new(flate2::Compression::fast(), true)
+            Compress::new(flate2::Compression::fast(), self.format == Format::Zlib)
         });
         let block = self
             .at
@@ -95,96 +126,79 @@ impl Deflater {
             self.out.try_reserve_exact(more).map_err(|_| Failed)?;
         }
         let (before, made) = (state.total_in(), self.out.len());
+        if made == 0 && self.format == Format::Gzip {
+            self.out.extend_from_slice(&GZIP_HEADER);
+        }
         let status = state.compress_vec(slice, &mut self.out, flush);
         let read = count(before, state.total_in());
         let made = self.out.len().saturating_sub(made);
         self.at = self.at.saturating_add(read);
         spend(read, made, PACK, meter);
+        if self.format == Format::Gzip {
+            self.sum.update(slice.get(..read).unwrap_or_default());
+            meter.spend_bytes(read, SUM);
+        }
         match status {
-            Ok(Status::StreamEnd) => Ok(true),
+            Ok(Status::StreamEnd) => {
+                if self.format == Format::Gzip {
+                    self.out.extend_from_slice(&self.sum.sum().to_le_bytes());
+                    self.out.extend_from_slice(&self.sum.amount().to_le_bytes());
+                }
+                Ok(true)
+            }
             Ok(_) if read > 0 || made > 0 => Ok(false),
             Ok(_) | Err(_) => Err(Failed),
         }
     }
 }
 
-/// The decoder.
-pub(super) struct Inflater {
-    state: Decompress,
-    out: Vec<u8>,
-    size: usize,
-    at: usize,
-}
-
-impl Inflater {
-    /// `size` is that of the output.
-    pub(super) fn new(size: usize) -> Self {
-        Self {
-            state: Decompress::new(true),
-            out: Vec::new(),
-            size,
-            at: 0,
-        }
-    }
-
-    /// The memory of what is made, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        self.out.capacity()
-    }
-
-    /// Goes on with `wire`, the same at every step, and gives what was packed at the end.
-    pub(super) fn step(&mut self, wire: &[u8], meter: &mut Meter) -> Poll<Result<Vec<u8>, Failed>> {
-        let mut scratch = [0; SLICE];
-        loop {
-            if meter.is_empty() {
-                return Poll::Pending;
-            }
-            match self.advance(wire, &mut scratch, meter) {
-                Ok(true) => return Poll::Ready(Ok(std::mem::take(&mut self.out))),
-                Ok(false) => {}
-                Err(failed) => return Poll::Ready(Err(failed)),
-            }
-        }
-    }
-
-    /// One slice; whether it was the last.
-    fn advance(
-        &mut self,
-        wire: &[u8],
-        scratch: &mut [u8],
-        meter: &mut Meter,
-    ) -> Result<bool, Failed> {
-        if self.out.capacity() < self.size {
-            self.out.try_reserve_exact(self.size).map_err(|_| Failed)?;
-        }
-        let end = self.at.saturating_add(SLICE).min(wire.len());
-        let slice = wire.get(self.at..end).ok_or(Failed)?;
-        let (before, made) = (self.state.total_in(), self.state.total_out());
-        let status = self.state.decompress(slice, scratch, FlushDecompress::None);
-        let read = count(before, self.state.total_in());
-        let made = count(made, self.state.total_out());
-        self.at = self.at.saturating_add(read);
-        spend(read, made, UNPACK, meter);
-        if made > self.size.saturating_sub(self.out.len()) {
-            return Err(Failed);
-        }
-        self.out
-            .extend_from_slice(scratch.get(..made).ok_or(Failed)?);
-        match status {
-            Ok(Status::StreamEnd) if self.out.len() == self.size => Ok(true),
-            Ok(Status::Ok | Status::BufError) if read > 0 || made > 0 => Ok(false),
-            Ok(_) | Err(_) => Err(Failed),
-        }
-    }
-}
-
-fn count(before: u64, after: u64) -> usize {
+pub(crate) fn count(before: u64, after: u64) -> usize {
     usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX)
 }
 
-fn spend(read: usize, made: usize, [per_read, per_made]: [u64; 2], meter: &mut Meter) {
+pub(crate) fn spend(read: usize, made: usize, [per_read, per_made]: [u64; 2], meter: &mut Meter) {
     // A call takes its time also when it does little.
     meter.spend(200);
     meter.spend_bytes(read, per_read);
     meter.spend_bytes(made, per_made);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Deflater, Format};
+    use crate::meter::Meter;
+    use std::io::Read as _;
+    use std::task::Poll;
+
+    fn packed(format: Format, raw: &[u8], units: u64) -> Vec<u8> {
+        let mut deflater = Deflater::new(format);
+        loop {
+            if let Poll::Ready(packed) = deflater.step(raw, &mut Meter::new(units)) {
+                return packed.unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn another_decoder_reads_it() {
+        let text: Vec<u8> = (0..200_000_u32)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
+        for raw in [&b""[..], b"x", &text[..8_192], &text] {
+            for units in [1_000, 100_000, u64::MAX] {
+                let mut read = Vec::new();
+                let gzip = packed(Format::Gzip, raw, units);
+                flate2::read::GzDecoder::new(&*gzip)
+                    .read_to_end(&mut read)
+                    .unwrap();
+                assert_eq!(read, raw);
+                let mut read = Vec::new();
+                let zlib = packed(Format::Zlib, raw, units);
+                flate2::read::ZlibDecoder::new(&*zlib)
+                    .read_to_end(&mut read)
+                    .unwrap();
+                assert_eq!(read, raw);
+            }
+        }
+    }
 }
