@@ -1,6 +1,7 @@
 """Envoy refuses a configuration that cannot be right, with our message in its log; the samples agree."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,20 @@ def test_samples_differ_only_where_they_say() -> None:
     assert sls["static_resources"]["clusters"][:2] == tee["static_resources"]["clusters"]
     assert [cluster["name"] for cluster in sls["static_resources"]["clusters"][2:]] == ["sls", "metadata"]
 
-    for other in (tls, lds, sls):
+    # With a second Sentry instead of RUM: the section, its variables, and its cluster.
+    second = sample.load("tee-second-sentry.yaml")
+    (other,) = copy.deepcopy(second["static_resources"]["listeners"])
+    del sample.plugin(other)["sentry"]
+    sample.plugin(other)["rum"] = sample.plugin(edge)["rum"]
+    environment = sample.mirror(edge)["vm_config"]["environment_variables"]
+    sample.mirror(other)["vm_config"]["environment_variables"] = environment
+    assert other == edge
+    theirs = json.loads(json.dumps(sample.cluster(tls, "rum")).replace("rum.example.com", "second.example.com"))
+    theirs["name"] = theirs["load_assignment"]["cluster_name"] = "second"
+    assert sample.cluster(second, "second") == theirs
+    assert sample.cluster(second, "primary") == sample.cluster(tee, "primary")
+
+    for other in (tls, lds, sls, second):
         assert other["admin"] == tee["admin"]
         assert other["overload_manager"] == tee["overload_manager"]
 
@@ -112,6 +126,7 @@ def test_every_sample_is_tested() -> None:
         "shadow.yaml",
         "tee-sls.yaml",
         "tee-tls.yaml",
+        "tee-second-sentry.yaml",
         "tee-lds/bootstrap.yaml",
         "tee-lds/listeners/edge.yaml",
         "self-hosted/front.yaml",

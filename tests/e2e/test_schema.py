@@ -27,6 +27,7 @@ SLS = {
     "retry": {"max_attempts": 3, "initial_backoff_ms": 5, "max_backoff_ms": 50, "max_age_ms": 500},
 }  # fmt: skip
 PLACE = {"workspace": "w", "service_id": "s@1"}
+DSN = "https://0123456789abcdef@second.example.com/sentry/7"
 BASES: list[dict[str, Any]] = [
     {
         "host": "envoy", "mode": "tee", "fast_ack": False,
@@ -37,11 +38,21 @@ BASES: list[dict[str, Any]] = [
             "sample": 0.5, "items": ["event", "log"], "scrub": True, "scrub_keys": ["iban"], "only_accepted": True,
         },
         "sls": SLS,
+        "sentry": {
+            "saas": {
+                "enabled": True, "upstream": "second", "authority": "second.example.com:8443", "scheme": "https", "default": "https://k@h.example.com/7",
+                "projects": {"1": DSN, "0042": {"dsn": DSN, "client_ip": "none", "rate": {"copies_per_s": 1}, "sample": 0.5, "items": ["event"], "scrub": True, "only_accepted": False}},
+                "exclude": [7, "8"], "routes": "all", "timeout_ms": 5000, "limits": {"max_pending_bytes": 1000, "max_in_flight": 2}, "client_ip": "truncated",
+                "rate": {"bytes_per_s": 1000}, "sample": "${X:-1}", "items": {"not": ["attachment"]}, "scrub": True, "scrub_keys": ["iban"], "only_accepted": True,
+            },
+            "Off": {"enabled": False, "whatever": 1},
+        },
         "limits": {"max_body_bytes": 1000, "max_decoded_bytes": 1000, "max_pending_bytes": 100000, "max_in_flight": 8},
         "retry": {"max_attempts": 3, "initial_backoff_ms": 5, "max_backoff_ms": 50, "max_age_ms": 500, "ambiguous": False},
     },
     {"host": "nginx", "lanes": 4, "rum": {"upstream": "rum.example.com:443", "authority": "rum.example.com", "projects": "1=w/s,2=w/t"}},
     {"host": "nginx", "lane": 3},
+    {"sentry": {"a": {"upstream": "second", "default": DSN}, "b_2": {"upstream": "second", "projects": {"1": "https://${X}@h.example.com/7"}, "default": "none"}}},
     {"mode": "rewrite", "fast_ack": "${ACK:-true}", "rum": {"upstream": "rum", "authority": "${HOST:-a}", "default": PLACE, "timeout_ms": "${MS:-100}"}},
     {"rum": {"enabled": "${RUM:-false}", "whatever": 1}, "sls": {**SLS, "credential": {"ecs_ram_role": {"role": "r", "upstream": "m"}}}},
     {
@@ -55,8 +66,9 @@ VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 1.5, 8192, 10**6, 10**12, "", "x", "a b", "1", "${X}", "${X:-1}", "${X:-true}", "${", "${}", "${1x}", "tee",
     "sign", "rewrite", "nginx", "envoy", "https", "v1", "v4", "all", "none", "rum.example.com", "rum.example.com:80", "a/b", "..", "UPPER",
     "host", [], ["x"], [1], [0], [True], {}, {"a": 1}, PLACE, LITERAL,
+    DSN, {"dsn": DSN}, "https://second.example.com/7", {"second": {"upstream": "second", "default": DSN}},
 ]  # fmt: skip
-KEYS = ["zz", "host", "mode", "lane", "rum", "sls", "sign", "limits", "retry", "upstream", "workspace", "ambiguous", "max_body_bytes", "enabled"]
+KEYS = ["zz", "host", "mode", "lane", "rum", "sls", "sentry", "sign", "limits", "retry", "upstream", "workspace", "dsn", "default", "ambiguous", "max_body_bytes", "enabled"]
 
 
 def check(directory: Path, configurations: list[Any]) -> list[str]:
@@ -178,12 +190,12 @@ def test_the_modeline_of_a_sample_leads_to_a_schema_that_takes_it(path: Path) ->
     document = yaml.safe_load(path.read_text())
     validator = envoy_validator()
     assert validator.is_valid(document)
-    spoilt = yaml.safe_load(re.sub(r"(?m)^(\s+)(rum|sls):$", r"\1\2:\n\1  zz: 1", path.read_text(), count=1))
+    spoilt = yaml.safe_load(re.sub(r"(?m)^(\s+)(rum|sls|sentry):$", r"\1\2:\n\1  zz: 1", path.read_text(), count=1))
     assert not validator.is_valid(spoilt)
 
 
 def test_the_samples_have_modelines() -> None:
-    assert {"tee.yaml", "tee-sls.yaml", "tee-tls.yaml", "sign.yaml", "mirror-target.yaml", "edge.yaml"} <= {path.name for path in with_modeline()}
+    assert {"tee.yaml", "tee-sls.yaml", "tee-tls.yaml", "tee-second-sentry.yaml", "sign.yaml", "mirror-target.yaml", "edge.yaml"} <= {path.name for path in with_modeline()}
 
 
 def test_the_hook_of_pre_commit_runs_check() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 SCHEMA = Path(__file__).resolve().parents[3] / "envoy/schema/plugin.json"
 SAME = (
     "description", "type", "enum", "default", "minimum", "maximum", "pattern", "format", "minItems", "maxItems", "uniqueItems",
-    "minLength", "maxLength", "additionalProperties",
+    "minLength", "maxLength", "maxProperties", "additionalProperties",
 )  # fmt: skip
 
 
@@ -22,9 +22,10 @@ def open_api() -> dict:
     schema["properties"] |= named
     del schema["allOf"]
     found = convert(schema, definitions)
-    for leg in ("rum", "sls"):
+    targets = found["properties"]["sentry"]["additionalProperties"]
+    for leg in (found["properties"]["rum"], found["properties"]["sls"], targets):
         # One that is switched off may hold anything.
-        del found["properties"][leg]["additionalProperties"]
+        del leg["additionalProperties"]
     return found
 
 
@@ -41,7 +42,10 @@ def convert(node: dict | bool, definitions: dict) -> dict:
     for key, value in node.items():
         if key in SAME and not isinstance(value, dict):
             found[key] = value
-        elif key == "additionalProperties" or key == "items":
+        elif key == "patternProperties":
+            # A map with names of one kind.
+            (found["additionalProperties"],) = (convert(each, definitions) for each in value.values())
+        elif key == "items" or (key == "additionalProperties" and "patternProperties" not in node):
             found[key] = convert(value, definitions)
         elif key == "const":
             found["enum"] = [value]
