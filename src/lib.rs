@@ -11,6 +11,7 @@
 //!                        ▼
 //!                  /rum/sentry/<workspace>/<service_id> + the original target at RUM
 //! ```
+//! A second Sentry has a leg of copies too. Its path and key are those of a DSN: copies::rekey, and copies::review on ticks.
 //! The SLS leg shares the body and nothing else: worker ─▶ sls::intake ─▶ (ticks) sls::leg: sentry::{decode, envelope} ─▶
 //! sls::{record, scrub, batch} ─▶ delivery::outbox of its own ─▶ signed when dispatched ─▶ SLS.
 //! Mode `sign`: proxy::sign holds a request ─▶ worker::signing ─▶ sls::{wire_digest, write_request} ─▶ new headers, and
@@ -37,9 +38,10 @@
 //! 1. In mode `tee` the primary exchange is never paused, changed, delayed or failed.
 //! 2. Every captured copy, and every log, ends as delivered, failed or dropped:
 //!    `captured = delivered + failed + dropped + pending`.
-//! 3. Memory stays within `limits.max_pending_bytes` per worker, bodies that are being received (worker::collect) within
-//!    half of it, and the host's copy of what is in flight within a quarter.
+//! 3. Memory stays within `limits.max_pending_bytes` per worker, and each second Sentry's own beside it; bodies that are being
+//!    received (worker::collect) within half of it, and the host's copy of what is in flight within a quarter.
 //! 4. Target, body and Content-Encoding of a copy are the received bytes, unless a rule for copies takes something out.
+//!    For a second Sentry project and key are others.
 //! 5. No cookie, foreign credential or payload reaches the second party by header, or the proxy's log at all.
 //! 6. Nothing in here can panic: the lints below deny what could.
 //!
