@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from support import paths, sample, sls_edge
+from support import paths, sample, shared, sls_edge
 from support.envoy import Envoy, settled
 from support.fake_metadata import FakeMetadata
 from support.fake_rum import FakeRum
 from support.fake_sls import FakeSls
 from support.primary import Primary
+from support.shared import Shared
 from support.update_edge import Edge, Filters
 
 
@@ -20,6 +21,13 @@ def programs() -> None:
     """A missing program fails every test at once, and says what to do."""
     for find in (paths.envoy, paths.node, paths.node_modules, paths.module):
         find()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_envoys() -> Iterator[None]:
+    """What tests share they leave alive."""
+    yield
+    shared.close()
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +55,7 @@ def rum(rum_config: dict[str, Any]) -> Iterator[FakeRum]:
 @pytest.fixture
 def envoy(tmp_path: Path, primary: Primary, rum: FakeRum) -> Iterator[Envoy]:
     """The sample as it is, one worker. At the end nothing may be pending and the books must balance."""
-    with Envoy(tmp_path / "envoy", primary.port, rum.port) as running:
+    with Shared(tmp_path / "envoy", primary.port, rum.port) as running:
         yield running
         settled(running, pending=0, in_flight=0)
 
@@ -71,12 +79,13 @@ def metadata(sls: FakeSls) -> Iterator[FakeMetadata]:
 
 @pytest.fixture
 def start_sls(tmp_path: Path, primary: Primary, rum: FakeRum, sls: FakeSls) -> Iterator[Callable[..., Envoy]]:
-    """Starts Envoy with both legs; at the end it must still be alive, and not have trapped."""
+    """Both legs, in an Envoy that other tests have too; at the end it must still be alive, and not have trapped."""
     running: list[Envoy] = []
 
     def starter(sls_section: dict | None = None, with_rum: bool = True, **options: Any) -> Envoy:
         directory = tmp_path / f"envoy{len(running)}"
-        running.append(sls_edge.start(directory, primary, rum if with_rum else None, sls, sls_section, **options))
+        legs = (primary, rum if with_rum else None, sls)
+        running.append(sls_edge.start(directory, *legs, sls_section, kind=Shared, **options))
         return running[-1]
 
     yield starter

@@ -15,6 +15,7 @@ from support import paths, replay, rules, sample, wait
 from support.envoy import Envoy
 from support.fake_rum import FakeRum
 from support.primary import Primary
+from support.shared import Shared
 
 Edit = Callable[[sample.Yaml], None]
 
@@ -146,7 +147,7 @@ def test_with_a_number_for_a_root_id_nothing_is_mirrored(
     file.write_text(tee(set_root_id(root_id)))
     status, out = check(file)
     assert (status == 0) == good and ("root_id" in out) != good
-    with Envoy(tmp_path / "envoy", primary.port, rum.port, edit=set_root_id(root_id)) as envoy:
+    with Shared(tmp_path / "envoy", primary.port, rum.port, edit=set_root_id(root_id)) as envoy:
         with replay.Client(envoy.port) as client:
             assert client.request("/api/3/envelope/", b"{}").by_primary
         if good:
@@ -161,7 +162,7 @@ def test_an_upstream_that_is_no_cluster_loses_every_copy(tmp_path: Path, primary
     file.write_text(tee().replace("upstream: rum", "upstream: rom"))
     status, out = check(file)
     assert status == 1 and "rum.upstream: expected a cluster of this file (primary, rum)" in out
-    with Envoy(tmp_path / "envoy", primary.port, rum.port, configuration={"rum": {"upstream": "rom"}}) as envoy:
+    with Shared(tmp_path / "envoy", primary.port, rum.port, configuration={"rum": {"upstream": "rom"}}) as envoy:
         with replay.Client(envoy.port) as client:
             assert client.request("/api/3/envelope/", b"{}").by_primary
         wait.until("a copy", lambda: envoy.metrics().get("rum.captured") == 1)

@@ -10,6 +10,7 @@ from support import paths, replay, rules, sample
 from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
 from support.primary import Primary
+from support.shared import Shared
 
 BAD: dict[str, tuple[sample.Yaml, list[str]]] = {
     "unknown-key": ({"rum": {"upstrem": "rum"}}, ["rum.upstrem"]),
@@ -29,10 +30,14 @@ BAD: dict[str, tuple[sample.Yaml, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_bad_configuration_is_refused_at_start_with_its_reason(name: str, tmp_path: Path) -> None:
+# As an update, and one of them at the start too: there Envoy ends.
+AT_START = "several-at-once"
+
+
+@pytest.mark.parametrize(("name", "edge"), [*((name, Shared) for name in BAD), (AT_START, Envoy)])
+def test_bad_configuration_is_refused_with_its_reason(name: str, edge: type[Envoy], tmp_path: Path) -> None:
     changes, reasons = BAD[name]
-    log = Envoy.refused(tmp_path, sample.adapt(sample.load("tee.yaml"), 9, 9, changes))
+    log = edge.refused(tmp_path, sample.adapt(sample.load("tee.yaml"), 9, 9, changes))
     messages = [line for line in log.splitlines() if "wasm log" in line and "[error]" in line]
     assert messages, log[-3000:]
     for reason in reasons:
@@ -56,7 +61,7 @@ def test_project_without_a_mapping_is_not_mirrored(
     tmp_path: Path, primary: Primary, rum: FakeRum, rum_config: dict
 ) -> None:
     change = {"rum": {"default": None, "exclude": ["7"]}}
-    with Envoy(tmp_path, primary.port, rum.port, configuration=change) as envoy:
+    with Shared(tmp_path, primary.port, rum.port, configuration=change) as envoy:
         with replay.Client(envoy.port) as client:
             for project in (3, 7, 4507123456789012, 1):
                 assert client.request(f"/api/{project}/envelope/", b"{}").by_primary

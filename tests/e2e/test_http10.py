@@ -9,6 +9,7 @@ from support import nginx, replay, rules, sample
 from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
 from support.primary import Primary
+from support.shared import Shared
 
 CONFIG = """pid logs/nginx.pid;
 events {}
@@ -56,7 +57,7 @@ def test_without_the_option_envoy_refuses_them(tmp_path: Path, primary: Primary,
         del sample.hcm(bootstrap["static_resources"]["listeners"][0])["http_protocol_options"]
 
     listener = nginx.listener()
-    with Envoy(tmp_path / "envoy", primary.port, rum.port, edit=edit) as envoy:
+    with Shared(tmp_path / "envoy", primary.port, rum.port, edit=edit) as envoy:
         text = CONFIG.replace("PORT", str(listener.getsockname()[1])).replace("ENVOY", str(envoy.port))
         with nginx.Nginx(tmp_path / "nginx", text, listener) as front, replay.Client(front.port) as client:
             assert client.request("/api/1/envelope/", b"{}\n").status == 426

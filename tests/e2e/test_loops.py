@@ -18,6 +18,7 @@ import pytest
 from support import http1, loop, paths, programs, replay, rules, wait
 from support.envoy import Envoy, settled
 from support.primary import Primary
+from support.shared import Shared
 
 BODY = b'{}\n{"type":"event"}\n{}\n'
 REQUESTS = 20
@@ -81,7 +82,7 @@ def test_a_mirror_that_points_back_at_the_edge(
     rewrite: Callable[[str], str], hop: Callable[..., Hop], tmp_path: Path, primary: Primary
 ) -> None:
     way_back = hop(rewrite)
-    with Envoy(tmp_path, primary.port, way_back.port, concurrency=2) as edge:
+    with Shared(tmp_path, primary.port, way_back.port, concurrency=2) as edge:
         way_back.target = edge.port
         send(edge.port)
         counts = {"captured": REQUESTS, "delivered": REQUESTS, "skipped.loop": REQUESTS, "pending": 0}
@@ -95,8 +96,8 @@ def test_two_edges_that_mirror_to_each_other(hop: Callable[..., Hop], tmp_path: 
     hops = [hop(without_prefix), hop(without_prefix)]
     primaries = [Primary(), Primary()]
     with (
-        Envoy(tmp_path / "one", primaries[0].port, hops[0].port) as one,
-        Envoy(tmp_path / "two", primaries[1].port, hops[1].port) as two,
+        Shared(tmp_path / "one", primaries[0].port, hops[0].port) as one,
+        Shared(tmp_path / "two", primaries[1].port, hops[1].port) as two,
     ):
         hops[0].target, hops[1].target = two.port, one.port
         for edge in (one, two):
@@ -154,7 +155,7 @@ def test_an_sdk_inside_the_mirror_path(
     headers, configuration, counted = CURES[cure]
     to_receiver = hop(as_it_is)
     with (
-        Envoy(tmp_path, primary.port, to_receiver.port, configuration=configuration) as edge,
+        Shared(tmp_path, primary.port, to_receiver.port, configuration=configuration) as edge,
         Receiver(edge.port, 3, headers, 10 * REQUESTS) as receiver,
     ):
         to_receiver.target = receiver.port
@@ -169,7 +170,7 @@ def test_an_sdk_inside_the_mirror_path_that_nothing_tells_apart(
     """Why one of the cures is needed, and that the tests above would see a loop: it ends by the receiver's limit only."""
     to_receiver = hop(as_it_is)
     with (
-        Envoy(tmp_path, primary.port, to_receiver.port) as edge,
+        Shared(tmp_path, primary.port, to_receiver.port) as edge,
         Receiver(edge.port, 3, {}, 3 * REQUESTS) as receiver,
     ):
         to_receiver.target = receiver.port

@@ -19,6 +19,7 @@ from support.forwarder import Forwarder
 from support.nginx import Nginx, mirror
 from support.primary import Primary
 from support.rewrite_edge import FAST, NAME, PLAIN, copy_of
+from support.shared import Shared
 
 
 class Stack(NamedTuple):
@@ -35,7 +36,7 @@ def start(directory: Path, authority: str, configuration: dict) -> Iterator[Stac
     primary, rum = Primary(), FakeRum(authority)
     try:
         with (
-            Envoy(directory / "envoy", 0, rum.port, name=NAME, configuration=configuration) as envoy,
+            Shared(directory / "envoy", 0, rum.port, name=NAME, configuration=configuration) as envoy,
             mirror(directory / "nginx", primary.port, envoy.port) as nginx,
         ):
             yield Stack(nginx, envoy, primary, rum, configuration is PLAIN)

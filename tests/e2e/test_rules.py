@@ -20,6 +20,7 @@ from support.fake_rum import FakeRum, own_headers
 from support.fake_sls import FakeSls
 from support.http1 import Request
 from support.primary import Primary
+from support.shared import Shared
 from support.sls_checks import post
 
 ALWAYS = {"session", "sessions", "client_report", "check_in"}
@@ -33,7 +34,7 @@ def start(tmp_path: Path, primary: Primary, rum: FakeRum) -> Any:
     running: list[Envoy] = []
 
     def starter(**changes: Any) -> Envoy:
-        running.append(Envoy(tmp_path / "envoy", primary.port, rum.port, configuration={"rum": changes}))
+        running.append(Shared(tmp_path / "envoy", primary.port, rum.port, configuration={"rum": changes}))
         return running[-1]
 
     yield starter

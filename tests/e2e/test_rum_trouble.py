@@ -11,6 +11,7 @@ from support.envoy import Envoy, settled
 from support.fake_rum import OK, Behaviour, FakeRum
 from support.http1 import Request
 from support.primary import Primary
+from support.shared import Shared
 
 # Tries are quick and the call's timeout short, so that a test sees the end of every story.
 QUICK = {
@@ -39,7 +40,7 @@ RETRIED = {"502", "503", "refused"}
 
 @pytest.fixture
 def quick(tmp_path: Path, primary: Primary, rum: FakeRum) -> Envoy:
-    with Envoy(tmp_path / "envoy", primary.port, rum.port, configuration=QUICK) as envoy:
+    with Shared(tmp_path / "envoy", primary.port, rum.port, configuration=QUICK) as envoy:
         yield envoy
 
 
@@ -99,7 +100,7 @@ def test_a_receiver_that_comes_back_gets_everything(
 ) -> None:
     """Refused connections were surely not taken, so they are tried again: nothing is lost, nothing sent twice."""
     patient = {"retry": {"max_attempts": 20, "initial_backoff_ms": 100, "max_backoff_ms": 300}}
-    with Envoy(tmp_path / "envoy", primary.port, rum.port, configuration=patient) as envoy:
+    with Shared(tmp_path / "envoy", primary.port, rum.port, configuration=patient) as envoy:
         rum.close()
         ten_requests_on_one_connection(envoy.port)
         for request in primary.requests:
@@ -160,7 +161,7 @@ def test_full_budget_drops_the_newest_and_counts_them(tmp_path: Path, primary: P
     """Ten copies of 10 kB against a budget of about four: the rest is dropped at once, the primary has them all."""
     limits = {"limits": {"max_pending_bytes": 50_000, "max_body_bytes": 20_000, "max_in_flight": 2}}
     rum.behave = Behaviour(hang=True)
-    with Envoy(tmp_path / "e", primary.port, rum.port, configuration={**QUICK, **limits}) as envoy:
+    with Shared(tmp_path / "e", primary.port, rum.port, configuration={**QUICK, **limits}) as envoy:
         with replay.Client(envoy.port) as client:
             for number in range(10):
                 assert client.request("/api/1/envelope/", b"%d" % number * 10_000).by_primary

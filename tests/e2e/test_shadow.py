@@ -11,6 +11,7 @@ from support.envoy import Envoy, settled
 from support.fake_rum import Behaviour, FakeRum
 from support.http1 import Request
 from support.primary import Primary
+from support.shared import Shared
 
 NAME = "shadow.yaml"
 SECRETS = [("Cookie", "sentrysid=secret"), ("Authorization", "Bearer secret"), ("X-Sentry-Auth", "Sentry sentry_key=k")]
@@ -21,7 +22,8 @@ def start(tmp_path: Path, primary: Primary, rum: FakeRum) -> Iterator[Callable[.
     running: list[Envoy] = []
 
     def starter(**options: object) -> Envoy:
-        running.append(Envoy(tmp_path / f"envoy{len(running)}", primary.port, rum.port, name=NAME, **options))
+        kind = Envoy if options.get("traps") else Shared
+        running.append(kind(tmp_path / f"envoy{len(running)}", primary.port, rum.port, name=NAME, **options))
         return running[-1]
 
     yield starter

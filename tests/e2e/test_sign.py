@@ -16,6 +16,7 @@ from support import replay, sample, sign_edge, sls_edge, wait
 from support.envoy import Envoy
 from support.fake_metadata import FakeMetadata
 from support.fake_sls import Behaviour, FakeSls, Key
+from support.shared import Shared
 from support.sign_edge import PROTOBUF, STORE, group, put, sdk, settled
 
 WRITE = f"/logstores/{STORE}"
@@ -26,12 +27,12 @@ REQUEST_ID = re.compile(r"[0-9A-F]{24}")
 
 @pytest.fixture
 def start(tmp_path: Path, sls: FakeSls) -> Iterator[Callable[..., Envoy]]:
-    """Starts the sample; at the end nothing is open, Envoy is alive and its module has not trapped."""
+    """The sample; at the end nothing is open, Envoy is alive and its module has not trapped."""
     running: list[Envoy] = []
 
     def starter(version: str = "v1", **options: Any) -> Envoy:
         sls.version = version
-        running.append(sign_edge.start(tmp_path / f"envoy{len(running)}", sls, version, **options))
+        running.append(sign_edge.start(tmp_path, sls, version, kind=Shared, **options))
         return running[-1]
 
     yield starter
@@ -289,7 +290,7 @@ def test_the_sample_as_it_is(tmp_path: Path) -> None:
 
 def test_a_bad_configuration_is_refused_with_its_reasons(tmp_path: Path) -> None:
     bootstrap = sample.adapt(sample.load(sign_edge.NAME), 9, 9, {"host": "nginx", "rum": {}, "sls": {"logstore": "x"}})
-    log = Envoy.refused(tmp_path, bootstrap)
+    log = Shared.refused(tmp_path, bootstrap)
     for reason in ("host: mode sign needs envoy", "rum: not used in mode sign", "sls.logstore: not used in mode sign"):
         assert reason in log, log[-3000:]
 
@@ -299,7 +300,7 @@ def test_without_the_filters_option_nothing_passes_and_the_log_says_why(tmp_path
         for listener in bootstrap["static_resources"]["listeners"]:
             del sample.mirror(listener)["allow_on_headers_stop_iteration"]
 
-    with sign_edge.start(tmp_path, sls, also=forget) as envoy:
+    with sign_edge.start(tmp_path, sls, also=forget, kind=Shared) as envoy:
         with replay.Client(envoy.port) as client:
             client.send(f"POST {LB} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello".encode())
             wait.until("a held write", lambda: envoy.metrics().get("sign.pending") == 1)

@@ -20,6 +20,7 @@ from support import replay, sample, sign_edge, sls_edge, upstream_sign, wait
 from support.envoy import Envoy
 from support.fake_sls import FakeSls, Key
 from support.http1 import Request
+from support.shared import Shared
 from support.sign_edge import PROTOBUF, STORE, settled
 from support.sls_group import Group
 
@@ -72,7 +73,7 @@ def start(tmp_path: Path, service: AnyBody, place: str) -> Iterator[Callable[...
                 upstream_sign.move(bootstrap)
 
         running.append(
-            sign_edge.start(tmp_path / "envoy", service, version, limits=LIMITS, also=also, **options)
+            sign_edge.start(tmp_path, service, version, limits=LIMITS, also=also, kind=Shared, **options)
         )
         return running[-1]
 

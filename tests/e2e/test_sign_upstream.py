@@ -9,6 +9,7 @@ import pytest
 from support import replay, sample, sign_edge, sls_edge, upstream_sign
 from support.envoy import Envoy
 from support.fake_sls import Behaviour, FakeSls
+from support.shared import Shared
 from support.sign_edge import PROTOBUF, STORE, group, put, sdk, settled
 
 LB = f"/logstores/{STORE}/shards/lb"
@@ -30,7 +31,7 @@ def start(tmp_path: Path, sls: FakeSls) -> Iterator[Callable[..., Envoy]]:
 
     def starter(version: str = "v1", **options: Any) -> Envoy:
         sls.version = version
-        running.append(sign_edge.start(tmp_path / f"envoy{len(running)}", sls, version, also=retried, **options))
+        running.append(sign_edge.start(tmp_path, sls, version, also=retried, kind=Shared, **options))
         return running[-1]
 
     yield starter

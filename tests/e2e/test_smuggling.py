@@ -21,6 +21,7 @@ from support.fake_rum import FakeRum
 from support.http1 import Request
 from support.pair import Setup, setup, without_request_id
 from support.primary import Primary
+from support.shared import Shared
 from support.smuggle import CASES, WIRES, of, talk
 
 
@@ -100,7 +101,7 @@ def test_when_the_edge_breaks_off_behind_a_whole_request_its_copy_is_that_reques
     """The copy may be there although the primary never saw the request; what came behind the request is in neither."""
     primary, rum = Primary(), FakeRum(rum_config["authority"])
     wires = [smuggle2.wire(frames) for frames in smuggle2.BREAKS.values()]
-    with Envoy(tmp_path, primary.port, rum.port) as edge, ThreadPoolExecutor() as pool:
+    with Shared(tmp_path, primary.port, rum.port) as edge, ThreadPoolExecutor() as pool:
         # At first there is no connection to the primary, later there is one.
         for _ in range(2):
             list(pool.map(talk, [edge.port] * len(wires), wires))

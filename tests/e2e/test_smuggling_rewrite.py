@@ -16,6 +16,7 @@ from support.fake_rum import FakeRum, own_headers
 from support.http1 import Request
 from support.primary import Primary
 from support.rewrite_edge import FAST, NAME, PLAIN, copy_of
+from support.shared import Shared
 from support.smuggle import CASES, of
 
 
@@ -66,7 +67,7 @@ def seen(
         # No nginx has named the client, so it is the peer.
         return [(copy.path, copy.sha256, tuple(sorted((*copy.headers, PEER)))) for copy in copies if copy is not None]
 
-    with Envoy(directory, 9, rum.port, name=NAME, configuration=request.param) as edge:
+    with Shared(directory, 9, rum.port, name=NAME, configuration=request.param) as edge:
         smuggle.sweep([edge.port, plain.port])
         settled(edge, pending=0, in_flight=0)
         arrived, passed = list(rum.taken), anywhere.since(mark)

@@ -15,6 +15,7 @@ from support.envoy import Envoy
 from support.fake_sls import FakeSls, Key
 from support.http1 import Request
 from support.primary import Primary
+from support.shared import Shared
 from support.sls_group import Group
 from support.smuggle import CASES, of
 
@@ -68,7 +69,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, s
             sample.plugin(listener)["sign"] = {"logstores": [STORE]}
 
     with (
-        sign_edge.start(directory / "with", service, "v4", also=listed) as edge,
+        sign_edge.start(directory / "with", service, "v4", also=listed, kind=Shared) as edge,
         Envoy(
             directory / "without", 9, 9, name=sign_edge.NAME, with_mirror=False,
             edit=lambda bootstrap: sls_edge.clusters(bootstrap, anywhere.port, None),

@@ -8,6 +8,7 @@ from .envoy import Envoy, settled
 from .fake_rum import FakeRum
 from .http1 import Request
 from .primary import Primary
+from .shared import Shared
 
 
 class Setup(NamedTuple):
@@ -24,7 +25,7 @@ def setup(directory: Any, authority: str, configuration: dict | None = None, **o
     """`options`: of the Envoy with the module."""
     primary, plain_primary, rum = Primary(), Primary(), FakeRum(authority)
     with (
-        Envoy(directory / "with", primary.port, rum.port, configuration=configuration, **options) as mirrored,
+        Shared(directory / "with", primary.port, rum.port, configuration=configuration, **options) as mirrored,
         Envoy(directory / "without", plain_primary.port, rum.port, with_mirror=False) as plain,
     ):
         yield Setup(mirrored, primary, rum, plain, plain_primary)

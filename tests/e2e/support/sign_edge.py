@@ -26,6 +26,7 @@ def start(
     metadata: FakeMetadata | None = None,
     limits: sample.Yaml | None = None,
     also: Callable[[sample.Yaml], None] | None = None,
+    kind: type[Envoy] = Envoy,
     **options: Any,
 ) -> Envoy:
     """The sample, with the fake's names and our key or role."""
@@ -46,7 +47,7 @@ def start(
         if also is not None:
             also(bootstrap)
 
-    return Envoy(directory, 9, 9, name=NAME, edit=change, **options)
+    return kind(directory, 9, 9, name=NAME, edit=change, **options)
 
 
 def group(*messages: str) -> bytes:

@@ -83,11 +83,12 @@ def start(
     sls: FakeSls | FastSls,
     sls_section: sample.Yaml | None = None,
     metadata: FakeMetadata | None = None,
+    kind: type[Envoy] = Envoy,
     **options: Any,
 ) -> Envoy:
     """Envoy with both legs, or with `rum` None with the SLS leg alone."""
     change = edit(sls, sls_section or section(), metadata, rum is not None)
-    return Envoy(directory, primary.port, rum.port if rum else 9, name=NAME, edit=change, **options)
+    return kind(directory, primary.port, rum.port if rum else 9, name=NAME, edit=change, **options)
 
 
 def logs_of(request: Request) -> list[sls_group.Log]:
