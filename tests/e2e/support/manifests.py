@@ -76,7 +76,14 @@ def listener(filters: list[Yaml], routes: list[Yaml], manager: Yaml, **more: Any
     return {"name": "edge", "address": address, "filter_chains": [{"filters": chain}], **more}
 
 
-def start(directory: Path, primary: int, listeners: list[Yaml], clusters: list[Yaml], **options: Any) -> Envoy:
+def start(
+    directory: Path,
+    primary: int,
+    listeners: list[Yaml],
+    clusters: list[Yaml],
+    kind: type[Envoy] = Envoy,
+    **options: Any,
+) -> Envoy:
     """Envoy as a gateway would start it, with these resources and the cluster of the primary."""
     more: Yaml = options.pop("bootstrap", {})
     front = {"name": "primary", "type": "STATIC", "connect_timeout": "2s"}
@@ -88,4 +95,4 @@ def start(directory: Path, primary: int, listeners: list[Yaml], clusters: list[Y
         resources = {"listeners": listeners, "clusters": [front, *clusters]}
         bootstrap |= {"admin": admin, "node": {"id": "edge", "cluster": "edge"}, "static_resources": resources} | more
 
-    return Envoy(directory, primary, 9, edit=edit, **options)
+    return kind(directory, primary, 9, edit=edit, **options)

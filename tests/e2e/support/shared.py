@@ -30,21 +30,32 @@ LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 
 
+def text_of(type_url: str, resources: list[sample.Yaml]) -> str:
+    return yaml.safe_dump({"resources": [{"@type": type_url, **entry} for entry in resources]})
+
+
 class _Host(Envoy):
     """The process: a sample without its listeners and clusters."""
 
-    def __init__(self, directory: Path, bootstrap: sample.Yaml, holder: sample.Yaml, concurrency: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        bootstrap: sample.Yaml,
+        holder: sample.Yaml,
+        concurrency: int,
+        environment: dict[str, str] | None,
+    ) -> None:
         self._directory = directory
         self.tests = 0
-        self.put("listeners", LISTENER, [])
-        self.put("clusters", CLUSTER, [])
+        self.put("listeners", "resources: []")
+        self.put("clusters", "resources: []")
         bootstrap = copy.deepcopy(bootstrap)
         bootstrap.setdefault("node", {"id": "edge", "cluster": "sentry-edge-mirror"})
         bootstrap["dynamic_resources"] = {"lds_config": self._watch("listeners"), "cds_config": self._watch("clusters")}
         # It keeps the compiled module while there is no listener. It is on the main thread alone and captures nothing.
         service = {"@type": HOLDER, "singleton": True, "config": holder}
         bootstrap["bootstrap_extensions"] = [{"name": "envoy.bootstrap.wasm", "typed_config": service}]
-        self._launch(directory, bootstrap, concurrency, ("-l", "info", *OPTIONS), None, False)
+        self._launch(directory, bootstrap, concurrency, ("-l", "info", *OPTIONS), environment, False)
         self._ready(60)
 
     def _listener_port(self) -> int:
@@ -56,11 +67,11 @@ class _Host(Envoy):
         source = {"path": str(watched / "all.yaml"), "watched_directory": {"path": str(watched)}}
         return {"path_config_source": source, "resource_api_version": "V3"}
 
-    def put(self, kind: str, type_url: str, resources: list[sample.Yaml]) -> None:
+    def put(self, kind: str, text: str) -> None:
         watched = self._directory / kind
         watched.mkdir(parents=True, exist_ok=True)
         new = watched / "new"
-        new.write_text(yaml.safe_dump({"resources": [{"@type": type_url, **entry} for entry in resources]}))
+        new.write_text(text)
         os.rename(new, watched / "all.yaml")
 
     def counters(self) -> dict[str, int]:
@@ -82,7 +93,7 @@ class _Host(Envoy):
     def update(self, kind: str, type_url: str, resources: list[sample.Yaml]) -> None:
         """Puts this in place, and waits until Envoy has taken it."""
         taken, rejected = self.count(kind, "success"), self.count(kind, "rejected")
-        self.put(kind, type_url, resources)
+        self.put(kind, text_of(type_url, resources))
 
         def is_taken() -> bool:
             assert self.count(kind, "rejected") == rejected, f"Envoy refused the {kind}:\n{self.log()[-3000:]}"
@@ -120,8 +131,10 @@ class Shared(Envoy):
         configuration: sample.Yaml | None = None,
         concurrency: int = 1,
         edit: Callable[[sample.Yaml], None] | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
-        listeners = self._take(sample.adapt(sample.load(name), primary, rum, configuration, True, edit), concurrency)
+        bootstrap = sample.adapt(sample.load(name), primary, rum, configuration, True, edit)
+        listeners = self._take(bootstrap, concurrency, environment)
         try:
             self._host.update("listeners", LISTENER, listeners)
             self.port: int = wait.until("the listener's port", self._listener_port, 10)
@@ -133,24 +146,45 @@ class Shared(Envoy):
     def refused(cls, _directory: Path, bootstrap: sample.Yaml, seconds: float = 20.0) -> str:
         """Gives it a configuration that it has to refuse; returns its log."""
         part = cls.__new__(cls)
-        listeners = part._take(bootstrap, 1)
+        listeners = part._take(bootstrap)
+        assert not part._takes(text_of(LISTENER, listeners), seconds), "Envoy did not refuse the configuration"
+        return part.log()
+
+    @classmethod
+    def takes(cls, bootstrap: str) -> bool:
+        """Whether it takes the listener of this file, which it reads as it is written there."""
+        part = cls.__new__(cls)
+        part._take(sample.adapt(sample.load("tee.yaml"), 9, 9))
+        text = bootstrap.split("  listeners:\n  - ", 1)[1].split("\n  clusters:\n", 1)[0]
+        return part._takes(f"resources:\n  - '@type': {LISTENER}\n    {text}\n", 20)
+
+    def _takes(self, listeners: str, seconds: float) -> bool:
+        """Gives it this file of listeners, and then itself back."""
+        host = self._host
+        taken, rejected = host.count("listeners", "success"), host.count("listeners", "rejected")
+        host.put("listeners", listeners)
+        is_taken = lambda: host.count("listeners", "success") > taken  # noqa: E731
         try:
-            rejected = part._host.count("listeners", "rejected")
-            part._host.put("listeners", LISTENER, listeners)
-            wait.until("a refusal", lambda: part._host.count("listeners", "rejected") > rejected, seconds)
-            wait.until("the refusal in the log", lambda: "gRPC config for" in part.log() or "rejected" in part.log(), 15)
-            return part.log()
+            wait.until("an answer", lambda: is_taken() or host.count("listeners", "rejected") > rejected, seconds)
+            if not is_taken():
+                wait.until("the refusal in the log", lambda: "config update rejected" in self.log(), 15)
+                return False
+            self._name = "edge"
+            self.stop()
         except BaseException:
-            part._retire()
+            self._retire()
             raise
         finally:
-            _lent.discard(part._key)
+            _lent.discard(self._key)
+        return True
 
-    def _take(self, bootstrap: sample.Yaml, concurrency: int) -> list[sample.Yaml]:
+    def _take(
+        self, bootstrap: sample.Yaml, concurrency: int = 1, environment: dict[str, str] | None = None
+    ) -> list[sample.Yaml]:
         """Takes a process and gives it the clusters; the listeners are still to come."""
         resources = bootstrap["static_resources"]
         listeners, clusters = resources.pop("listeners"), resources.pop("clusters")
-        self._borrow(bootstrap, _holder([*listeners, *clusters]), concurrency)
+        self._borrow(bootstrap, _holder([*listeners, *clusters]), concurrency, environment)
         self.process, self.admin_port = self._host.process, self._host.admin_port
         self.bootstrap = bootstrap | {"static_resources": resources | {"listeners": listeners, "clusters": clusters}}
         self._log_start = len(self._host.log())
@@ -167,14 +201,15 @@ class Shared(Envoy):
             raise
         return listeners
 
-    def _borrow(self, bootstrap: sample.Yaml, holder: sample.Yaml, concurrency: int) -> None:
-        wanted = json.dumps([bootstrap, holder, concurrency], sort_keys=True)
+    def _borrow(self, *process: Any) -> None:
+        """One with the same arguments, or a new one."""
+        wanted = json.dumps(process, sort_keys=True)
         # A test with two of a kind has two processes.
         numbers = (f"{wanted} {number}" for number in range(100))
         self._key = next(key for key in numbers if key not in _lent)
         if self._key not in _hosts:
             directory = Path(tempfile.mkdtemp(prefix="shared-envoy-"))
-            _hosts[self._key] = _Host(directory, bootstrap, holder, concurrency)
+            _hosts[self._key] = _Host(directory, *process)
         self._host = _hosts[self._key]
         _lent.add(self._key)
 
