@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.fake_metadata import FakeMetadata
 from support.fake_rum import Behaviour, FakeRum
 from support.fake_sls import FakeSls
 from support.primary import Primary
+from support.shared import Shared
 
 SECONDS = "2"
 BODY = b'{}\n{"type":"event"}\n{"message":"x"}\n'
@@ -35,6 +37,13 @@ def post(envoy: Envoy, count: int = 1, headers: list[tuple[str, str]] | None = N
             client.request("/api/1/envelope/", BODY, headers)
 
 
+@pytest.fixture
+def envoy(tmp_path: Path, primary: Primary, rum: FakeRum) -> Iterator[Envoy]:
+    """One of its own: what an Envoy has by itself is what is looked at."""
+    with Envoy(tmp_path / "envoy", primary.port, rum.port) as running:
+        yield running
+
+
 def test_all_is_well(envoy: Envoy, rum: FakeRum) -> None:
     rum.behave = Behaviour()
     status, text = diagnose(envoy)
@@ -46,7 +55,7 @@ def test_all_is_well(envoy: Envoy, rum: FakeRum) -> None:
 @pytest.mark.parametrize("trouble", ["away", "refusing", "throttling"])
 def test_copies_that_rum_does_not_take(trouble: str, tmp_path: Path, primary: Primary) -> None:
     rum = FakeRum("rum.example.com", keep=False)
-    with Envoy(tmp_path / "envoy", primary.port, rum.port, configuration=QUICK) as envoy:
+    with Shared(tmp_path / "envoy", primary.port, rum.port, configuration=QUICK) as envoy:
         if trouble == "away":
             rum.close()
         else:
@@ -74,7 +83,7 @@ def test_a_full_budget(tmp_path: Path, primary: Primary) -> None:
     rum = FakeRum("rum.example.com", keep=False)
     rum.behave = Behaviour(hang=True)
     small = {"rum": {"timeout_ms": 60000}, "limits": {"max_pending_bytes": 65536, "max_body_bytes": 16384}}
-    with Envoy(tmp_path / "envoy", primary.port, rum.port, configuration=small) as envoy:
+    with Shared(tmp_path / "envoy", primary.port, rum.port, configuration=small) as envoy:
         for _ in range(12):
             with replay.Client(envoy.port) as client:
                 client.request("/api/1/envelope/", b"x" * 12000)
@@ -89,7 +98,7 @@ def test_a_missing_credential(tmp_path: Path, primary: Primary, sls: FakeSls) ->
     metadata = FakeMetadata(lambda *_: None)
     metadata.close()
     section = sls_edge.section(sls_edge.RAM_ROLE)
-    with sls_edge.start(tmp_path / "envoy", primary, None, sls, section, metadata) as envoy:
+    with sls_edge.start(tmp_path / "envoy", primary, None, sls, section, metadata, kind=Shared) as envoy:
         post(envoy, 2)
         wait.until("logs wait", lambda: envoy.metrics().get("sls.pending", 0) > 0)
         status, text = diagnose(envoy)

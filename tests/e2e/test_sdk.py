@@ -13,6 +13,7 @@ from support.bugsink import Bugsink
 from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
 from support.forwarder import Forwarder
+from support.shared import Shared
 
 
 class Stack(NamedTuple):
@@ -31,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, rum_config: dict) -> Iterato
     bugsink = Bugsink(directory / "bugsink")
     forwarder = Forwarder(bugsink.port)
     try:
-        with Envoy(directory / "envoy", forwarder.port, rum.port, concurrency=2) as envoy:
+        with Shared(directory / "envoy", forwarder.port, rum.port, concurrency=2) as envoy:
             yield Stack(envoy, forwarder, bugsink, rum)
             settled(envoy, captured=rum.expected, delivered=rum.expected, pending=0)
     finally:

@@ -24,6 +24,7 @@ from support.fake_sls import Behaviour, Key
 from support.listener import DRAIN, Listener
 from support.planted import ALL, IN_METADATA, KEY_ID, KEY_SECRET, NOT_IN_HEADERS, QUOTE, TOKEN
 from support.primary import Primary
+from support.shared import Shared
 from test_reload import replace, updates
 
 ENVIRONMENT = {
@@ -251,7 +252,7 @@ def test_a_refused_configuration_names_the_key_and_not_the_value(tmp_path: Path)
         sls_edge.edit(sls, sls_edge.section(bad))(bootstrap)
 
     bootstrap = sample.adapt(sample.load(sls_edge.NAME), primary.port, 9, edit=edit)
-    log = Envoy.refused(tmp_path, bootstrap)
+    log = Shared.refused(tmp_path, bootstrap)
     primary.close()
     sls.close()
     ours = "\n".join(line for line in log.splitlines() if "[wasm]" in line)

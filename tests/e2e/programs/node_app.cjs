@@ -45,5 +45,10 @@ const programs = {
   },
 };
 
-programs[process.argv[2]]();
-Sentry.flush(10000).then((sent) => process.exit(sent ? 0 : 1));
+(async () => {
+  for (const what of process.argv.slice(2)) {
+    programs[what]();
+    if (!(await Sentry.flush(10000))) process.exit(1);
+  }
+  process.exit(0);
+})();

@@ -1,4 +1,4 @@
-"""Real sentry-sdk programs: `python_app.py <what>` with SENTRY_DSN set sends one kind of thing and prints event ids."""
+"""Real sentry-sdk programs: `python_app.py <what>...` with SENTRY_DSN set sends each kind of thing and prints event ids."""
 
 import sys
 import time
@@ -76,5 +76,6 @@ def announce(event: dict, _hint: dict) -> dict:
 
 if __name__ == "__main__":
     sentry_sdk.init(traces_sample_rate=1.0, enable_logs=True, release="shop@1.2.3", before_send=announce)
-    globals()[sys.argv[1]]()
-    sentry_sdk.flush(10)
+    for what in sys.argv[1:]:
+        globals()[what]()
+        sentry_sdk.flush(10)

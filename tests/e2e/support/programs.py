@@ -16,13 +16,14 @@ def dsn(project: int, port: int) -> str:
 
 
 def run(language: str, what: str, project: int, port: int) -> list[str]:
-    """Runs one program to its end; returns the ids of the error events that it sent."""
+    """Runs a program to its end; returns the ids of the error events that it sent. `what`: kinds, one after the other.
+    (To load an SDK is all that such a program costs.)"""
     # What the SDKs find in the environment would find its way into events.
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     environment = {**kept, "SENTRY_DSN": dsn(project, port), "NODE_PATH": paths.node_modules()}
     program, file = (paths.python(), "python_app.py") if language == "python" else (paths.node(), "node_app.cjs")
     done = subprocess.run(
-        [program, str(paths.E2E / "programs" / file), what],
+        [program, str(paths.E2E / "programs" / file), *what.split()],
         check=False,
         env=environment,
         cwd="/",
