@@ -16,6 +16,21 @@ from support.shared import Shared
 from support.update_edge import Edge, Filters
 
 
+# The files that take a minute or two, most of it waiting: begun last, they would be what is waited for.
+FIRST = [
+    f"test_{name}.py"
+    for name in (
+        "updates", "updates_without_loss", "updates_under_load", "memory", "sls_credentials", "chaos", "soak", "sign",
+        "hot_restart", "sls_trouble", "secrets", "sls_expiry", "reload", "observability", "share", "deploy_istio",
+    )
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These first, all others in their order; processes take the next file when they are through with one."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def programs() -> None:
     """A missing program fails every test at once, and says what to do."""

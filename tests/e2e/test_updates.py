@@ -7,14 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from support import poisoned_module, replay, sample, wait
 from support.envoy import Envoy, balance, settled
-from support.fake_rum import Behaviour, FakeRum
+from support.fake_rum import FakeRum
 from support.fake_sls import FakeSls
-from support.load import Load
-from support.primary import Primary
 from support.update_edge import PATIENT, Ecds, Edge, Lds, another_module, away, back, both_legs, drains, plugin, send
 
 # How long the books may take: 15 s without a sign of life, and the looks before and after.
@@ -63,34 +59,6 @@ def test_what_a_replaced_vm_held_is_counted(
             settled(edge.envoy, leg=leg, captured=23, delivered=3, dropped=20, pending=0)
         drains(edge.envoy)
     rum.taken.clear()
-
-
-@pytest.mark.parametrize("kind", [Lds, Ecds])
-def test_updates_under_load_add_up(
-    start_edge: Callable[..., Edge], tmp_path: Path, rum: FakeRum, primary: Primary, kind: type[Edge]
-) -> None:
-    """Three new modules under load, with a receiver so slow that there are always copies in flight."""
-    configuration = {"rum": sample.rum(), "limits": {"max_in_flight": 400}}
-    edge = start_edge(kind, [{"typed_config": plugin(configuration)}], concurrency=2)
-    rum.behave = Behaviour(seconds=0.3)
-    load = Load(edge.envoy.port, 2000, connections=6, seconds=120)
-    for version in range(3):
-        taken = rum.accepted
-        wait.until("the load flows", lambda taken=taken: rum.accepted > taken + 50, 30)
-        module = another_module(tmp_path, f"version{version}")
-        edge.update([{"typed_config": plugin(configuration, module=module)}])
-    result = load.stop()
-    assert result.wrong == []
-    envoy = edge.envoy
-    metrics = settled(envoy, BOOKED + 10, pending=0, in_flight=0, pending_bytes=0)
-    # The end of a listener's drain cuts off what is under way: captured perhaps, and not at the primary yet.
-    reached = len(primary.requests)
-    assert reached <= metrics["rum.captured"] <= reached + result.unanswered
-    # In flight means that RUM may have it: what is counted as delivered it has, what is counted as dropped perhaps.
-    assert metrics["rum.delivered"] <= rum.accepted
-    assert metrics["rum.dropped"] > 0, "nothing was pending at an update: this shows nothing"
-    rum.taken.clear()
-    drains(envoy)
 
 
 POISON = [(f"x-{number}", "x") for number in range(poisoned_module.TOO_MANY)]
