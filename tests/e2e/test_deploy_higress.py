@@ -11,6 +11,7 @@ from support.fake_metadata import FakeMetadata
 from support.fake_sls import FakeSls
 from support.manifests import Yaml
 from support.primary import Primary
+from support.shared import Shared
 from support.tls import Receiver
 
 RESOURCES = manifests.load("higress/mirror.yaml")
@@ -40,6 +41,7 @@ def gateway(directory: Path, primary: Primary, plugin: Yaml, clusters: list[Yaml
     discovery = istio.Discovery(directory / "ecds")
     discovery.put(extension)
     listener = manifests.listener([discovery.filter(extension["name"])], [manifests.route()], istio.MANAGER)
+    options |= {"kind": Shared, "plugin": extension["typed_config"]["config"]}
     return manifests.start(directory / "envoy", primary.port, [listener], clusters, **options)
 
 

@@ -14,6 +14,7 @@ from support.fake_sls import FakeSls
 from support.load import Load
 from support.manifests import Yaml
 from support.primary import Primary
+from support.shared import Shared
 from support.tls import Receiver
 
 MIRROR = manifests.load("istio/mirror.yaml")
@@ -65,6 +66,8 @@ class Gateway:
             self.discovery.put({**istio.extension(quiet, module()), "name": "early"})
         filters = [self.discovery.filter(name) for name in names]
         listener = manifests.listener(filters, [manifests.route()], istio.MANAGER)
+        if "config" in extension["typed_config"]:
+            options |= {"kind": Shared, "plugin": extension["typed_config"]["config"]}
         self.envoy = manifests.start(directory / "envoy", primary.port, [listener], clusters, **options)
 
     def update(self, extension: Yaml) -> None:

@@ -125,9 +125,11 @@ class Shared(Envoy):
         concurrency: int = 1,
         edit: Callable[[sample.Yaml], None] | None = None,
         environment: dict[str, str] | None = None,
+        plugin: sample.Yaml | None = None,
     ) -> None:
+        """`plugin`: the one that comes by another way than in a listener or a cluster."""
         bootstrap = sample.adapt(sample.load(name), primary, rum, configuration, True, edit)
-        listeners = self._take(bootstrap, concurrency, environment)
+        listeners = self._take(bootstrap, concurrency, environment, plugin)
         try:
             self._host.update("listeners", LISTENER, listeners)
             self.port: int = wait.until("the listener's port", self._listener_port, 10)
@@ -172,12 +174,16 @@ class Shared(Envoy):
         return True
 
     def _take(
-        self, bootstrap: sample.Yaml, concurrency: int = 1, environment: dict[str, str] | None = None
+        self,
+        bootstrap: sample.Yaml,
+        concurrency: int = 1,
+        environment: dict[str, str] | None = None,
+        plugin: sample.Yaml | None = None,
     ) -> list[sample.Yaml]:
         """Takes a process and gives it the clusters; the listeners are still to come."""
         resources = bootstrap["static_resources"]
         listeners, clusters = resources.pop("listeners"), resources.pop("clusters")
-        self._borrow(bootstrap, _holder([*listeners, *clusters]), concurrency, environment)
+        self._borrow(bootstrap, _holder([plugin, *listeners, *clusters]), concurrency, environment)
         self.process, self.admin_port = self._host.process, self._host.admin_port
         self.bootstrap = bootstrap | {"static_resources": resources | {"listeners": listeners, "clusters": clusters}}
         self._log_start = len(self._host.log())
