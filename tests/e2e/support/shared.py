@@ -3,7 +3,8 @@ the module; a listener with another configuration costs a hundredth of that.
 
 Each test has listeners and clusters of its own, by LDS and CDS from files that Envoy watches, made of a sample as ever.
 With the listener comes a new instance of the module on each worker, since the one before went with its listener. What
-outlives a test is the process and its compiled module; its counters begin at 0 again. A process in which anything is left pending is ended, and so is each at the end of the run, when it must be alive.
+outlives a test is the process and its compiled module; its counters begin at 0 again. A process in which anything is left
+pending is ended, and so is each at the end of the run, when it must be alive.
 
 For whoever looks at the process itself (memory, signals, traps, its start, all pages of its admin endpoint): `Envoy`.
 """
@@ -11,6 +12,7 @@ For whoever looks at the process itself (memory, signals, traps, its start, all 
 import copy
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +103,7 @@ class _Host(Envoy):
 
 _hosts: dict[str, _Host] = {}
 _lent: set[str] = set()
+_directories: list[Path] = []
 
 
 def close() -> None:
@@ -109,6 +112,9 @@ def close() -> None:
     _hosts.clear()
     for host in hosts:
         host.stop()
+    # Not sooner: a log is read after a test's end too.
+    for directory in _directories:
+        shutil.rmtree(directory)
 
 
 class Shared(Envoy):
@@ -208,6 +214,7 @@ class Shared(Envoy):
         self._key = next(key for key in numbers if key not in _lent)
         if self._key not in _hosts:
             directory = Path(tempfile.mkdtemp(prefix="shared-envoy-"))
+            _directories.append(directory)
             _hosts[self._key] = _Host(directory, *process)
         self._host = _hosts[self._key]
         _lent.add(self._key)
