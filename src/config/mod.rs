@@ -1,7 +1,8 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
 //! `node` parses, `env` expands, `reader` reads and collects problems, `lane` tells what a root context is, `ingest` reads which requests
-//! are ours, `rum`, `sls` and `second` the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs;
+//! are ours, `rum`, `sls` and `second` the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs,
+//! `warnings` what is hardly meant so;
 //! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
@@ -16,6 +17,7 @@ mod rum;
 mod second;
 mod sign;
 mod sls;
+mod warnings;
 
 pub use lane::Role;
 pub use reader::Problem;
@@ -24,7 +26,6 @@ use crate::client_ip::ClientIp;
 use crate::copies::settings::{Copies, SecondSentry};
 use crate::delivery::retry::Retry;
 use crate::host::HostKind;
-use crate::metric::Leg;
 use crate::sentry::ingest::Ingest;
 use crate::sls::settings::{Sign, Sls};
 use node::Node;
@@ -165,34 +166,6 @@ impl Config {
         } else {
             self.leg_bytes()
         }
-    }
-
-    /// What is valid, and hardly meant so.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<Problem> {
-        let mut warnings = Vec::new();
-        let (half, body) = (self.collecting_bytes(), self.limits.max_body_bytes);
-        // In mode `rewrite` the proxy keeps the bodies, or they pass; only logs are collected on the way.
-        let collects = match self.mode {
-            Mode::Tee => true,
-            Mode::Rewrite { .. } => self.sls.is_some(),
-            Mode::Sign => false,
-        };
-        if collects && half < body {
-            warnings.push(Problem {
-                path: "limits.max_pending_bytes".to_owned(),
-                message: format!(
-                    "bodies that are being received may hold {half} bytes, less than limits.max_body_bytes ({body}): the largest find no room"
-                ),
-                unset: None,
-            });
-        }
-        let rum = self.rum.iter().map(|rum| (Leg::Rum, rum));
-        let sentries = self.sentries.iter();
-        let sentries = sentries.map(|sentry| (Leg::Sentry(sentry.name), &sentry.copies));
-        let copies = rum.chain(sentries);
-        warnings.extend(copies.flat_map(|(leg, copies)| rum::warnings(leg, copies)));
-        warnings
     }
 
     fn read(reader: &mut Reader<'_>, root: Object<'_>, host: Option<HostKind>) -> Option<Self> {

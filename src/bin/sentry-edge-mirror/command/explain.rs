@@ -114,7 +114,7 @@ fn explain(mut config: Config, request: &Request, out: &mut Printed) {
     let logs = logs::of(&config, request);
     let keys = keys(&config);
     let mut trace = drive(config, request);
-    trace.hide(&keys);
+    trace.hide(&keys, HIDDEN);
     write(&trace, request, out);
     logs::write(&logs, out);
     if reads_bodies && request.body.is_empty() && !trace.calls.is_empty() {
@@ -207,7 +207,7 @@ fn write_call(call: &Sent, request: &Request, out: &mut Printed) {
     for (name, value) in &call.headers {
         let own = request.headers.iter().any(|(_, given)| given == value);
         let value = if SECRETS.contains(&name.as_str()) && !own {
-            "(hidden)"
+            HIDDEN
         } else {
             value
         };
@@ -221,6 +221,9 @@ fn write_call(call: &Sent, request: &Request, out: &mut Printed) {
     };
 }
 
+/// What stands in place of a key of the configuration.
+const HIDDEN: &str = "(hidden)";
+
 /// Headers of a call in which a credential of the configuration may stand, unless the request itself has them.
 const SECRETS: [&str; 2] = ["authorization", "x-acs-security-token"];
 
@@ -232,7 +235,11 @@ fn left_behind<'r>(trace: &Trace, request: &'r Request) -> Vec<&'r str> {
     // Several lines of a header may have become one.
     let carried = |name: &str, value: &str| {
         let mut headers = trace.calls.iter().flat_map(|call| &call.headers);
-        headers.any(|(other, copy)| other.eq_ignore_ascii_case(name) && copy.contains(value))
+        // For a second Sentry the key in it is another.
+        headers.any(|(other, copy)| {
+            let is_it = other.eq_ignore_ascii_case(name);
+            is_it && (copy.contains(value) || copy.contains(HIDDEN))
+        })
     };
     // The host writes its own.
     let length = |name: &str| name.eq_ignore_ascii_case("content-length");

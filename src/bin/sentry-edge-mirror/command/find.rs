@@ -125,7 +125,7 @@ impl Plugin {
 }
 
 /// The sections that only our configurations have.
-const OUR_SECTIONS: [&str; 3] = ["rum", "sls", "sign"];
+const OUR_SECTIONS: [&str; 4] = ["rum", "sls", "sentry", "sign"];
 
 /// Whether a plugin's name or a module's file name is ours.
 fn is_our_name(name: &str) -> bool {

@@ -132,6 +132,12 @@ fn unknown_clusters(plugin: &Plugin, problems: &mut Vec<Finding>) {
             add_upstreams(section, node, &mut upstreams);
         }
     }
+    // Each of these may be switched off by itself.
+    let targets = node.get(&["sentry"]).map_or(&[][..], Node::entries);
+    for target in targets.iter().filter(|target| leg_is_on(&target.value)) {
+        let path = format!("sentry.{}", target.key);
+        add_upstreams(&path, &target.value, &mut upstreams);
+    }
     for (path, name) in upstreams {
         if !clusters.contains(name) && !name.contains("${") {
             let known: Vec<&str> = clusters.iter().map(String::as_str).collect();

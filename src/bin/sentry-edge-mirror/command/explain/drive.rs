@@ -70,12 +70,12 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Takes these texts out of what is shown of the calls.
-    pub(super) fn hide(&mut self, texts: &[String]) {
+    /// Puts something else in place of these texts, in what is shown of the calls.
+    pub(super) fn hide(&mut self, texts: &[String], instead: &str) {
         let headers = self.calls.iter_mut().flat_map(|call| &mut call.headers);
         for (_, value) in headers {
             for text in texts {
-                *value = value.replace(text, "(hidden)");
+                *value = value.replace(text, instead);
             }
         }
     }
