@@ -2,8 +2,8 @@
 //!
 //! `node` parses, `env` expands, `reader` reads and collects problems, `lane` tells what a root context is, `ingest` reads which requests
 //! are ours, `rum`, `sls` and `second` the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs,
-//! `warnings` what is hardly meant so;
-//! this file owns the whole and the other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
+//! `warnings` what is hardly meant so; this file owns the whole and the other defaults. Nothing is half-applied: a
+//! configuration with one problem is not used at all.
 
 mod env;
 mod ingest;

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from support import paths, sample, shared, sls_edge
+from support import paths, sample, second, shared, sls_edge
 from support.envoy import Envoy, settled
 from support.fake_metadata import FakeMetadata
 from support.fake_rum import FakeRum
 from support.fake_sls import FakeSls
 from support.primary import Primary
+from support.second import FakeSecond
 from support.shared import Shared
 from support.update_edge import Edge, Filters
 
@@ -105,6 +106,33 @@ def start_sls(tmp_path: Path, primary: Primary, rum: FakeRum, sls: FakeSls) -> I
 
     yield starter
     for envoy in running:
+        envoy.stop()
+
+
+@pytest.fixture
+def saas() -> Iterator[FakeSecond]:
+    """A second Sentry that fails the test by itself when anything unexpected reached it."""
+    server = FakeSecond()
+    yield server
+    server.close()
+    server.verify()
+
+
+@pytest.fixture
+def start_second(tmp_path: Path, primary: Primary, rum: FakeRum, saas: FakeSecond) -> Iterator[Callable[..., Envoy]]:
+    """Starts Envoy with a second Sentry; at the end nothing may be left, and RUM must have everything, once."""
+    running: list[Envoy] = []
+
+    def starter(**more: Any) -> Envoy:
+        running.append(second.start(tmp_path / "envoy", primary.port, rum.port, saas.port, **more))
+        return running[-1]
+
+    yield starter
+    for envoy in running:
+        settled(envoy, 30, captured=len(primary.requests), delivered=len(primary.requests))
+        books = second.books(envoy, 30, pending=0, in_flight=0, pending_bytes=0)
+        skipped = sum(value for name, value in books.items() if name.startswith("skipped."))
+        assert books["captured"] + skipped == len(primary.requests)
         envoy.stop()
 
 

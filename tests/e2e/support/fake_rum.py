@@ -97,13 +97,14 @@ class FakeRum(loop.Server):
             writer.write(http1.response(behaviour.status, b"{}", list(behaviour.headers)))
             await writer.drain()
 
+    def _path_problems(self, request: http1.Request) -> list[str]:
+        if not re.match(r"/rum/sentry/[A-Za-z0-9._@-]+/[A-Za-z0-9._@-]+/", request.target):
+            return ["path is not /rum/sentry/<workspace>/<service id>/..."]
+        return ["a copy of a copy"] if request.target.count("/rum/sentry/") != 1 else []
+
     def _check(self, request: http1.Request) -> None:
         """What must hold for every request, whatever it is a copy of."""
-        problems = []
-        if not re.match(r"/rum/sentry/[A-Za-z0-9._@-]+/[A-Za-z0-9._@-]+/", request.target):
-            problems.append("path is not /rum/sentry/<workspace>/<service id>/...")
-        elif request.target.count("/rum/sentry/") != 1:
-            problems.append("a copy of a copy")
+        problems = self._path_problems(request)
         if request.values("host") != [self.authority]:
             problems.append(f"Host is {request.values('host')}, not exactly one {self.authority!r}")
         if request.values(rules.MARKER) != ["1"]:
@@ -154,7 +155,7 @@ class FakeRum(loop.Server):
             else:
                 problems.append(f"{request}: headers {_difference(got, headers[key][0])}")
         problems += [f"never taken: {path[:120]} sha256 {sha[:8]} (x {n})" for (path, sha), n in left.items() if n > 0]
-        assert not problems, f"{len(problems)} violations at the fake RUM:\n  " + "\n  ".join(problems[:20])
+        assert not problems, f"{len(problems)} violations at {type(self).__name__}:\n  " + "\n  ".join(problems[:20])
 
 
 def own_headers(request: http1.Request) -> tuple[tuple[str, tuple[str, ...]], ...]:

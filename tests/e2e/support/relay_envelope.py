@@ -241,14 +241,19 @@ def _payload(body: bytes, at: int, length: Any) -> tuple[bytes, int]:
     return body[at : at + length], _line_end(body, at + length)
 
 
-def read(body: bytes) -> Envelope:
-    """The envelope, or Malformed as a whole."""
+def head(body: bytes) -> tuple[dict[str, Any], int]:
+    """The header of an envelope and the offset behind it and its LF, or Malformed."""
     if not body:
         raise Malformed("empty body")
-    text = body.decode("latin-1")
-    header, at = _header(text, body, 0, _HEADER_KEYS)
+    header, at = _header(body.decode("latin-1"), body, 0, _HEADER_KEYS)
     _check_header(header)
-    at = _line_end(body, at)
+    return header, _line_end(body, at)
+
+
+def read(body: bytes) -> Envelope:
+    """The envelope, or Malformed as a whole."""
+    header, at = head(body)
+    text = body.decode("latin-1")
     items = []
     while at < len(body):
         item, at = _header(text, body, at, _ITEM_KEYS)

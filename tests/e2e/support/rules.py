@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from .http1 import Request
 
@@ -28,9 +29,15 @@ def allowed(name: str) -> bool:
     return name in COPIED or name in OWN or name.startswith("sec-ch-ua")
 
 
+def _has_dots(path: str) -> bool:
+    """Whether a proxy that normalises paths could make another path of it."""
+    plain = unquote(unquote(path)).replace("\\", "/")
+    return any(segment in (".", "..") for segment in plain.split("/"))
+
+
 def project(target: str, everything: bool = False) -> int | None:
     """The project id of a target that is an ingest route, else None. Slashes are folded for recognition only."""
-    if target.startswith("/rum/sentry/"):
+    if target.startswith("/rum/sentry/") or _has_dots(target.partition("?")[0]):
         return None
     path = re.sub("/+", "/", target.partition("?")[0])
     found = re.fullmatch("/api/([0-9]{1,20})/" + (".*" if everything else "envelope/"), path, re.DOTALL)
