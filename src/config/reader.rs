@@ -99,8 +99,14 @@ impl<'e> Reader<'e> {
         }
     }
 
+    /// Also a DSN that stands where none belongs keeps its key.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
-        self.problems
+        let problems = self.problems.into_iter().map(|problem| Problem {
+            path: without_keys(&problem.path),
+            message: without_keys(&problem.message),
+            unset: problem.unset,
+        });
+        problems.collect()
     }
 
     pub(crate) fn has_problem_at(&self, path: &str) -> bool {
@@ -322,6 +328,29 @@ fn is_secret(key: &str) -> bool {
     ["secret", "token", "access", "credential"]
         .iter()
         .any(|word| key.to_ascii_lowercase().contains(word))
+}
+
+/// The text with `[redacted]` in place of who stands before the host in its URLs.
+fn without_keys(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut written = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        written.push_str("://");
+        let end = part
+            .find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace());
+        let (authority, rest) = part
+            .split_at_checked(end.unwrap_or(part.len()))
+            .unwrap_or((part, ""));
+        match authority.rsplit_once('@') {
+            Some((_, host)) => {
+                written.push_str("[redacted]@");
+                written.push_str(host);
+            }
+            None => written.push_str(authority),
+        }
+        written.push_str(rest);
+    }
+    written
 }
 
 fn join(path: &str, key: &str) -> String {

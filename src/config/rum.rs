@@ -314,7 +314,10 @@ pub(super) fn upstream(
         // manual: hosts, "Calls leak memory": on nginx a dispatch to a bad target leaks a connection slot each time.
         Some(HostKind::Nginx) => (is_host_and_port(&text), "`host:port`"),
         _ => (
-            !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control()),
+            // A URL is what somebody meant for another key, and may hold a DSN's key.
+            !text.is_empty()
+                && !text.contains("://")
+                && !text.contains(|c: char| c.is_whitespace() || c.is_control()),
             "the name of a cluster",
         ),
     };

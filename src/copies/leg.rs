@@ -16,7 +16,7 @@ use super::settings::Copies;
 use crate::delivery::answer::Answer;
 use crate::delivery::call::Call;
 use crate::delivery::caller::{CallId, Caller, Context, Next};
-use crate::delivery::outbox::{self, Id, Outbox, Policy, Settled};
+use crate::delivery::outbox::{self, Holds, Id, Outbox, Policy, Settled};
 use crate::delivery::verdict::Verdict;
 use crate::metric::{Gauges, Leg, Metric};
 use crate::time::{Millis, Moment, earliest};
@@ -40,6 +40,8 @@ pub(crate) struct CopyLeg {
     /// Requests that went on as the copy and have no answer yet: their calls are the proxy's own.
     forwarded: usize,
     ruled: Box<Ruled>,
+    /// What a second Sentry takes none of, for longer than a copy may wait.
+    closed: Holds,
 }
 
 impl CopyLeg {
@@ -53,6 +55,7 @@ impl CopyLeg {
         Self {
             ruled: Box::new(Ruled::new(max_active, max_decoded_bytes, scrub)),
             outbox: Outbox::new(policy),
+            closed: Holds::default(),
             scheme: copies.scheme,
             timeout_ms: copies.timeout_ms,
             forwarded: 0,

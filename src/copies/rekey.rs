@@ -19,7 +19,8 @@ enum Pair {
 }
 
 fn pair(name: &str) -> Pair {
-    match name.strip_prefix("sentry_").unwrap_or(name) {
+    let name = name.to_ascii_lowercase();
+    match name.strip_prefix("sentry_").unwrap_or(&name) {
         "key" => Pair::Key,
         "secret" => Pair::Secret,
         _ => Pair::Other,
@@ -96,8 +97,14 @@ fn write_query(written: &mut Vec<u8>, pairs: &[u8], dsn: &Dsn) {
 #[must_use]
 pub fn credential(dsn: &Dsn, value: &[u8]) -> Vec<u8> {
     let mut written = Vec::with_capacity(value.len().saturating_add(dsn.public_key.len()));
-    let space = value.iter().position(|byte| *byte == b' ');
-    let scheme = space.map_or(0, |at| at.saturating_add(1));
+    // What has no scheme is no credential to Relay; its key goes nowhere all the same.
+    let word = value.iter().position(u8::is_ascii_whitespace);
+    let word = word.filter(|at| {
+        value
+            .get(..*at)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"sentry"))
+    });
+    let scheme = word.map_or(0, |at| at.saturating_add(1));
     let (scheme, pairs) = value.split_at_checked(scheme).unwrap_or_default();
     written.extend_from_slice(scheme);
     let mut is_first = true;
@@ -217,6 +224,12 @@ mod tests {
             ("Sentry sentry_secret=s , key = a", "Sentry  key =newkey"),
             ("Sentry sentry_key=a=b", "Sentry sentry_key=newkey"),
             ("sentry_key=a", "sentry_key=newkey"),
+            (
+                "sentry_key=a, sentry_version=7",
+                "sentry_key=newkey, sentry_version=7",
+            ),
+            ("Sentry\tsentry_key=a", "Sentry\tsentry_key=newkey"),
+            ("Sentry SENTRY_KEY=a", "Sentry SENTRY_KEY=newkey"),
             ("Sentry ", "Sentry "),
             ("", ""),
         ] {

@@ -33,7 +33,7 @@ pub(super) fn no_room(context: &mut Context<'_>, project: u64) {
     };
     note(Topic::new("no room"), Level::Error, context, || {
         format!(
-            "{budget} has no room for a copy of project {project} that was put together anew, which is not encoded any more: it is dropped"
+            "{budget} has no room for a copy of project {project} that rules have looked at (put together anew it may be larger, and what waits for the end of a limit has a part of it): it is dropped"
         )
     });
 }
@@ -44,7 +44,7 @@ pub(super) fn skipped(context: &mut Context<'_>, reason: SkipReason, project: u6
     let (topic, text) = match reason {
         SkipReason::Limited => (
             Topic::new("limited"),
-            "over its rate (`rate`, per worker): copies beyond it are not mirrored",
+            "over its rate (`rate`, per worker), or over a limit of the target's that lasts longer than retry.max_age_ms: copies beyond it are not mirrored",
         ),
         SkipReason::Unscrubbable => (
             Topic::new("unscrubbable"),

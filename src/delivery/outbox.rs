@@ -20,12 +20,12 @@ mod policy;
 
 pub use attempt::Settled;
 pub use entry::{Charge, Entry, Id};
+pub use holds::Holds;
 pub use policy::Policy;
 
 use super::quota::Quota;
 use crate::time::{Millis, earliest};
 use entry::State;
-use holds::Holds;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Entries that change their queue in one call of [`Outbox::next`]: a backlog of thousands is moved in small portions.

@@ -107,6 +107,8 @@ def main() -> None:
         add("headers", random.Random(path.name).choice([b"e", b"n", b"eq", b"ns"]) + b"\n" + head(headers))
         add("decode", encoding.encode() + b"\n" + body)
         add("envelope", body)
+        query = meta["path"].partition("?")[2].encode("utf-8", "surrogateescape")
+        add("second", query + b"\n" + head(headers) + b"\n" + body[:800])
         add("records", body)
         for part in body.split(b"\n"):
             if part.startswith(b"{") and len(part) > 100:

@@ -29,6 +29,7 @@ pub mod random;
 pub mod received;
 pub mod records;
 pub mod route;
+pub mod second;
 pub mod signed;
 pub mod story;
 pub mod worker;

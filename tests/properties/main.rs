@@ -17,6 +17,7 @@ mod modes;
 mod records;
 mod route;
 mod rules;
+mod second;
 mod sls;
 
 fn settings() -> Config {

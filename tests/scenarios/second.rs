@@ -16,6 +16,8 @@ everywhere!(
     a_limit_of_everything_holds_back_the_project,
     a_429_about_another_category_is_a_delivery,
     a_429_that_says_nothing_is_about_everything,
+    what_waits_for_a_limit_leaves_room_for_the_rest,
+    a_limit_for_a_day_closes_its_category,
     its_rules_are_its_own,
     each_leg_waits_for_the_primary_by_itself,
     a_dead_second_sentry_takes_nothing_from_the_others,
@@ -309,6 +311,45 @@ fn a_429_that_says_nothing_is_about_everything<E: Edge>(profile: Profile) {
     assert_eq!(answered_with(&mut edge, 60, &asked).len(), 1);
     assert_eq!(answered(&mut edge, 2_100).len(), 1);
     assert_eq!(books(&mut edge), [3, 3, 0, 0, 0]);
+}
+
+fn what_waits_for_a_limit_leaves_room_for_the_rest<E: Edge>(profile: Profile) {
+    let limits = r#", "limits": {"max_pending_bytes": 40000}"#;
+    let mut edge = E::start(profile, &alone(limits));
+    let limited = Reply::status(200).header(LIMITS, "60:transaction:organization");
+    edge.send(&of_type("event"));
+    assert_eq!(answered_with(&mut edge, 60, &limited).len(), 1);
+    for _ in 0..60 {
+        edge.send(&of_type("transaction"));
+        answered(&mut edge, 5);
+    }
+    answered(&mut edge, 500);
+    assert!(saas(&mut edge, "pending_bytes") <= 30_000);
+    let dropped = saas(&mut edge, "dropped");
+    assert!(dropped > 0);
+    for _ in 0..10 {
+        edge.send(&of_type("event"));
+    }
+    assert_eq!(answered(&mut edge, 200).len(), 10, "all of them");
+    assert_eq!(saas(&mut edge, "dropped"), dropped);
+    let waited = usize::try_from(saas(&mut edge, "pending")).unwrap();
+    assert_eq!(answered(&mut edge, 61_000).len(), waited);
+    books(&mut edge);
+}
+
+fn a_limit_for_a_day_closes_its_category<E: Edge>(profile: Profile) {
+    let mut edge = E::start(profile, &alone(r#", "routes": "all""#));
+    // As Bugsink says it with every answer.
+    let limited = Reply::status(200).header(LIMITS, "86400:transaction;span:organization");
+    edge.send(&of_type("event"));
+    assert_eq!(answered_with(&mut edge, 60, &limited).len(), 1);
+    for ty in ["transaction", "event", "span", "session"] {
+        edge.send(&of_type(ty));
+    }
+    edge.send(&Request::post("/api/42/store/").chunk("{}"));
+    assert_eq!(answered(&mut edge, 200).len(), 3);
+    assert_eq!(saas(&mut edge, "skipped.limited"), 2);
+    assert_eq!(books(&mut edge), [4, 4, 0, 0, 0], "nothing waits");
 }
 
 fn its_rules_are_its_own<E: Edge>(profile: Profile) {

@@ -119,6 +119,25 @@ fn what_is_wrong_is_named_and_no_key_prints() {
         assert_eq!(found, [problem]);
         assert!(!found[0].contains("newkey"), "{found:?}");
     }
+    // A DSN where none belongs keeps its key too.
+    const LOST: &str = "https://newkey@second.example.com/7";
+    for target in [
+        format!(r#""upstream": "s", "projects": {{"{LOST}": "42"}}"#),
+        format!(r#""upstream": "{LOST}", "projects": {{"1": "{LOST}"}}"#),
+        format!(r#""upstream": "s", "projects": {{"1": "{LOST}"}}, "authority": "{LOST}""#),
+        format!(r#""upstream": "s", "projects": {{"1": "{LOST}"}}, "exclude": ["{LOST}"]"#),
+        format!(r#""upstream": "s", "projects": {{"1": "{LOST}"}}, "routes": "{LOST}""#),
+        format!(r#""upstream": "s", "projects": {{"1": "{LOST}"}}, "timeout_ms": "{LOST}""#),
+        format!(r#""upstream": "s", "projects": {{"1": "{LOST}"}}, "items": ["{LOST}"]"#),
+        format!(r#""upstream": "s", "projects": {{"1": "{LOST}"}}, "{LOST}": 1"#),
+    ] {
+        let found = parse("", &target).unwrap_err().concat();
+        assert!(!found.contains("newkey"), "{found}");
+        assert!(
+            found.contains("https://[redacted]@second.example.com/7"),
+            "{found}"
+        );
+    }
     let named = |name: &str| {
         let json = format!(r#"{{"sentry": {{"{name}": {{{GOOD}}}}}}}"#);
         Config::parse(json.as_bytes(), &|_| None)

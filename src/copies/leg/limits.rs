@@ -1,5 +1,7 @@
 //! What a second Sentry says of its limits: they hold back the categories of data that they are about, and no others.
 //!
+//! A limit that lasts longer than a copy may wait closes the category: its copies do not go at all, as SDKs do it.
+//!
 //! They may come with any answer. A 429 is about all that the envelope held only if its own category is limited: what else
 //! was in it has been taken then (manual: sentry, "Answers and rate limits"), so that it would arrive twice if it were sent
 //! again.
@@ -30,7 +32,12 @@ impl CopyLeg {
         let limits = limits.unwrap_or_default();
         for Limit { ms, category } in &limits {
             let part = category.map_or(0, |category| category.number());
-            self.outbox.hold(group, part, now.after(*ms), now);
+            let until = now.after(*ms);
+            if *ms > self.outbox.policy().max_age_ms {
+                self.closed.hold((group, part), until, now);
+            } else {
+                self.outbox.hold(group, part, until, now);
+            }
         }
         let Verdict::Throttled { retry_after_ms } = verdict else {
             return verdict;

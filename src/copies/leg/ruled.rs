@@ -124,7 +124,8 @@ impl CopyLeg {
             self.ruled.turns.push(charge.group, id);
             return Taken::Done;
         }
-        if !self.ruled.is_within_rate(&copy, now) {
+        let is_closed = self.closed.until(copy.charge(), now).is_some();
+        if is_closed || !self.ruled.is_within_rate(&copy, now) {
             skip(SkipReason::Limited, copy.target.project, context);
             return Taken::Done;
         }
@@ -232,10 +233,20 @@ impl CopyLeg {
         let Some(entry) = self.outbox.get(id) else {
             return;
         };
-        if !self.ruled.is_within_rate(&entry.payload, now) {
+        let charge = entry.charge;
+        if self.closed.until(charge, now).is_some() {
             self.leave_out(id, SkipReason::Limited, context);
-        } else if self.outbox.release(id, now) {
-            context.ledger.one(Metric::Captured);
+        } else if !self.ruled.is_within_rate(&entry.payload, now) {
+            self.leave_out(id, SkipReason::Limited, context);
+        } else {
+            match self.outbox.release(id, now) {
+                Some(true) => context.ledger.one(Metric::Captured),
+                Some(false) => {
+                    no_room(context);
+                    report::no_room(context, charge.group);
+                }
+                None => {}
+            }
         }
     }
 
@@ -254,7 +265,9 @@ impl CopyLeg {
         let mut copy = entry.payload.with_body(body);
         copy.target.category = entry.charge.part;
         let project = copy.target.project;
-        if !self.ruled.is_within_rate(&copy, now) {
+        if self.closed.until(copy.charge(), now).is_some() {
+            skip(SkipReason::Limited, project, context);
+        } else if !self.ruled.is_within_rate(&copy, now) {
             skip(SkipReason::Limited, project, context);
         } else if self.enter(copy, reserved, now, context) == Taken::NoRoom {
             report::no_room(context, project);

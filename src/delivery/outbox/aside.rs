@@ -32,19 +32,30 @@ impl<T> Outbox<T> {
         Ok(id)
     }
 
-    /// From now on it may leave, and its age counts. `false` if it is not there, or not aside.
-    pub fn release(&mut self, id: Id, now: Millis) -> bool {
-        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.is_aside()) else {
-            return false;
-        };
-        entry.state = State::Ready;
-        entry.created = now;
-        let Charge { size, share, .. } = entry.charge;
-        self.no_longer_aside(size);
-        if let Some(ready) = self.ready.get_mut(share) {
+    /// From now on it may leave, and its age counts. `None` if it is not there, or not aside; `false` if it is gone because
+    /// too much waits for the end of a hold already.
+    pub fn release(&mut self, id: Id, now: Millis) -> Option<bool> {
+        let entry = self.entries.get(&id).filter(|entry| entry.is_aside())?;
+        let charge = entry.charge;
+        let held = self.held_until(charge, now).is_some();
+        let held_bytes = self.held_bytes.saturating_add(charge.size);
+        if held && held_bytes > self.policy.max_held_bytes {
+            self.remove(id);
+            return Some(false);
+        }
+        if held {
+            self.held_bytes = held_bytes;
+        }
+        self.no_longer_aside(charge.size);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.state = State::Ready;
+            entry.created = now;
+            entry.held = held;
+        }
+        if let Some(ready) = self.ready.get_mut(charge.share) {
             ready.push_back(id);
         }
-        true
+        Some(true)
     }
 
     /// To which part of its group an entry belongs, now that it is known.
@@ -93,7 +104,8 @@ mod tests {
         assert!(!outbox.has_ready() && outbox.due(T0).is_none());
         assert!(matches!(outbox.next(T0), Next::Idle));
         let later = T0.after(policy().max_age_ms * 2);
-        assert!(outbox.release(id, later) && !outbox.release(id, later));
+        assert_eq!(outbox.release(id, later), Some(true));
+        assert_eq!(outbox.release(id, later), None);
         assert_eq!((outbox.aside(), outbox.bytes_aside()), (0, 0));
         assert!(matches!(outbox.next(later), Next::Dispatch(found) if found == id));
     }
@@ -113,6 +125,6 @@ mod tests {
             (outbox.bytes(), outbox.aside(), outbox.bytes_aside()),
             (0, 0, 0)
         );
-        assert!(!outbox.release(id, T0));
+        assert_eq!(outbox.release(id, T0), None);
     }
 }

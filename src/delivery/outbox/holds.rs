@@ -8,7 +8,7 @@ pub(super) const MAX_HOLDS: usize = 1_000;
 
 /// Until when, by group and part, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Holds(Vec<((u64, u8), Millis)>);
+pub struct Holds(Vec<((u64, u8), Millis)>);
 
 impl Holds {
     #[cfg(test)]
@@ -20,7 +20,8 @@ impl Holds {
         self.0.binary_search_by_key(&key, |(known, _)| *known)
     }
 
-    fn hold(&mut self, key: (u64, u8), until: Millis, now: Millis) {
+    /// Holds a part of a group back, or with 0 the group.
+    pub fn hold(&mut self, key: (u64, u8), until: Millis, now: Millis) {
         // Groups come from clients: those whose time has passed do not stay.
         if self.0.len() >= MAX_HOLDS {
             self.0.retain(|(_, until)| *until > now);
@@ -36,7 +37,20 @@ impl Holds {
         }
     }
 
-    fn until(&mut self, key: (u64, u8), now: Millis) -> Option<Millis> {
+    /// Until when this is held back, by its group or by its part.
+    pub fn until(&mut self, charge: Charge, now: Millis) -> Option<Millis> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let whole = self.until_of((charge.group, 0), now);
+        let part = match charge.part {
+            0 => None,
+            part => self.until_of((charge.group, part), now),
+        };
+        whole.max(part)
+    }
+
+    fn until_of(&mut self, key: (u64, u8), now: Millis) -> Option<Millis> {
         let at = self.place(key).ok()?;
         let (_, until) = *self.0.get(at)?;
         if until > now {
@@ -64,14 +78,6 @@ impl<T> Outbox<T> {
     }
 
     pub(super) fn held_until(&mut self, charge: Charge, now: Millis) -> Option<Millis> {
-        if self.holds.0.is_empty() {
-            return None;
-        }
-        let whole = self.holds.until((charge.group, 0), now);
-        let part = match charge.part {
-            0 => None,
-            part => self.holds.until((charge.group, part), now),
-        };
-        whole.max(part)
+        self.holds.until(charge, now)
     }
 }
