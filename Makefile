@@ -176,7 +176,7 @@ bench-sls: cc rust ## the SLS leg: instructions by stage, and speed beside the o
 	$(PYTHON) benches/sls/run.py target/release/sls-bench target/sls_bench.wasm $(if $(QUICK),--quick)
 
 .PHONY: chaos
-chaos: build e2e-tools ## 46 faults with real Envoy and both legs, then hostile bodies against another project: tests/e2e/chaos/*.md (half an hour)
+chaos: build e2e-tools ## 48 faults with real Envoy and all legs, then hostile bodies against another project: tests/e2e/chaos/*.md (half an hour)
 	@code=0; \
 	$(PYTHON) tests/e2e/chaos/run.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)") || code=1; \
 	$(PYTHON) tests/e2e/chaos/share.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only "$(ONLY)") || code=1; \

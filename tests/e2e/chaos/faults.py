@@ -15,12 +15,13 @@ from support.slow_bodies import SlowBodies
 from . import gateway
 from .attackers import Attackers
 from .crowd import SIZES
-from .world import LEGS, MIB, SLACK, WORKERS, World
+from .world import LEGS, MIB, SECOND, SLACK, WORKERS, World
 
 Legs = tuple[str, ...]
 BOTH: Legs = LEGS
 RUM: Legs = ("rum",)
 SLS: Legs = ("sls",)
+ALL: Legs = (*LEGS, SECOND)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,14 @@ class Fault:
 
     @property
     def title(self) -> str:
+        if self.with_second:
+            return f"{self.name} ({'all three' if self.legs == ALL else 'second Sentry only'})"
         return self.name if self.legs == BOTH else f"{self.name} ({self.legs[0]} only)"
+
+    @property
+    def with_second(self) -> bool:
+        """Whether there is a second Sentry in its world."""
+        return SECOND in self.legs
 
 
 def nothing(_world: World, _legs: Legs, seconds: float) -> None:
@@ -270,6 +278,8 @@ FAULTS: list[Fault] = [
     *everywhere("answers 429, Retry-After 2", answers(429, "2")),
     *everywhere("away for 20 s, then back", away, ambiguous=True, seconds=20),
     *everywhere("name gone and back", no_name),
+    Fault("away for 20 s, then back", away, (SECOND,), ambiguous=True, seconds=20),
+    Fault("away for 20 s, then back", away, ALL, ambiguous=True, seconds=20),
     Fault("new configuration every 2 s", reloads, seconds=12),
     Fault("hostile bodies", hostile_bodies, hostile=True, seconds=12),
     Fault("slow bodies", slow_bodies, seconds=40),

@@ -12,7 +12,7 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
 from chaos.crowd import RATE
 from chaos.faults import FAULTS, Fault
-from chaos.world import CUT_PER_RELOAD, LEGS, MIB, WORKERS, Books, Memory, World
+from chaos.world import CUT_PER_RELOAD, LEGS, MIB, SECOND, WORKERS, Books, Memory, World
 from support import results, wait
 
 AUTHORITY = "rum.example.com"
@@ -43,7 +43,10 @@ class Row:
 
     def cells(self) -> list[str]:
         legs = []
-        for leg, book in self.books.items():
+        for leg in (*LEGS, SECOND):
+            if (book := self.books.get(leg)) is None:
+                legs += ["", ""]
+                continue
             counted = self.after[leg] if self.fault.cut else book.failed + book.dropped
             legs += [f"{self.requests - book.taken + book.foreign} ({counted})", f"{book.doubled}"]
         requests = f"{self.requests}"
@@ -70,6 +73,8 @@ HEAD = [
     "RUM doubled",
     "SLS lost",
     "SLS doubled",
+    "second Sentry lost",
+    "second doubled",
     "latency, median",
     "p99",
     "memory, MiB",
@@ -78,7 +83,7 @@ HEAD = [
 
 def run(fault: Fault, directory: Path, seconds: float, rate: float = RATE) -> Row:
     """One fault from the beginning to the end of all its consequences. `rate`: requests a second."""
-    world = World(directory, AUTHORITY, fault.configuration, rate, fault.sizes)
+    world = World(directory, AUTHORITY, fault.configuration, rate, fault.sizes, fault.with_second)
     try:
         _warm(world)
         memory = Memory(world.edge)
@@ -102,7 +107,7 @@ def run(fault: Fault, directory: Path, seconds: float, rate: float = RATE) -> Ro
             {name: (mirrored.percentile(part), plain.percentile(part)) for name, part in PARTS.items()},
             growth,
             mirrored.unanswered,
-            {leg: _may_be_lost(leg, metrics, requests - world.before_last) for leg in LEGS},
+            {leg: _may_be_lost(leg, metrics, requests - world.before_last) for leg in world.legs},
         )
         row.problems = list(_problems(row, world, metrics))
         return row
@@ -139,9 +144,9 @@ def _problems(row: Row, world: World, metrics: dict[str, int]) -> list[str]:
     for name, (ours, theirs) in row.latency.items():
         if ours > max(RATIO * theirs, theirs + MORE_SECONDS[name]):
             found.append(f"primary: {name} latency {ours * 1000:.0f} ms, without the module {theirs * 1000:.0f} ms")
-    if row.growth > WORKERS * world.budget + fault.slack:
+    if row.growth > WORKERS * world.budgets + fault.slack:
         found.append(f"memory grew by {row.growth // MIB} MiB")
-    for leg in LEGS:
+    for leg in world.legs:
         judge = _cut_problems if fault.cut else _leg_problems
         found += [f"{leg}: {text}" for text in judge(row, leg, world)]
     return found
@@ -172,7 +177,7 @@ def _leg_problems(row: Row, leg: str, world: World) -> list[str]:
     # A request whose answer was cut off on its way to the client may have been mirrored all the same.
     if book.foreign > row.unanswered:
         found.append(f"{book.foreign} arrived of {row.unanswered} without an answer")
-    if leg == "rum" and book.doubled:
+    if leg != "sls" and book.doubled:
         found.append(f"{book.doubled} doubled")
     if leg == "sls" and book.doubled and not (fault.ambiguous and hit):
         found.append(f"{book.doubled} doubled without need")

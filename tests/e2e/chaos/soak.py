@@ -169,7 +169,7 @@ ENDS = ("captured", "delivered", "failed", "dropped", "pending", "retries")
 
 def _trouble(world: World, seconds: float, chance: random.Random) -> int:
     """Faults, one at a time, with calm between them: those that need no Envoy of their own."""
-    faults: list[Fault] = [fault for fault in FAULTS if not fault.ends and not fault.configuration]
+    faults: list[Fault] = [fault for fault in FAULTS if not (fault.ends or fault.configuration or fault.with_second)]
     (reload,) = [fault for fault in faults if fault.do is reloads]
     end, count = time.monotonic() + seconds, 0
     while (left := end - time.monotonic()) > 0:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import other_module, sample, sls_edge, wait
+from support import other_module, sample, second, sls_edge, wait
 from support.dns import Dns
 from support.envoy import Envoy, balance
 from support.fake_rum import FakeRum
@@ -18,6 +18,7 @@ from support.fake_rum import Behaviour as RumBehaviour
 from support.fake_sls import Behaviour as SlsBehaviour
 from support.listener import DRAIN, Listener
 from support.primary import Primary
+from support.second import FakeSecond
 
 from .attackers import is_theirs
 from .crowd import CONNECTIONS, RATE, SIZES, Crowd, numbers
@@ -37,7 +38,10 @@ CONFIGURATION: dict[str, Any] = {
     "retry": {"max_attempts": 100, "initial_backoff_ms": 100, "max_backoff_ms": 1000},
 }
 LEGS = ("rum", "sls")
-WAITING = ("rum.pending", "sls.pending", "sls.queued")
+# In the worlds that are asked for it; it has a budget of its own.
+SECOND = second.LEG
+SECOND_BUDGET = BUDGET // 2
+WAITING = ("rum.pending", "sls.pending", "sls.queued", f"{SECOND}.pending", f"{SECOND}.queued")
 # A listener that is replaced may cut connections that come in at that very moment, with or without us (support/load.py).
 CUT_PER_RELOAD = 2
 # That moment is as long as another VM takes to start: then it may be each client's connection.
@@ -121,9 +125,13 @@ class World:
         configuration: sample.Yaml | None = None,
         rate: float = RATE,
         sizes: tuple[int, ...] = SIZES,
+        with_second: bool = False,
     ) -> None:
+        self.second = FakeSecond() if with_second else None
+        self.legs = (*LEGS, SECOND) if self.second else LEGS
         self.configuration = sample.merge(CONFIGURATION, configuration or {})
         self.budget: int = self.configuration["limits"]["max_pending_bytes"]
+        self.budgets = self.budget  # of all legs
         self.problems: list[str] = []  # what faults saw themselves
         self.reloads = 0
         self.may_cut = 0  # requests that new configurations may have cut off
@@ -140,6 +148,11 @@ class World:
         self.rum, self.sls = FakeRum(authority), sls_edge.fake_sls()
         self.sls.only = lambda log: not is_theirs(log)
         self.gateways = {"rum": Gateway(self.rum.port), "sls": Gateway(self.sls.port)}
+        if self.second:
+            self.gateways[SECOND] = Gateway(self.second.port)
+            limits = {"max_pending_bytes": SECOND_BUDGET}
+            self.configuration["sentry"] = second.section(self.second.port, timeout_ms=2000, limits=limits)
+            self.budgets += SECOND_BUDGET
         self.dns = Dns("up")
         self.listener = Listener(directory / "listeners")
         self.listener.write(self.configuration)
@@ -158,6 +171,8 @@ class World:
 
     def _edit(self, bootstrap: sample.Yaml) -> None:
         self.listener.point(bootstrap)
+        if self.second:
+            second.cluster(self.gateways[SECOND].port)(bootstrap)
         sls_edge.clusters(bootstrap, self.gateways["sls"].port, None)
         resolved(bootstrap, self.dns)
 
@@ -230,7 +245,7 @@ class World:
     def waits(self) -> bool:
         """Whether anything is still to be delivered; what was read stays in `last`."""
         self.last = self.edge.metrics()
-        return any(self.last[name] for name in WAITING)
+        return any(self.last.get(name, 0) for name in WAITING)
 
     # ---- what is found in the end
 
@@ -253,18 +268,19 @@ class World:
                 seen, since = now, time.monotonic()
             time.sleep(0.05)
 
-    @staticmethod
-    def problem(metrics: dict[str, int]) -> str | None:
-        return balance(metrics, "rum") or balance(metrics, "sls")
+    def problem(self, metrics: dict[str, int]) -> str | None:
+        return next((text for leg in self.legs if (text := balance(metrics, leg))), None)
 
     def books(self, metrics: dict[str, int]) -> dict[str, Books]:
-        """Of both legs. Each request makes one copy and one log."""
+        """Of all legs. Each request makes one copy for each Sentry, and one log."""
         answered = self.crowd.mirrored.answered
         arrived = {
             "rum": Counter(numbers(request.target for request in list(self.rum.taken))),
             "sls": Counter(_numbers(log.get("sentry.message") or "" for log in self.sls.since(0))),
         }
-        others = {"rum": self.attacks, "sls": self.sls.others}
+        if self.second:
+            arrived[SECOND] = Counter(numbers(request.target for request in list(self.second.taken)))
+        others = {"rum": self.attacks, "sls": self.sls.others, SECOND: self.attacks}
         found = {}
         for leg, taken in arrived.items():
             found[leg] = Books(
@@ -288,7 +304,7 @@ class World:
 
     def violations(self) -> list[str]:
         """What the targets found wrong with what they were sent, beside its number."""
-        return self.rum.violations + self.sls.violations
+        return self.rum.violations + self.sls.violations + (self.second.violations if self.second else [])
 
     def close(self) -> None:
         self.crowd.halt()
@@ -297,6 +313,8 @@ class World:
                 envoy.stop()
         for server in (self.primary, self.plain_primary, *self.gateways.values(), self.rum, self.sls):
             server.close()
+        if self.second:
+            self.second.close()
         self.dns.close()
 
 
