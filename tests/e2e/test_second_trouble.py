@@ -119,3 +119,44 @@ def test_a_429_about_transactions_is_no_loss_of_the_others(
     books = second.books(envoy, captured=1, delivered=1, failed=0, dropped=0)
     assert books["attempts"] == 1
     second.everything_at_rum(primary, rum, rum_config)
+
+
+BUDGET, BODY, AGE_MS = 40_000, 2_000, 10_000
+# Its copy is another envelope. The bound does not hold yet for those that go as they came: `Outbox::release` does not ask it.
+NAMED = '{"dsn":"https://theirs@edge.example/1"}'
+
+
+def test_a_limit_for_a_day_leaves_room_for_errors(
+    start_second: Callable[..., Envoy], primary: Primary, rum: FakeRum, saas: FakeSecond, rum_config: dict
+) -> None:
+    """As of a plan without transactions: what waits in vain has three quarters of the budget at most, and gets no older than
+    others. The primary and RUM notice nothing.
+    """
+    retry = second.RETRY | {"max_age_ms": AGE_MS}
+    envoy = start_second(retry=retry, limits={"max_pending_bytes": BUDGET})
+    saas.behave = second.limited("transaction", 86_400)
+    with replay.Client(envoy.port) as client:
+
+        def send(item_type: str, number: int) -> None:
+            body = second.envelope(item_type, number, NAMED).ljust(BODY)
+            assert client.request("/api/1/envelope/", body).status == 200
+
+        send("transaction", 0)
+        # Its own next try would come when it is too old.
+        second.books(envoy, captured=1, failed=1)
+        for number in range(1, 61):
+            send("transaction", number)
+        books = second.books(envoy, captured=61, in_flight=0, delivered=0, failed=1, attempts=1)
+        assert 3 < books["pending"] and BUDGET / 2 < books["pending_bytes"] <= BUDGET * 3 / 4, books
+        assert books["dropped"] == 60 - books["pending"]
+        for number in range(10):
+            send("event", number)
+            wait.until("the event", lambda number=number: saas.accepted == number + 1)
+    assert saas.received == 11
+    waited = books["pending"]
+    books = second.books(envoy, 30, captured=71, delivered=10, pending=0, pending_bytes=0)
+    assert books["failed"] == 1 + waited
+    for request in primary.requests:
+        if types([request]) == ["event"]:
+            saas.expect_of(request)
+    second.everything_at_rum(primary, rum, rum_config)

@@ -51,7 +51,14 @@ def cluster(port: int) -> Callable[[sample.Yaml], None]:
 
 
 def start(
-    directory: Path, primary: int, rum: int, port: int, sls: FakeSls | None = None, level: str = "info", **more: Any
+    directory: Path,
+    primary: int,
+    rum: int,
+    port: int,
+    *,
+    sls: FakeSls | None = None,
+    retry: sample.Yaml = RETRY,
+    **more: Any,
 ) -> Envoy:
     """Envoy with the leg, and with the SLS leg if there is a log service; `more`: further keys of the target."""
     add = cluster(port)
@@ -61,9 +68,9 @@ def start(
         if sls is not None:
             sls_edge.edit(sls, sls_edge.section())(bootstrap)
 
-    configuration = {"sentry": section(port, **more), "retry": RETRY}
+    configuration = {"sentry": section(port, **more), "retry": retry}
     name = "tee.yaml" if sls is None else sls_edge.NAME
-    return Envoy(directory, primary, rum, name=name, configuration=configuration, edit=edit, level=level)
+    return Envoy(directory, primary, rum, name=name, configuration=configuration, edit=edit)
 
 
 def books(envoy: Envoy, seconds: float = 15.0, **wanted: int) -> dict[str, int]:
