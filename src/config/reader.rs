@@ -342,11 +342,12 @@ fn without_keys(text: &str) -> String {
             .split_at_checked(end.unwrap_or(part.len()))
             .unwrap_or((part, ""));
         match authority.rsplit_once('@') {
-            Some((_, host)) => {
+            // What we say of the form of a DSN is no key.
+            Some((key, host)) if !key.starts_with('<') => {
                 written.push_str("[redacted]@");
                 written.push_str(host);
             }
-            None => written.push_str(authority),
+            _ => written.push_str(authority),
         }
         written.push_str(rest);
     }

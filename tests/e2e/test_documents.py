@@ -216,6 +216,18 @@ def test_what_it_names_is_there(each: Block) -> None:
     assert commands.problems(each.text) == []
 
 
+def test_metrics_that_are_looked_for_are_there() -> None:
+    words = "".join(text for path, text in commands.texts("src").items() if path in ("src/metric.rs", "src/outcome.rs"))
+    for each in BLOCKS:
+        if listed(each) in (["metrics"], ["syntax"]):
+            done = subprocess.run(["bash", "-n", "-c", each.text], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{each.place}: {done.stderr}"
+        if listed(each) == ["metrics"]:
+            for pattern in re.findall(r"grep -E '([^']+)'", each.text):
+                for name in re.findall(r"[a-z_]+", pattern):
+                    assert f'"{name}"' in words or name == "skipped", f"{each.place}: {name}"
+
+
 def test_the_tests_of_the_command_read_these_documents() -> None:
     (folders,) = re.findall(r'\[((?:"[\w/-]*",? ?)+)\]\s+\.iter\(\)', (paths.ROOT / "tests/cli/readme.rs").read_text())
     for each in BLOCKS:

@@ -139,7 +139,20 @@ def wrong_kind(target: sample.Yaml) -> None:
     target["projects"] = list(target["projects"].values())
 
 
-WRONG = [wrong_path, wrong_key, wrong_kind]
+def swapped(target: sample.Yaml) -> None:
+    target["projects"] = {dsn: project for project, dsn in target["projects"].items()}
+
+
+def in_another_place(place: str) -> Callable[[sample.Yaml], None]:
+    def edit(target: sample.Yaml) -> None:
+        target[place] = next(iter(target["projects"].values()))
+
+    edit.__name__ = place
+    return edit
+
+
+PLACES = ["upstream", "authority", "scheme", "routes", "timeout_ms", "sample", "exclude", "items", "rate", "unheard_of"]
+WRONG = [wrong_path, wrong_key, wrong_kind, swapped, *map(in_another_place, PLACES)]
 
 
 @pytest.mark.parametrize("edit", WRONG)

@@ -4,6 +4,8 @@ import statistics
 import time
 from collections.abc import Callable
 
+import pytest
+
 from support import bugsink, fake_rum, replay, second, wait
 from support.envoy import Envoy, settled
 from support.fake_rum import FakeRum
@@ -121,41 +123,62 @@ def test_a_429_about_transactions_is_no_loss_of_the_others(
     second.everything_at_rum(primary, rum, rum_config)
 
 
-BUDGET, BODY, AGE_MS = 40_000, 2_000, 10_000
-# Its copy is another envelope. The bound does not hold yet for those that go as they came: `Outbox::release` does not ask it.
-NAMED = '{"dsn":"https://theirs@edge.example/1"}'
+BUDGET, BODY, AGE_MS = 40_000, 2_000, 60_000
+# One copy goes as it came, the other is another envelope.
+HEADERS = ["{}", '{"dsn":"https://theirs@edge.example/1"}']
 
 
-def test_a_limit_for_a_day_leaves_room_for_errors(
-    start_second: Callable[..., Envoy], primary: Primary, rum: FakeRum, saas: FakeSecond, rum_config: dict
+@pytest.mark.parametrize("header", HEADERS, ids=["as it came", "renamed"])
+def test_what_waits_for_a_limit_leaves_room_for_errors(
+    start_second: Callable[..., Envoy], primary: Primary, rum: FakeRum, saas: FakeSecond, rum_config: dict, header: str
 ) -> None:
-    """As of a plan without transactions: what waits in vain has three quarters of the budget at most, and gets no older than
-    others. The primary and RUM notice nothing.
-    """
-    retry = second.RETRY | {"max_age_ms": AGE_MS}
-    envoy = start_second(retry=retry, limits={"max_pending_bytes": BUDGET})
-    saas.behave = second.limited("transaction", 86_400)
+    """What waits has three quarters of the budget at most. The primary and RUM notice nothing."""
+    envoy = start_second(retry=second.RETRY | {"max_age_ms": AGE_MS}, limits={"max_pending_bytes": BUDGET})
+    saas.behave = second.limited("transaction", 30)
     with replay.Client(envoy.port) as client:
 
         def send(item_type: str, number: int) -> None:
-            body = second.envelope(item_type, number, NAMED).ljust(BODY)
+            body = second.envelope(item_type, number, header).ljust(BODY)
             assert client.request("/api/1/envelope/", body).status == 200
 
-        send("transaction", 0)
-        # Its own next try would come when it is too old.
-        second.books(envoy, captured=1, failed=1)
-        for number in range(1, 61):
+        for number in range(61):
             send("transaction", number)
-        books = second.books(envoy, captured=61, in_flight=0, delivered=0, failed=1, attempts=1)
+            if number == 0:
+                wait.until("the 429", lambda: saas.received == 1)
+        books = second.books(envoy, captured=61, in_flight=0, delivered=0, failed=0, attempts=1)
         assert 3 < books["pending"] and BUDGET / 2 < books["pending_bytes"] <= BUDGET * 3 / 4, books
-        assert books["dropped"] == 60 - books["pending"]
+        assert books["dropped"] == 61 - books["pending"]
         for number in range(10):
             send("event", number)
             wait.until("the event", lambda number=number: saas.accepted == number + 1)
     assert saas.received == 11
-    waited = books["pending"]
-    books = second.books(envoy, 30, captured=71, delivered=10, pending=0, pending_bytes=0)
-    assert books["failed"] == 1 + waited
+    for request in primary.requests:
+        if types([request]) == ["event"]:
+            saas.expect_of(request)
+    second.everything_at_rum(primary, rum, rum_config)
+
+
+def test_a_limit_for_a_day_closes_its_category(
+    start_second: Callable[..., Envoy], primary: Primary, rum: FakeRum, saas: FakeSecond, rum_config: dict
+) -> None:
+    """As of a plan without transactions: they would wait in vain, and do not go at all."""
+    envoy = start_second(retry=second.RETRY | {"max_age_ms": 10_000})
+    saas.behave = second.limited("transaction", 86_400)
+    with replay.Client(envoy.port) as client:
+
+        def send(item_type: str, number: int) -> None:
+            assert client.request("/api/1/envelope/", second.envelope(item_type, number)).status == 200
+
+        send("transaction", 0)
+        # Its own next try would come when it is too old.
+        second.books(envoy, captured=1, failed=1)
+        for number in range(1, 21):
+            send("transaction", number)
+        for number in range(10):
+            send("event", number)
+    books = second.books(envoy, captured=11, delivered=10, failed=1, dropped=0, pending=0)
+    assert books["skipped.limited"] == 20
+    assert saas.received == 11
     for request in primary.requests:
         if types([request]) == ["event"]:
             saas.expect_of(request)

@@ -329,8 +329,8 @@ fn what_waits_for_a_limit_leaves_room_for_the_rest<E: Edge>(profile: Profile) {
     assert!(dropped > 0);
     for _ in 0..10 {
         edge.send(&of_type("event"));
+        assert_eq!(answered(&mut edge, 60).len(), 1);
     }
-    assert_eq!(answered(&mut edge, 200).len(), 10, "all of them");
     assert_eq!(saas(&mut edge, "dropped"), dropped);
     let waited = usize::try_from(saas(&mut edge, "pending")).unwrap();
     assert_eq!(answered(&mut edge, 61_000).len(), waited);
