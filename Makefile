@@ -101,7 +101,7 @@ python:
 
 .PHONY: e2e-tools
 e2e-tools:
-	@tests/e2e/setup.sh nginx faketime
+	@tests/e2e/setup.sh nginx
 
 # What the tests of the image, of the manifests, of the metrics and of the documents need besides.
 .PHONY: deploy-tools

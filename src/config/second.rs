@@ -98,10 +98,9 @@ fn target(
             None
         }
     };
-    let host = match object.take("authority") {
-        Some(field) => Some(authority(reader, &field)),
-        None => None,
-    };
+    let host = object
+        .take("authority")
+        .map(|field| authority(reader, &field));
     let scheme = match object.take("scheme") {
         Some(field) => reader.choice(&field, &[("http", "http"), ("https", "https")]),
         None => Some("https"),

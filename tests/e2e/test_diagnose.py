@@ -1,7 +1,11 @@
 """`sentry-edge-mirror diagnose` on the real Envoy, with faults made there: it says what is wrong, and why."""
 
+import datetime
+import email.utils
+import http.server
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,14 +140,32 @@ def test_a_trap(tmp_path: Path, primary: Primary) -> None:
     rum.close()
 
 
+class Ahead(http.server.BaseHTTPRequestHandler):
+    """Passes requests on to an admin endpoint; in the answers it is twenty minutes later."""
+
+    port: int
+
+    def do_GET(self) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{self.path}") as answer:
+            body = answer.read()
+            date = email.utils.parsedate_to_datetime(answer.headers["date"]) + datetime.timedelta(minutes=20)
+        self.send_response_only(200)
+        self.send_header("date", email.utils.format_datetime(date, usegmt=True))
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
 def test_a_wrong_clock(envoy: Envoy) -> None:
-    """The command's own clock is set wrong: what differs is the same."""
-    library = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
-    if library is None:
-        pytest.fail("faketime is missing: run `make e2e`, which installs it")
-    command = [paths.command(), "diagnose", "--seconds", "1", f"127.0.0.1:{envoy.admin_port}"]
-    environment = {"LD_PRELOAD": str(library), "FAKETIME": "-20m"}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False, env=environment)
+    handler = type("Handler", (Ahead,), {"port": envoy.admin_port})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as ahead:
+        threading.Thread(target=ahead.serve_forever, daemon=True).start()
+        command = [paths.command(), "diagnose", "--seconds", "1", f"127.0.0.1:{ahead.server_port}"]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+        ahead.shutdown()
     assert ran.returncode == 1 and "wrong clock: Envoy's is 1" in ran.stdout, ran
 
 

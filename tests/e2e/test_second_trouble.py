@@ -134,7 +134,7 @@ def test_what_waits_for_a_limit_leaves_room_for_errors(
 ) -> None:
     """What waits has three quarters of the budget at most. The primary and RUM notice nothing."""
     envoy = start_second(retry=second.RETRY | {"max_age_ms": AGE_MS}, limits={"max_pending_bytes": BUDGET})
-    saas.behave = second.limited("transaction", 30)
+    saas.behave = second.limited("transaction", 15)
     with replay.Client(envoy.port) as client:
 
         def send(item_type: str, number: int) -> None:
@@ -152,9 +152,13 @@ def test_what_waits_for_a_limit_leaves_room_for_errors(
             send("event", number)
             wait.until("the event", lambda number=number: saas.accepted == number + 1)
     assert saas.received == 11
-    for request in primary.requests:
-        if types([request]) == ["event"]:
+    # What waited goes afterwards: the first ones.
+    saas.behave = lambda request: fake_rum.Behaviour()
+    for kind, count in (("event", 10), ("transaction", books["pending"])):
+        sent = [request for request in primary.requests if types([request]) == [kind]]
+        for request in sent[:count]:
             saas.expect_of(request)
+    second.books(envoy, 40, captured=71, delivered=10 + books["pending"], failed=0, pending=0)
     second.everything_at_rum(primary, rum, rum_config)
 
 

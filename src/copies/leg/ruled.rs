@@ -234,9 +234,8 @@ impl CopyLeg {
             return;
         };
         let charge = entry.charge;
-        if self.closed.until(charge, now).is_some() {
-            self.leave_out(id, SkipReason::Limited, context);
-        } else if !self.ruled.is_within_rate(&entry.payload, now) {
+        let is_closed = self.closed.until(charge, now).is_some();
+        if is_closed || !self.ruled.is_within_rate(&entry.payload, now) {
             self.leave_out(id, SkipReason::Limited, context);
         } else {
             match self.outbox.release(id, now) {
@@ -265,9 +264,8 @@ impl CopyLeg {
         let mut copy = entry.payload.with_body(body);
         copy.target.category = entry.charge.part;
         let project = copy.target.project;
-        if self.closed.until(copy.charge(), now).is_some() {
-            skip(SkipReason::Limited, project, context);
-        } else if !self.ruled.is_within_rate(&copy, now) {
+        let is_closed = self.closed.until(copy.charge(), now).is_some();
+        if is_closed || !self.ruled.is_within_rate(&copy, now) {
             skip(SkipReason::Limited, project, context);
         } else if self.enter(copy, reserved, now, context) == Taken::NoRoom {
             report::no_room(context, project);

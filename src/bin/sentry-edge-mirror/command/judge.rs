@@ -139,7 +139,9 @@ fn unknown_clusters(plugin: &Plugin, problems: &mut Vec<Finding>) {
         add_upstreams(&path, &target.value, &mut upstreams);
     }
     for (path, name) in upstreams {
-        if !clusters.contains(name) && !name.contains("${") {
+        // A URL is a problem already, and may hold a key.
+        let is_known = clusters.contains(name) || name.contains("${") || name.contains("://");
+        if !is_known {
             let known: Vec<&str> = clusters.iter().map(String::as_str).collect();
             let known = known.join(", ");
             let message = format!(
