@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sentry_edge_mirror::delivery::verdict::Verdict;
 use sentry_edge_mirror::copies::reply::Reply;
+use sentry_edge_mirror::delivery::verdict::Verdict;
 use sentry_edge_mirror::time::Millis;
 use sentry_edge_mirror_fuzz::{head_and_body, header, header_lines};
 
