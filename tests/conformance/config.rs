@@ -40,7 +40,7 @@ const BAD: &[(&str, &[&str])] = &[
         &[
             "rum.upstream: expected the name of a cluster, got \"\"",
             "rum.authority: expected a host name, with or without a port, got \"a b\"",
-            "rum.time_out_ms: unknown key (expected one of enabled, upstream, authority, scheme, client_ip, rate, sample, items, scrub, only_accepted, scrub_keys, default, projects, exclude, routes, timeout_ms), got 1",
+            "rum.time_out_ms: unknown key (expected one of enabled, upstream, authority, scheme, client_ip, rate, sample, items, scrub, unscrubbable, encoding, only_accepted, scrub_keys, default, projects, exclude, routes, timeout_ms), got 1",
             "limits.max_in_flight: expected an integer from 1 to 65535, got 0",
         ],
     ),
