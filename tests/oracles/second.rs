@@ -78,7 +78,10 @@ fn check_path(query: &[u8], path: &[u8]) {
         let pairs = url::form_urlencoded::parse(query);
         pairs.into_owned().collect()
     };
-    let plain = |name: &str| name.strip_prefix("sentry_").unwrap_or(name).to_owned();
+    let plain = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.strip_prefix("sentry_").unwrap_or(&name).to_owned()
+    };
     let expected =
         pairs(query)
             .into_iter()
