@@ -107,6 +107,8 @@ pub mod manual {
     pub mod how_to {}
     #[doc = include_str!("manual/rum.md")]
     pub mod rum {}
+    #[doc = include_str!("manual/scale.md")]
+    pub mod scale {}
     #[doc = include_str!("manual/sentry.md")]
     pub mod sentry {}
     #[doc = include_str!("manual/sls.md")]

@@ -1,6 +1,7 @@
 //! A leg of copies: those that wait for their call, and what becomes of each. `ruled` has those that a rule decides about,
-//! `limits` what a second Sentry says of its own.
+//! `limits` what a second Sentry says of its own, `closed` what it takes none of.
 
+mod closed;
 mod limits;
 mod ruled;
 mod turns;
@@ -16,10 +17,11 @@ use super::settings::Copies;
 use crate::delivery::answer::Answer;
 use crate::delivery::call::Call;
 use crate::delivery::caller::{CallId, Caller, Context, Next};
-use crate::delivery::outbox::{self, Holds, Id, Outbox, Policy, Settled};
+use crate::delivery::outbox::{self, Id, Outbox, Policy, Settled};
 use crate::delivery::verdict::Verdict;
 use crate::metric::{Gauges, Leg, Metric};
 use crate::time::{Millis, Moment, earliest};
+use closed::Closed;
 use ruled::{Ruled, no_room};
 
 /// After the call's timeout, how long the host may take to say so. Then the answer counts as lost.
@@ -41,7 +43,7 @@ pub(crate) struct CopyLeg {
     forwarded: usize,
     ruled: Box<Ruled>,
     /// What a second Sentry takes none of, for longer than a copy may wait.
-    closed: Holds,
+    closed: Closed,
 }
 
 impl CopyLeg {
@@ -55,7 +57,7 @@ impl CopyLeg {
         Self {
             ruled: Box::new(Ruled::new(max_active, max_decoded_bytes, scrub)),
             outbox: Outbox::new(policy),
-            closed: Holds::default(),
+            closed: Closed::default(),
             scheme: copies.scheme,
             timeout_ms: copies.timeout_ms,
             forwarded: 0,
@@ -254,7 +256,7 @@ impl Caller for CopyLeg {
         // A date in Retry-After is wall clock time.
         let verdict = reply::verdict(answer, now.wall);
         let verdict = match context.ledger.leg() {
-            Leg::Sentry(_) => self.by_limits(id, verdict, answer, now.steady),
+            Leg::Sentry(_) => self.by_limits(id, verdict, answer, now.steady, context.jitter),
             Leg::Rum | Leg::Sls | Leg::Sign => verdict,
         };
         self.end_attempt(id, verdict, now.steady, context);
@@ -292,6 +294,10 @@ impl Caller for CopyLeg {
 
     fn is_idle(&self) -> bool {
         self.outbox.is_empty() && self.forwarded == 0
+    }
+
+    fn drain(&mut self) {
+        self.outbox.hurry();
     }
 
     fn give_up(&mut self, most: usize, context: &mut Context<'_>) -> usize {

@@ -114,7 +114,9 @@ fn describe(verdict: Verdict) -> (Topic, &'static str) {
     match verdict {
         Verdict::Delivered => (Topic::new("expired"), "delivered"),
         Verdict::NotTaken { .. } | Verdict::Again => (Topic::new("given up"), "not taken"),
-        Verdict::Throttled { .. } => (Topic::new("throttled"), "throttled"),
+        Verdict::Throttled { .. } | Verdict::Limited { .. } => {
+            (Topic::new("throttled"), "throttled")
+        }
         Verdict::Ambiguous(_) => (
             Topic::new("ambiguous"),
             "no certain answer (it may have been taken)",
@@ -127,7 +129,7 @@ fn status(verdict: Verdict) -> u16 {
     match verdict {
         Verdict::Delivered => 200,
         Verdict::Again => 0,
-        Verdict::Throttled { .. } => 429,
+        Verdict::Throttled { .. } | Verdict::Limited { .. } => 429,
         Verdict::NotTaken { status, .. }
         | Verdict::Ambiguous(status)
         | Verdict::Refused(status) => status,

@@ -1,31 +1,36 @@
 //! The outbox: what waits, what is in flight, and what happens after each attempt.
 //!
 //! An entry is pushed once and leaves once: delivered, failed or dropped by the caller. In between it is ready, waiting
-//! (backoff, or its group is held back by a 429) or in flight. One that is put aside is none of these until it is released.
+//! (for its backoff, or behind a gate) or in flight. One that is put aside is none of these until it is released.
 //!
 //! Budgets: the bytes of all entries; the number of calls in flight; and the bytes in flight, a quarter of the first,
 //! because the host keeps its own copy of the body of every call (one call is always allowed, however large).
 //!
 //! Fairness: an entry belongs to a share (a target), and each budget is a [`Quota`] of the shares, so that a target
 //! that is dead or slow takes no more than the others can spare. Shares take turns; within one, what became ready first
-//! leaves first. What a 429 holds back, a group or a part of one, waits with a bounded part of the bytes (`max_held_bytes`).
+//! leaves first. What a target refuses waits behind a [gate]; what it refuses of a group, or of a part of one, waits with a
+//! bounded part of the bytes (`max_held_bytes`).
 //!
 //! No clock, no randomness, no host in here: all three are arguments.
 
 mod aside;
 mod attempt;
+mod due;
 mod entry;
-mod holds;
+mod gate;
+mod gates;
+mod passage;
 mod policy;
 
 pub use attempt::Settled;
 pub use entry::{Charge, Entry, Id};
-pub use holds::Holds;
 pub use policy::Policy;
 
 use super::quota::Quota;
-use crate::time::{Millis, earliest};
+use crate::time::Millis;
 use entry::State;
+use gate::Passed;
+use gates::Gates;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Entries that change their queue in one call of [`Outbox::next`]: a backlog of thousands is moved in small portions.
@@ -64,7 +69,7 @@ pub struct Outbox<T> {
     waiting: BTreeSet<(Millis, Id)>,
     deadlines: BTreeSet<(Millis, Id)>,
     calls: BTreeMap<u64, Id>,
-    holds: Holds,
+    gates: Gates,
     bytes: Quota,
     in_flight: Quota,
     bytes_in_flight: Quota,
@@ -86,7 +91,7 @@ impl<T> Outbox<T> {
             waiting: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             calls: BTreeMap::new(),
-            holds: Holds::default(),
+            gates: Gates::default(),
             bytes: Quota::new(policy.max_bytes, policy.shares),
             in_flight: Quota::new(policy.max_in_flight, policy.shares),
             bytes_in_flight: Quota::new(policy.max_bytes / 4, policy.shares),
@@ -148,23 +153,29 @@ impl<T> Outbox<T> {
         reserved: usize,
         now: Millis,
     ) -> Result<Id, T> {
-        let (Charge { size, share, .. }, held) = (charge, self.held_until(charge, now).is_some());
-        let held_bytes = self.held_bytes.saturating_add(size);
-        let Some(ready) = self.ready.get_mut(share) else {
-            return Err(payload);
-        };
-        if size.saturating_add(reserved) > self.bytes.room(share)
-            || held && held_bytes > self.policy.max_held_bytes
+        let id = self.insert(payload, charge, reserved, now)?;
+        self.place(id);
+        Ok(id)
+    }
+
+    /// Takes an entry that is nowhere yet.
+    fn insert(
+        &mut self,
+        payload: T,
+        charge: Charge,
+        reserved: usize,
+        now: Millis,
+    ) -> Result<Id, T> {
+        let Charge { size, share, .. } = charge;
+        if share >= self.ready.len()
+            || size.saturating_add(reserved) > self.bytes.room(share)
+            || self.is_held_full(charge)
         {
             return Err(payload);
         }
         self.bytes.add(share, size);
-        if held {
-            self.held_bytes = held_bytes;
-        }
         let id = Id(self.next_id);
         self.next_id = self.next_id.saturating_add(1);
-        ready.push_back(id);
         self.entries.insert(
             id,
             Entry {
@@ -174,7 +185,8 @@ impl<T> Outbox<T> {
                 attempts: 0,
                 refusals: 0,
                 state: State::Ready,
-                held,
+                held: false,
+                passed: Passed::default(),
             },
         );
         Ok(id)
@@ -205,8 +217,9 @@ impl<T> Outbox<T> {
         {
             moves = moves.saturating_add(1);
             self.waiting.pop_first();
-            self.wake(id);
+            self.place(id);
         }
+        self.open_gates(now, &mut moves);
         let mut share = self.turn;
         loop {
             match self.pick(share, now, open, &mut moves) {
@@ -233,14 +246,15 @@ impl<T> Outbox<T> {
                 self.pop(share);
                 return Pick::Expires(id);
             }
-            if let Some(until) = self.held_until(charge, now) {
+            if let Some(gate) = self.stopped_by(id)
+                && !self.takes_over(id, gate)
+            {
                 if *moves >= MAX_MOVES {
                     break;
                 }
                 *moves = moves.saturating_add(1);
                 self.pop(share);
-                self.wait(id, until);
-                self.hold_bytes(id);
+                self.stop(id, gate, false);
                 continue;
             }
             if !open || !self.has_slot(share, charge.size) {
@@ -248,12 +262,10 @@ impl<T> Outbox<T> {
             }
             self.pop(share);
             self.turn = self.after(share);
+            self.release_bytes(id);
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.state = State::Leaving;
                 entry.attempts = entry.attempts.saturating_add(1);
-                if std::mem::take(&mut entry.held) {
-                    self.held_bytes = self.held_bytes.saturating_sub(charge.size);
-                }
             }
             return Pick::Leaves(id);
         }
@@ -278,45 +290,6 @@ impl<T> Outbox<T> {
     #[must_use]
     pub fn call(&self, token: u32) -> Option<Id> {
         self.calls.get(&token.into()).copied()
-    }
-
-    /// When something is to be done next: `now`, or later, or not before an answer or a push.
-    #[must_use]
-    pub fn due(&self, now: Millis) -> Option<Millis> {
-        let ready = self.has_ready().then_some(now);
-        let waiting = self.waiting.first().map(|(due, _)| *due);
-        let deadline = self.deadlines.first().map(|(due, _)| *due);
-        earliest([ready, waiting, deadline])
-    }
-
-    /// Whether an entry could leave at once, as far as its turn and the slots go.
-    #[must_use]
-    pub fn has_ready(&self) -> bool {
-        let mut fronts = self.fronts();
-        fronts.any(|entry| self.has_slot(entry.charge.share, entry.charge.size))
-    }
-
-    /// The longest wait between two attempts.
-    #[must_use]
-    pub fn longest_wait(&self) -> u64 {
-        self.policy.backoff.ceiling(u32::MAX)
-    }
-
-    /// When the next one becomes too old, as far as it waits for its turn only.
-    #[must_use]
-    pub fn expires(&self) -> Option<Millis> {
-        let ends = self
-            .fronts()
-            .map(|entry| entry.created.after(self.policy.max_age_ms).after(1));
-        ends.min()
-    }
-
-    /// When something is to be done although nothing may be dispatched.
-    #[must_use]
-    pub fn due_closed(&self) -> Option<Millis> {
-        let waiting = self.waiting.first().map(|(due, _)| *due);
-        let deadline = self.deadlines.first().map(|(due, _)| *due);
-        earliest([self.expires(), waiting, deadline])
     }
 
     /// Everything that is pending.
@@ -365,20 +338,6 @@ impl<T> Outbox<T> {
         self.in_flight.room(share) > 0 && enough
     }
 
-    /// A wait is over.
-    fn wake(&mut self, id: Id) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return;
-        };
-        entry.state = State::Ready;
-        if std::mem::take(&mut entry.held) {
-            self.held_bytes = self.held_bytes.saturating_sub(entry.charge.size);
-        }
-        if let Some(ready) = self.ready.get_mut(entry.charge.share) {
-            ready.push_back(id);
-        }
-    }
-
     fn remove(&mut self, id: Id) -> Option<Entry<T>> {
         let entry = self.entries.remove(&id)?;
         self.bytes.remove(entry.charge.share, entry.charge.size);
@@ -390,10 +349,13 @@ impl<T> Outbox<T> {
             State::Aside => self.no_longer_aside(entry.charge.size),
             State::Ready | State::Leaving | State::InFlight { .. } => {}
         }
+        self.gates.left(id, entry.charge);
         Some(entry)
     }
 }
 
+#[cfg(test)]
+mod gated;
 #[cfg(test)]
 mod shares;
 #[cfg(test)]

@@ -19,6 +19,11 @@ pub enum Verdict {
         /// The target's own wish.
         retry_after_ms: Option<u64>,
     },
+    /// 429: not taken, and for so long nothing more of its part of the group.
+    Limited {
+        /// Milliseconds.
+        ms: u64,
+    },
     /// The target may or may not have it: timeout, reset after sending, 500, 504. HTTP status, 0 without one.
     Ambiguous(u16),
     /// The target has refused it for good. HTTP status.

@@ -7,7 +7,8 @@
 //! ```
 //! Its budget is its own: envelopes that wait, the open batch, what is being packed and what is packed together. Envelopes
 //! are read a little per tick, so that the worker's other traffic is not held up. A target that does not answer, or asks for
-//! less, is tried with one write at a time until it takes one: an outage costs few calls, and few of a batch's attempts.
+//! less, is tried with one write at a time until it takes one: an outage costs few calls, and few of a batch's attempts. While
+//! writes wait for that, logs go on to gather in the open batch: what leaves later are few large writes.
 //! While there is no credential nothing leaves, and what waits grows old as it does behind a dead target.
 //!
 //! `calls` is what the leg is to the worker, `signing` what leaves, `answers` what comes back, `outlet` the way from the
@@ -33,7 +34,7 @@ use super::report;
 use super::scrub::Scrubber;
 use super::write::{Batch, Queue};
 use crate::delivery::caller::Context;
-use crate::delivery::outbox::{Id, Outbox, Policy};
+use crate::delivery::outbox::{Charge, Id, Outbox, Policy};
 use crate::header_list::HeaderList;
 use crate::meter::Meter;
 use crate::metric::Metric;
@@ -50,8 +51,6 @@ const OVERHEAD: usize = 512;
 /// Units of signing a write, at the worst, and how many are signed in one callback at most.
 const SIGN: u64 = 260_000;
 const MAX_SIGNS: u64 = 16;
-/// Every batch goes to the one destination, so a hold is for all of them.
-const GROUP: u64 = 0;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -77,8 +76,6 @@ pub(crate) struct SlsLeg {
     pace: Pace,
     /// So many writes may still be signed in this callback.
     signs: u64,
-    /// The last answer told to hold back: one write at a time, until one is taken.
-    probing: bool,
 }
 
 impl SlsLeg {
@@ -124,7 +121,6 @@ impl SlsLeg {
             draining: false,
             pace: Pace::default(),
             signs: MAX_SIGNS,
-            probing: false,
             config,
         }
     }
@@ -221,6 +217,8 @@ impl SlsLeg {
         let over = self.bytes().saturating_add(reserved) > self.max_bytes;
         let sealed = if ends || over {
             self.batcher.seal()
+        } else if self.gathers() {
+            None
         } else {
             self.batcher.seal_due(now_ms)
         };
@@ -228,6 +226,12 @@ impl SlsLeg {
             self.outlet(now.steady, reserved).take(0, group, context);
         }
         self.pack(reserved, meter, context);
+    }
+
+    /// Writes are held back, and there are some: another small one would only wait behind them.
+    fn gathers(&self) -> bool {
+        let waits = !self.outbox.is_empty() || !self.queue.is_empty();
+        waits && !self.draining && self.outbox.is_held(charge(0))
     }
 
     /// Reads envelopes into the batcher.
@@ -285,6 +289,16 @@ impl SlsLeg {
         };
         self.readers
             .step(&mut self.intake, &needs, meter, &mut sink, &mut ended);
+    }
+}
+
+/// What a batch is charged with: there is one destination.
+fn charge(size: usize) -> Charge {
+    Charge {
+        size,
+        group: 0,
+        part: 0,
+        share: 0,
     }
 }
 

@@ -105,11 +105,12 @@ def test_a_receiver_that_comes_back_gets_everything(
         ten_requests_on_one_connection(envoy.port)
         for request in primary.requests:
             rum.expect(rules.Copy.of(rum_config, request))
-        wait.until("every copy was tried", lambda: envoy.metrics()["rum.attempts"] >= 10)
+        # The others wait while one in a while is tried.
+        wait.until("copies were tried again", lambda: envoy.metrics()["rum.retries"] >= 3)
         assert envoy.metrics()["rum.delivered"] == 0
         rum.reopen()
         metrics = settled(envoy, captured=10, delivered=10, failed=0, pending=0)
-        assert metrics["rum.retries"] >= 10
+        assert metrics["rum.retries"] >= 3
 
 
 def test_retry_after_is_honoured_for_that_project_only(

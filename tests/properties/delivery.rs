@@ -217,7 +217,8 @@ proptest! {
                 prop_assert!(worker.next_tick(), "nothing wakes the worker");
             }
             let waited = worker.clocks.wall - start;
-            let longest = asked.max(rules.ceiling(attempts));
+            // What was asked for, and as much again at random.
+            let longest = (asked + asked.min(rules.max_backoff)).max(rules.ceiling(attempts));
             prop_assert!((asked..=longest + late).contains(&waited), "attempt {}: {} ms", attempts, waited);
         }
     }

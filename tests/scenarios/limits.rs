@@ -134,7 +134,7 @@ fn a_backlog_leaves_in_small_groups<E: Edge>(profile: Profile) {
         edge.send(&envelope(42));
     }
     let (mut sent, mut most) = (0, 0);
-    for _ in 0..1_600 {
+    for _ in 0..2_600 {
         edge.advance(1);
         let calls = edge.calls();
         most = most.max(calls.len());

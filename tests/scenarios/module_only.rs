@@ -154,7 +154,7 @@ fn a_clock_that_goes_back_delays_nothing() {
     let call = edge.envelope();
     edge.reply(call.token, &Reply::status(429).header("retry-after", "2"));
     edge.host.jump_wall_clock(-3_600_000);
-    edge.advance(2_200);
+    edge.advance(4_200);
     edge.reply(
         edge.host.calls()[0].token,
         &Reply::status(429).header("retry-after", "60"),

@@ -273,7 +273,9 @@ fn a_limit_holds_back_its_category_alone<E: Edge>(profile: Profile) {
         "another project"
     );
     assert_eq!(saas(&mut edge, "pending"), 3, "two transactions, a profile");
-    assert_eq!(answered(&mut edge, 3_000).len(), 3, "when it is over");
+    assert_eq!(answered(&mut edge, 2_700).len(), 0, "not before it is over");
+    // As much again at random comes on top, for each category by itself.
+    assert_eq!(answered(&mut edge, 3_500).len(), 3, "when it is over");
     assert_eq!(books(&mut edge), [6, 6, 0, 0, 0]);
 }
 
@@ -286,7 +288,7 @@ fn a_limit_of_everything_holds_back_the_project<E: Edge>(profile: Profile) {
     edge.send(&of_type("session"));
     edge.send(&Request::post("/api/43/envelope/").chunk(items(&["event"])));
     assert_eq!(answered(&mut edge, 200).len(), 1, "another project's");
-    assert_eq!(answered(&mut edge, 2_000).len(), 1);
+    assert_eq!(answered(&mut edge, 4_000).len(), 1);
     assert_eq!(books(&mut edge), [3, 3, 0, 0, 0]);
 }
 
@@ -305,11 +307,12 @@ fn a_429_that_says_nothing_is_about_everything<E: Edge>(profile: Profile) {
     assert_eq!(answered_with(&mut edge, 60, &Reply::status(429)).len(), 1);
     edge.send(&of_type("session"));
     assert_eq!(answered(&mut edge, 59_000).len(), 0, "as SDKs do");
-    assert_eq!(answered(&mut edge, 2_000).len(), 2);
+    assert_eq!(answered(&mut edge, 32_000).len(), 2);
     let asked = Reply::status(429).header("retry-after", "2");
     edge.send(&of_type("event"));
     assert_eq!(answered_with(&mut edge, 60, &asked).len(), 1);
-    assert_eq!(answered(&mut edge, 2_100).len(), 1);
+    assert_eq!(answered(&mut edge, 1_900).len(), 0);
+    assert_eq!(answered(&mut edge, 2_200).len(), 1);
     assert_eq!(books(&mut edge), [3, 3, 0, 0, 0]);
 }
 
@@ -333,7 +336,7 @@ fn what_waits_for_a_limit_leaves_room_for_the_rest<E: Edge>(profile: Profile) {
     }
     assert_eq!(saas(&mut edge, "dropped"), dropped);
     let waited = usize::try_from(saas(&mut edge, "pending")).unwrap();
-    assert_eq!(answered(&mut edge, 61_000).len(), waited);
+    assert_eq!(answered(&mut edge, 91_000).len(), waited);
     books(&mut edge);
 }
 

@@ -8,6 +8,7 @@
 
 use super::CopyLeg;
 use crate::delivery::answer::Answer;
+use crate::delivery::backoff::Jitter;
 use crate::delivery::outbox::{Charge, Id};
 use crate::delivery::verdict::Verdict;
 use crate::sentry::rate_limits::{self, Limit, WITHOUT_HEADER_MS};
@@ -21,6 +22,7 @@ impl CopyLeg {
         verdict: Verdict,
         answer: &Answer<'_>,
         now: Millis,
+        jitter: &mut Jitter,
     ) -> Verdict {
         let Some(entry) = self.outbox.get(id) else {
             return verdict;
@@ -30,34 +32,37 @@ impl CopyLeg {
         let limits = limits.and_then(|value| rate_limits::parse(&value));
         let says_nothing = limits.is_none();
         let limits = limits.unwrap_or_default();
-        for Limit { ms, category } in &limits {
-            let part = category.map_or(0, |category| category.number());
-            let until = now.after(*ms);
-            if *ms > self.outbox.policy().max_age_ms {
-                self.closed.hold((group, part), until, now);
-            } else {
-                self.outbox.hold(group, part, until, now);
+        // What a 429 says of the envelope itself is the outbox's to heed.
+        let own = match verdict {
+            Verdict::Throttled { .. } => limits
+                .iter()
+                .filter(|limit| [0, part].contains(&part_of(limit)))
+                .max_by_key(|limit| limit.ms),
+            _ => None,
+        };
+        for limit in &limits {
+            let (key, ms) = (part_of(limit), limit.ms);
+            if ms > self.outbox.policy().max_age_ms {
+                self.closed.close((group, key), now.after(ms), now);
+            } else if own != Some(limit) {
+                self.outbox.limit(group, key, ms, now, jitter);
             }
         }
-        let Verdict::Throttled { retry_after_ms } = verdict else {
-            return verdict;
-        };
-        if says_nothing {
-            let ms = retry_after_ms.unwrap_or(WITHOUT_HEADER_MS);
-            self.outbox.hold(group, 0, now.after(ms), now);
-            return Verdict::Throttled {
-                retry_after_ms: Some(ms),
-            };
-        }
-        let own = limits.iter().filter(|limit| {
-            let category = limit.category;
-            category.is_none_or(|category| category.number() == part)
-        });
-        match own.map(|limit| limit.ms).max() {
-            Some(ms) => Verdict::Throttled {
+        match (verdict, own) {
+            (Verdict::Throttled { retry_after_ms }, None) if says_nothing => Verdict::Throttled {
+                retry_after_ms: retry_after_ms.or(Some(WITHOUT_HEADER_MS)),
+            },
+            (Verdict::Throttled { .. }, None) => Verdict::Delivered,
+            (_, Some(&Limit { ms, category: None })) => Verdict::Throttled {
                 retry_after_ms: Some(ms),
             },
-            None => Verdict::Delivered,
+            (_, Some(&Limit { ms, .. })) => Verdict::Limited { ms },
+            (verdict, None) => verdict,
         }
     }
+}
+
+/// The part of a group that it is about, or 0 for the group.
+fn part_of(limit: &Limit) -> u8 {
+    limit.category.map_or(0, |category| category.number())
 }

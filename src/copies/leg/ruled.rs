@@ -124,7 +124,7 @@ impl CopyLeg {
             self.ruled.turns.push(charge.group, id);
             return Taken::Done;
         }
-        let is_closed = self.closed.until(copy.charge(), now).is_some();
+        let is_closed = self.closed.is_closed(copy.charge(), now);
         if is_closed || !self.ruled.is_within_rate(&copy, now) {
             skip(SkipReason::Limited, copy.target.project, context);
             return Taken::Done;
@@ -234,7 +234,7 @@ impl CopyLeg {
             return;
         };
         let charge = entry.charge;
-        let is_closed = self.closed.until(charge, now).is_some();
+        let is_closed = self.closed.is_closed(charge, now);
         if is_closed || !self.ruled.is_within_rate(&entry.payload, now) {
             self.leave_out(id, SkipReason::Limited, context);
         } else {
@@ -264,7 +264,7 @@ impl CopyLeg {
         let mut copy = entry.payload.with_body(body);
         copy.target.category = entry.charge.part;
         let project = copy.target.project;
-        let is_closed = self.closed.until(copy.charge(), now).is_some();
+        let is_closed = self.closed.is_closed(copy.charge(), now);
         if is_closed || !self.ruled.is_within_rate(&copy, now) {
             skip(SkipReason::Limited, project, context);
         } else if self.enter(copy, reserved, now, context) == Taken::NoRoom {

@@ -16,19 +16,12 @@ impl<T> Outbox<T> {
         reserved: usize,
         now: Millis,
     ) -> Result<Id, T> {
-        let Charge { size, share, .. } = charge;
-        let id = self.push(payload, charge, reserved, now)?;
-        if let Some(ready) = self.ready.get_mut(share) {
-            ready.pop_back();
-        }
+        let id = self.insert(payload, charge, reserved, now)?;
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.state = State::Aside;
-            if std::mem::take(&mut entry.held) {
-                self.held_bytes = self.held_bytes.saturating_sub(size);
-            }
         }
         let (count, bytes) = self.aside;
-        self.aside = (count.saturating_add(1), bytes.saturating_add(size));
+        self.aside = (count.saturating_add(1), bytes.saturating_add(charge.size));
         Ok(id)
     }
 
@@ -37,24 +30,15 @@ impl<T> Outbox<T> {
     pub fn release(&mut self, id: Id, now: Millis) -> Option<bool> {
         let entry = self.entries.get(&id).filter(|entry| entry.is_aside())?;
         let charge = entry.charge;
-        let held = self.held_until(charge, now).is_some();
-        let held_bytes = self.held_bytes.saturating_add(charge.size);
-        if held && held_bytes > self.policy.max_held_bytes {
+        if self.is_held_full(charge) {
             self.remove(id);
             return Some(false);
         }
-        if held {
-            self.held_bytes = held_bytes;
-        }
         self.no_longer_aside(charge.size);
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.state = State::Ready;
             entry.created = now;
-            entry.held = held;
         }
-        if let Some(ready) = self.ready.get_mut(charge.share) {
-            ready.push_back(id);
-        }
+        self.place(id);
         Some(true)
     }
 

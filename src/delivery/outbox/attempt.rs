@@ -1,6 +1,7 @@
 //! The end of an attempt: delivered, failed, or a wait before the next one.
 
 use super::entry::State;
+use super::gate::Key;
 use super::{Charge, Entry, Id, Outbox};
 use crate::delivery::backoff::Jitter;
 use crate::delivery::verdict::Verdict;
@@ -32,41 +33,47 @@ impl<T> Outbox<T> {
         let Some(entry) = self.entries.get(&id) else {
             return Settled::Unknown;
         };
-        let (retry, asked) = match verdict {
+        let Entry {
+            charge,
+            created,
+            attempts,
+            ..
+        } = *entry;
+        let mut at = self.at(now, jitter);
+        self.gates.heard(id, charge, verdict, &mut at);
+        let Charge {
+            group, part, share, ..
+        } = charge;
+        let (retry, refused) = match verdict {
             Verdict::Delivered => {
                 return self.remove(id).map_or(Settled::Unknown, Settled::Delivered);
             }
             Verdict::Refused(_) => (false, None),
             Verdict::Ambiguous(_) => (self.policy.retry_ambiguous, None),
-            Verdict::NotTaken { retry_after_ms, .. } => (true, retry_after_ms),
-            Verdict::Throttled { retry_after_ms } => (true, retry_after_ms),
+            Verdict::NotTaken { retry_after_ms, .. } => {
+                (true, Some((Key::Target(share), retry_after_ms)))
+            }
+            Verdict::Throttled { retry_after_ms } => {
+                (true, Some((Key::Group(group, 0), retry_after_ms)))
+            }
+            Verdict::Limited { ms } => (true, Some((Key::Group(group, part), Some(ms)))),
             Verdict::Again => (true, None),
         };
-        let backoff = match verdict {
-            Verdict::Again => 0,
-            _ => self.policy.backoff.wait(entry.attempts, jitter),
+        let (wait, closed) = match refused {
+            Some((key, asked)) => self.gates.refused(key, attempts, asked, &mut at),
+            None if verdict == Verdict::Again => (0, false),
+            None => (self.policy.backoff.wait(attempts, at.jitter), false),
         };
-        let wait = backoff.max(asked.unwrap_or_default());
         let due = now.after(wait);
-        let Charge { group, part, .. } = entry.charge;
-        let last = entry.attempts >= self.policy.max_attempts;
-        let old = due.since(entry.created) > self.policy.max_age_ms;
-        if let Verdict::Throttled { .. } = verdict {
-            self.hold(group, part, due, now);
-        }
+        let last = attempts >= self.policy.max_attempts;
+        let old = due.since(created) > self.policy.max_age_ms;
         if !retry || last || old {
             return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
         }
-        // The others of a group that is held back come first: the reason may be this one.
-        self.wait(
-            id,
-            match verdict {
-                Verdict::Throttled { .. } => due.after(1),
-                _ => due,
-            },
-        );
-        if let Verdict::Throttled { .. } = verdict {
-            self.hold_bytes(id);
+        // A gate that closed for another one may open sooner.
+        match self.stopped_by(id).filter(|_| closed) {
+            Some(gate) => self.stop(id, gate, true),
+            None => self.wait(id, due),
         }
         Settled::Retrying
     }
@@ -86,7 +93,7 @@ impl<T> Outbox<T> {
         Settled::Retrying
     }
 
-    pub(super) fn wait(&mut self, id: Id, due: Millis) {
+    fn wait(&mut self, id: Id, due: Millis) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.state = State::Waiting(due);
             self.waiting.insert((due, id));

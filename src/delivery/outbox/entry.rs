@@ -1,5 +1,6 @@
 //! What waits in the outbox, and for what.
 
+use super::gate::Passed;
 use crate::time::Millis;
 
 /// Names an entry. Never used twice.
@@ -35,6 +36,7 @@ pub struct Entry<T> {
     pub(super) state: State,
     /// It counts in `held_bytes`.
     pub(super) held: bool,
+    pub(super) passed: Passed,
 }
 
 impl<T> Entry<T> {

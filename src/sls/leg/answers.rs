@@ -21,11 +21,10 @@ impl SlsLeg {
         context: &mut Context<'_>,
     ) {
         let signed = self.signed.remove(&id);
-        let long = self.outbox.longest_wait() / 2;
-        let mut hold = |reason| {
-            // All workers were refused at the same time: they must not come back at the same time.
-            let wait = long.saturating_add(context.jitter.up_to(long));
-            let retry_after_ms = Some(wait);
+        // And as much again at random, at most: see the outbox.
+        let long = Some(self.outbox.longest_wait() / 2);
+        let hold = |reason| {
+            let retry_after_ms = long;
             (Verdict::Throttled { retry_after_ms }, reason)
         };
         let (verdict, reason) = match decision {
@@ -65,7 +64,6 @@ impl SlsLeg {
             Decision::IsolatePoison => return self.divide(id, Reason::Poison, status, context),
             Decision::Drop(reason) => (Verdict::Refused(status), reason),
         };
-        self.probing = matches!(verdict, Verdict::Throttled { .. });
         let settled = self.outbox.settle(id, verdict, now.steady, context.jitter);
         self.book(id, settled, reason, status, now.steady, context);
     }

@@ -147,7 +147,8 @@ impl Caller for SlsLeg {
         let slice = self.pace.due(now);
         let unread = (self.queued() > 0 || !self.queue.is_empty()).then_some(slice);
         let corrected = self.clock.now(wall.0);
-        let batch = self.batcher.next_due().map(|due| {
+        let batch = self.batcher.next_due().filter(|_| !self.gathers());
+        let batch = batch.map(|due| {
             if self.draining {
                 slice
             } else {
@@ -197,6 +198,7 @@ impl Caller for SlsLeg {
 
     fn drain(&mut self) {
         self.draining = true;
+        self.outbox.hurry();
     }
 
     fn give_up(&mut self, most: usize, context: &mut Context<'_>) -> usize {

@@ -4,8 +4,7 @@
 //! A group comes out of the open batch, which is charged already: so it is packed first, a fifth of it is left as a rule, and
 //! that is what needs room. Only while others are being packed, a group that is beyond the budget is dropped at once.
 
-use super::{Context, GROUP, OVERHEAD, SlsLeg};
-use crate::delivery::outbox::Charge;
+use super::{Context, OVERHEAD, SlsLeg};
 use crate::meter::Meter;
 use crate::metric::Metric;
 use crate::sls::report;
@@ -70,12 +69,7 @@ impl SlsLeg {
     }
 
     fn post(&mut self, batch: Batch, created: Millis, reserved: usize, context: &mut Context<'_>) {
-        let charge = Charge {
-            size: batch.bytes().saturating_add(OVERHEAD),
-            group: GROUP,
-            part: 0,
-            share: 0,
-        };
+        let charge = super::charge(batch.bytes().saturating_add(OVERHEAD));
         let reserved = reserved
             .saturating_add(self.unread_bytes())
             .saturating_add(self.batcher.bytes());

@@ -7,10 +7,9 @@ use crate::sls::put_logs;
 use crate::time::{Millis, Moment};
 
 impl SlsLeg {
-    /// Whether there is a key to sign with, and the target is not being probed already.
+    /// Whether there is a key to sign with.
     pub(super) fn may_write(&self, now: Millis) -> bool {
-        let probed = self.probing && self.outbox.in_flight() > 0;
-        !probed && self.keys.current(now).is_some()
+        self.keys.current(now).is_some()
     }
 
     /// Signs a write that is leaving.

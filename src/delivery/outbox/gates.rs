@@ -1,0 +1,325 @@
+//! All [gates](super::gate) of an outbox: who has to wait, who is let out, and what the end of a call means for them.
+//!
+//! Nothing in here knows what an entry holds, so that there is one of it in the module, not one for each kind of entry.
+
+use super::gate::{Gate, Key, Passed, Passing, Phase};
+use super::{Charge, Id, Policy};
+use crate::delivery::backoff::Jitter;
+use crate::delivery::verdict::Verdict;
+use crate::time::Millis;
+
+/// So many gates there are at most. Without one a group's entries wait each by itself.
+pub(super) const MAX_GATES: usize = 1_000;
+/// So many refusals in a row, and a target's gate closes. Fewer may be a matter of single entries.
+const STRIKES: u32 = 3;
+/// What waited leaves at so many times the pace at which it came, since as much comes behind it as ever. With less, a pace that
+/// was known by few entries may be too slow for those.
+const PACE: u64 = 2;
+
+/// When something happens, and how much of that is random.
+pub(super) struct Moment<'a> {
+    pub(super) policy: Policy,
+    pub(super) now: Millis,
+    pub(super) jitter: &'a mut Jitter,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Gates {
+    /// In the order of their keys.
+    gates: Vec<(Key, Gate)>,
+    /// When a gate has something to do, and whose, in their order.
+    due: Vec<(Millis, Key)>,
+    /// Nothing that may pass waits.
+    hurries: bool,
+}
+
+impl Gates {
+    fn place(&self, key: Key) -> Result<usize, usize> {
+        self.gates.binary_search_by(|(known, _)| known.cmp(&key))
+    }
+
+    fn get(&self, key: Key) -> Option<&Gate> {
+        self.gates.get(self.place(key).ok()?).map(|(_, gate)| gate)
+    }
+
+    fn get_mut(&mut self, key: Key) -> Option<&mut Gate> {
+        let at = self.place(key).ok()?;
+        self.gates.get_mut(at).map(|(_, gate)| gate)
+    }
+
+    /// A gate, an open one if there is none. Groups come from clients, so there is a bound.
+    fn get_or_open(&mut self, key: Key) -> Option<&mut Gate> {
+        let at = match self.place(key) {
+            Ok(at) => at,
+            Err(_) if self.gates.len() >= MAX_GATES && !key.is_target() => return None,
+            Err(at) => {
+                self.gates.insert(at, (key, Gate::open()));
+                at
+            }
+        };
+        self.gates.get_mut(at).map(|(_, gate)| gate)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        assert!(self.due.len() <= self.gates.len());
+        self.gates.len()
+    }
+
+    fn is_shut(&self, key: Key) -> bool {
+        self.get(key).is_some_and(|gate| !gate.is_open())
+    }
+
+    /// Whether what is charged so waits for a gate.
+    pub(super) fn shuts(&self, charge: Charge) -> bool {
+        Key::of(charge).any(|key| self.is_shut(key))
+    }
+
+    /// Whether it waits for the gate of its group, or of its part.
+    pub(super) fn shuts_group(&self, charge: Charge) -> bool {
+        !self.gates.is_empty() && Key::of(charge).any(|key| !key.is_target() && self.is_shut(key))
+    }
+
+    /// The worker ends soon: what may pass, passes at once.
+    pub(super) fn hurry(&mut self) {
+        self.hurries = true;
+        let keys: Vec<Key> = self.gates.iter().map(|(key, _)| *key).collect();
+        for key in keys {
+            let gate = self.get_mut(key);
+            if let Some(Phase::Passing(passing)) = gate.map(|gate| &mut gate.phase) {
+                passing.span_ms = 0;
+            }
+            self.schedule(key);
+        }
+    }
+
+    /// When a gate has something to do.
+    pub(super) fn due(&self) -> Option<Millis> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// The gate that an entry has to wait for.
+    pub(super) fn stopped_by(&self, id: Id, charge: Charge, passed: Passed) -> Option<Key> {
+        if self.gates.is_empty() {
+            return None;
+        }
+        let stops = |key: Key| {
+            let gate = self.get(key);
+            gate.is_some_and(|gate| gate.stops(id, passed.has(key)))
+        };
+        Key::of(charge).find(|key| stops(*key))
+    }
+
+    /// Puts an entry to those that wait for a gate.
+    pub(super) fn stop(&mut self, key: Key, id: Id, created: Millis, was_refused: bool) {
+        if let Some(gate) = self.get_mut(key) {
+            gate.waiting.insert((created, id));
+            if was_refused {
+                gate.refused = Some(id);
+            }
+        }
+    }
+
+    /// Who is the gate's probe.
+    pub(super) fn probe(&self, key: Key) -> Option<Id> {
+        match self.get(key)?.phase {
+            Phase::Probing(probe) => Some(probe),
+            Phase::Open | Phase::Closed { .. } | Phase::Passing(_) => None,
+        }
+    }
+
+    /// It is the probe from now on.
+    pub(super) fn probe_with(&mut self, key: Key, id: Id) {
+        if let Some(gate) = self.get_mut(key) {
+            gate.phase = Phase::Probing(id);
+        }
+    }
+
+    /// For how long a target asked, from now on. What names a moment names it to all workers: they must not come back together.
+    /// A gate that stays closed until then anyway has had its random part. At the end there is no time for that.
+    fn asked(&self, key: Key, ms: u64, at: &mut Moment<'_>) -> u64 {
+        let closed = match self.get(key).map(|gate| &gate.phase) {
+            Some(Phase::Closed { until }) => until.since(at.now),
+            _ => 0,
+        };
+        let most = ms.min(at.policy.backoff.ceiling(u32::MAX));
+        if self.hurries || ms <= closed {
+            return ms;
+        }
+        ms.saturating_add(at.jitter.up_to(most))
+    }
+
+    /// A target said for how long it takes nothing of this.
+    pub(super) fn limit(&mut self, key: Key, ms: u64, at: &mut Moment<'_>) {
+        if ms == 0 {
+            return;
+        }
+        let asked = self.asked(key, ms, at);
+        let until = at.now.after(asked.min(at.policy.max_age_ms));
+        let Some(gate) = self.get_or_open(key) else {
+            return;
+        };
+        let before = match gate.phase {
+            Phase::Closed { until } => until,
+            Phase::Open | Phase::Probing(_) | Phase::Passing(_) => until,
+        };
+        self.close(key, until.max(before));
+    }
+
+    /// An entry was refused: how long it is to wait, and whether the gate is closed for that.
+    pub(super) fn refused(
+        &mut self,
+        key: Key,
+        attempts: u32,
+        asked_ms: Option<u64>,
+        at: &mut Moment<'_>,
+    ) -> (u64, bool) {
+        let asked = asked_ms.map_or(0, |ms| self.asked(key, ms, at));
+        let (backoff, now) = (at.policy.backoff, at.now);
+        let Some(gate) = self.get_or_open(key) else {
+            return (backoff.wait(attempts, at.jitter).max(asked), false);
+        };
+        let wait = match gate.phase {
+            // Of a call that was on its way when it closed.
+            Phase::Closed { until } => until.since(now),
+            Phase::Open if key.is_target() && gate.refusals.saturating_add(1) < STRIKES => {
+                gate.refusals = gate.refusals.saturating_add(1);
+                return (backoff.wait(attempts, at.jitter).max(asked), false);
+            }
+            Phase::Open => {
+                gate.refusals = 1;
+                backoff.wait(attempts, at.jitter)
+            }
+            Phase::Probing(_) | Phase::Passing(_) => {
+                gate.refusals = gate.refusals.saturating_add(1);
+                backoff.wait(gate.refusals, at.jitter)
+            }
+        };
+        let wait = wait.max(asked);
+        // A target cannot hold anything back for ever.
+        self.close(key, now.after(wait.min(at.policy.max_age_ms)));
+        (wait, true)
+    }
+
+    /// The gates hear how a call ended, before the one that refused it does.
+    pub(super) fn heard(&mut self, id: Id, charge: Charge, verdict: Verdict, at: &mut Moment<'_>) {
+        if self.gates.is_empty() {
+            return;
+        }
+        for key in Key::of(charge) {
+            let is_there = match (verdict, key) {
+                (Verdict::Delivered | Verdict::Refused(_), _) => true,
+                (Verdict::Throttled { .. }, Key::Target(_)) => true,
+                // Of the group it takes the rest.
+                (Verdict::Limited { .. }, Key::Target(_) | Key::Group(_, 0)) => true,
+                (Verdict::NotTaken { .. }, Key::Group(..)) | (Verdict::Ambiguous(_), _) => false,
+                (Verdict::Throttled { .. } | Verdict::Limited { .. }, Key::Group(..))
+                | (Verdict::NotTaken { .. }, Key::Target(_))
+                | (Verdict::Again, _) => continue,
+            };
+            let Some(gate) = self.get_mut(key) else {
+                continue;
+            };
+            if verdict == Verdict::Delivered {
+                gate.was_taken();
+            }
+            if gate.is_open() && is_there {
+                self.remove(key);
+            } else if gate.is_probe(id) && is_there {
+                self.pass(key, at.now);
+            } else if gate.is_probe(id) {
+                gate.refusals = gate.refusals.saturating_add(1);
+                let wait = at.policy.backoff.wait(gate.refusals, at.jitter);
+                self.close(key, at.now.after(wait));
+            }
+        }
+    }
+
+    /// An entry goes nowhere: if it was a probe, the next one is.
+    pub(super) fn left(&mut self, id: Id, charge: Charge) {
+        if self.gates.is_empty() {
+            return;
+        }
+        for key in Key::of(charge) {
+            if self.get(key).is_some_and(|gate| gate.is_probe(id)) {
+                self.close(key, Millis::default());
+            }
+        }
+    }
+
+    /// A gate that has something to do, and who is next there. One for which nothing waits is no more.
+    pub(super) fn pop(&mut self, now: Millis) -> Option<(Key, Option<Id>)> {
+        let &(due, key) = self.due.first()?;
+        if due > now {
+            return None;
+        }
+        let next = self.get_mut(key).and_then(Gate::pop);
+        if next.is_none() {
+            self.remove(key);
+        }
+        Some((key, next))
+    }
+
+    /// The one that was next becomes a call.
+    pub(super) fn lets_out(&mut self, key: Key, id: Id) {
+        if let Some(gate) = self.get_mut(key) {
+            match &mut gate.phase {
+                Phase::Passing(passing) => passing.passed = passing.passed.saturating_add(1),
+                phase => *phase = Phase::Probing(id),
+            }
+        }
+        self.schedule(key);
+    }
+
+    fn pass(&mut self, key: Key, now: Millis) {
+        let hurries = self.hurries;
+        let Some(gate) = self.get_mut(key) else {
+            return;
+        };
+        let waiting = u64::try_from(gate.waiting.len()).unwrap_or(u64::MAX);
+        gate.phase = Phase::Passing(Passing {
+            since: now,
+            passed: 0,
+            calls: waiting.saturating_mul(PACE),
+            span_ms: if hurries { 0 } else { gate.span_ms() },
+        });
+        self.schedule(key);
+    }
+
+    fn close(&mut self, key: Key, until: Millis) {
+        if let Some(gate) = self.get_mut(key) {
+            gate.phase = Phase::Closed { until };
+        }
+        self.schedule(key);
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Ok(at) = self.place(key) {
+            let (_, gate) = self.gates.remove(at);
+            self.unschedule(key, gate.scheduled);
+        }
+    }
+
+    fn schedule(&mut self, key: Key) {
+        let Some(gate) = self.get_mut(key) else {
+            return;
+        };
+        let due = gate.due();
+        let before = std::mem::replace(&mut gate.scheduled, due);
+        self.unschedule(key, before);
+        if let Some(due) = due
+            && let Err(at) = self.due.binary_search(&(due, key))
+        {
+            self.due.insert(at, (due, key));
+        }
+    }
+
+    fn unschedule(&mut self, key: Key, due: Option<Millis>) {
+        if let Some(due) = due
+            && let Ok(at) = self.due.binary_search(&(due, key))
+        {
+            self.due.remove(at);
+        }
+    }
+}

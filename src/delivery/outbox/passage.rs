@@ -1,0 +1,151 @@
+//! The way of entries through the [gates](super::gate).
+
+use super::entry::State;
+use super::gate::Key;
+use super::gates::Moment;
+use super::{Charge, Id, MAX_MOVES, Outbox};
+use crate::delivery::backoff::Jitter;
+use crate::time::Millis;
+use std::collections::VecDeque;
+
+impl<T> Outbox<T> {
+    /// Whether what is charged so waits for a gate.
+    #[must_use]
+    pub fn is_held(&self, charge: Charge) -> bool {
+        self.gates.shuts(charge)
+    }
+
+    /// Whether it would have to wait for its group, and too much does already.
+    pub(super) fn is_held_full(&self, charge: Charge) -> bool {
+        let held_bytes = self.held_bytes.saturating_add(charge.size);
+        held_bytes > self.policy.max_held_bytes && self.gates.shuts_group(charge)
+    }
+
+    /// The target takes nothing of a part of the group, or with 0 of all of it, for so long; but that is no longer than an
+    /// entry may get old.
+    pub fn limit(&mut self, group: u64, part: u8, ms: u64, now: Millis, jitter: &mut Jitter) {
+        let mut at = self.at(now, jitter);
+        self.gates.limit(Key::Group(group, part), ms, &mut at);
+    }
+
+    /// The worker ends soon: what may pass, passes at once.
+    pub fn hurry(&mut self) {
+        self.gates.hurry();
+    }
+
+    pub(super) fn at<'a>(&self, now: Millis, jitter: &'a mut Jitter) -> Moment<'a> {
+        Moment {
+            policy: self.policy,
+            now,
+            jitter,
+        }
+    }
+
+    /// The gate that an entry has to wait for.
+    pub(super) fn stopped_by(&self, id: Id) -> Option<Key> {
+        let entry = self.entries.get(&id)?;
+        self.gates.stopped_by(id, entry.charge, entry.passed)
+    }
+
+    /// Puts an entry to those that wait for a gate.
+    pub(super) fn stop(&mut self, id: Id, key: Key, was_refused: bool) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        entry.state = State::Ready;
+        entry.passed.unset(key);
+        let charge = entry.charge;
+        self.gates.stop(key, id, entry.created, was_refused);
+        self.hold_bytes(id, key);
+        // As a probe of another gate it would hold up everybody there.
+        self.gates.left(id, charge);
+    }
+
+    /// What waits for its group is counted.
+    pub(super) fn hold_bytes(&mut self, id: Id, key: Key) {
+        if !key.is_target()
+            && let Some(entry) = self.entries.get_mut(&id)
+            && !std::mem::replace(&mut entry.held, true)
+        {
+            self.held_bytes = self.held_bytes.saturating_add(entry.charge.size);
+        }
+    }
+
+    /// It does not wait for its group any more.
+    pub(super) fn release_bytes(&mut self, id: Id) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && std::mem::take(&mut entry.held)
+        {
+            self.held_bytes = self.held_bytes.saturating_sub(entry.charge.size);
+        }
+    }
+
+    /// An entry that waits among the ready ones is the probe in place of a younger one that has not left yet.
+    pub(super) fn takes_over(&mut self, id: Id, key: Key) -> bool {
+        let probe = self.gates.probe(key).filter(|probe| *probe > id);
+        let probe = probe.and_then(|probe| self.entries.get(&probe));
+        let is_younger = probe.is_some_and(|probe| probe.state == State::Ready);
+        if is_younger {
+            self.gates.probe_with(key, id);
+        }
+        is_younger
+    }
+
+    /// Lets out what may leave. `moves` bounds the work.
+    pub(super) fn open_gates(&mut self, now: Millis, moves: &mut u32) {
+        while *moves < MAX_MOVES
+            && let Some((key, next)) = self.gates.pop(now)
+        {
+            *moves = moves.saturating_add(1);
+            let Some(id) = next else { continue };
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            let share = entry.charge.share;
+            // One that is too old to be sent is no call.
+            if now.since(entry.created) <= self.policy.max_age_ms {
+                entry.passed.set(key);
+                self.gates.lets_out(key, id);
+            }
+            self.release_bytes(id);
+            self.set_ready(id);
+            if let Some(ready) = self.ready.get_mut(share) {
+                behind_elders(ready, id);
+            }
+        }
+    }
+
+    /// Puts an entry where it belongs: among the ready ones, or behind a gate, where those go too that are ready before it.
+    pub(super) fn place(&mut self, id: Id) {
+        let share = self.entries.get(&id).map(|entry| entry.charge.share);
+        let is_first = share.is_some_and(|share| self.front(share).is_none());
+        match self.stopped_by(id) {
+            Some(gate) if is_first => self.stop(id, gate, false),
+            Some(gate) => {
+                self.hold_bytes(id, gate);
+                self.set_ready(id);
+            }
+            None => self.set_ready(id),
+        }
+    }
+
+    fn set_ready(&mut self, id: Id) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        entry.state = State::Ready;
+        if let Some(ready) = self.ready.get_mut(entry.charge.share) {
+            ready.push_back(id);
+        }
+    }
+}
+
+/// What was let out goes before younger ones that have not come to the gate yet.
+fn behind_elders(ready: &mut VecDeque<Id>, id: Id) {
+    let younger = ready.iter().rev().skip(1).take(64);
+    let younger = younger.take_while(|other| **other > id).count();
+    let last = ready.len().saturating_sub(1);
+    if younger > 0 && ready.pop_back().is_some() {
+        ready.insert(last.saturating_sub(younger), id);
+    }
+}
