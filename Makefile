@@ -162,6 +162,11 @@ bench-counts: build ## what a mirror makes Envoy do: its instructions and alloca
 pause: build e2e-tools ## what each hostile body makes another client wait, in real Envoy (half an hour; QUICK=1 some minutes): benches/pause/results.md
 	$(PYTHON) benches/pause/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: fleet
+fleet: cc rust ## a thousand workers of the core through outages, in virtual time: benches/fleet/results.md, src/manual/scale.md (6 minutes; QUICK=1 a tenth of them)
+	cargo build --quiet --locked --release --package fleet
+	target/release/fleet $(if $(QUICK),--quick $(ONLY),$$(git describe --always --dirty --exclude='*'))
+
 SLS_BENCH := cargo build --quiet --locked --release --manifest-path benches/sls/Cargo.toml
 
 .PHONY: bench-sls

@@ -23,6 +23,7 @@ CRATES = [
     "tests/cli/main.rs",
     "tests/cost/main.rs",
     "tests/fuzz/src/lib.rs",
+    "benches/fleet/src/lib.rs",
     "benches/sls/src/lib.rs",
 ]
 PYTHON = ["tests", "benches"]
