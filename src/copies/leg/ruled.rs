@@ -261,8 +261,9 @@ impl CopyLeg {
         let Some(entry) = self.outbox.take(id) else {
             return;
         };
+        let category = entry.charge.part;
         let mut copy = entry.payload.with_body(body);
-        copy.target.category = entry.charge.part;
+        copy.target.category = category;
         let project = copy.target.project;
         let is_closed = self.closed.is_closed(copy.charge(), now);
         if is_closed || !self.ruled.is_within_rate(&copy, now) {

@@ -18,10 +18,10 @@ impl<T> Outbox<T> {
     ) -> Result<Id, T> {
         let id = self.insert(payload, charge, reserved, now)?;
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.state = State::Aside;
+            entry.standing.state = State::Aside;
         }
-        let (count, bytes) = self.aside;
-        self.aside = (count.saturating_add(1), bytes.saturating_add(charge.size));
+        let (count, bytes) = self.register.aside;
+        self.register.aside = (count.saturating_add(1), bytes.saturating_add(charge.size));
         Ok(id)
     }
 
@@ -30,34 +30,29 @@ impl<T> Outbox<T> {
     pub fn release(&mut self, id: Id, now: Millis) -> Option<bool> {
         let entry = self.entries.get(&id).filter(|entry| entry.is_aside())?;
         let charge = entry.charge;
-        if self.is_held_full(charge) {
+        if self.register.is_held_full(charge) {
             self.remove(id);
             return Some(false);
         }
-        self.no_longer_aside(charge.size);
+        self.register.no_longer_aside(charge.size);
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.created = now;
+            entry.standing.created = now;
         }
-        self.place(id);
+        self.register.place(&mut self.entries, id);
         Some(true)
     }
 
     /// To which part of its group an entry belongs, now that it is known.
     pub fn assign(&mut self, id: Id, part: u8) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.charge.part = part;
+            entry.standing.charge.part = part;
         }
     }
 
     /// Bytes of those that are aside.
     #[must_use]
     pub fn bytes_aside(&self) -> usize {
-        self.aside.1
-    }
-
-    pub(super) fn no_longer_aside(&mut self, size: usize) {
-        let (count, bytes) = self.aside;
-        self.aside = (count.saturating_sub(1), bytes.saturating_sub(size));
+        self.register.aside.1
     }
 }
 

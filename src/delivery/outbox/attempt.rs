@@ -1,7 +1,8 @@
 //! The end of an attempt: delivered, failed, or a wait before the next one.
 
-use super::entry::State;
-use super::gate::Key;
+use super::entry::{Entries, Standing, State};
+use super::gate::{Key, Level};
+use super::register::Register;
 use super::{Charge, Entry, Id, Outbox};
 use crate::delivery::backoff::Jitter;
 use crate::delivery::verdict::Verdict;
@@ -20,6 +21,14 @@ pub enum Settled<T> {
     Unknown,
 }
 
+/// The same, of whatever it is.
+enum End {
+    Delivered,
+    Failed,
+    Retrying,
+    Unknown,
+}
+
 impl<T> Outbox<T> {
     /// Ends an attempt.
     pub fn settle(
@@ -29,11 +38,41 @@ impl<T> Outbox<T> {
         now: Millis,
         jitter: &mut Jitter,
     ) -> Settled<T> {
-        self.land(id);
-        let Some(entry) = self.entries.get(&id) else {
-            return Settled::Unknown;
+        let all = &mut self.entries;
+        let end = self.register.settle(all, id, verdict, now, jitter);
+        self.ended(id, end)
+    }
+
+    /// The host refused the dispatch: nothing was sent. Only the age bounds how often that is tried.
+    pub fn refused(&mut self, id: Id, now: Millis, jitter: &mut Jitter) -> Settled<T> {
+        let end = self.register.refused(&mut self.entries, id, now, jitter);
+        self.ended(id, end)
+    }
+
+    fn ended(&mut self, id: Id, end: End) -> Settled<T> {
+        match end {
+            End::Delivered => self.remove(id).map_or(Settled::Unknown, Settled::Delivered),
+            End::Failed => self.remove(id).map_or(Settled::Unknown, Settled::Failed),
+            End::Retrying => Settled::Retrying,
+            End::Unknown => Settled::Unknown,
+        }
+    }
+}
+
+impl Register {
+    fn settle(
+        &mut self,
+        all: &mut dyn Entries,
+        id: Id,
+        verdict: Verdict,
+        now: Millis,
+        jitter: &mut Jitter,
+    ) -> End {
+        self.land(all, id);
+        let Some(entry) = all.of(id) else {
+            return End::Unknown;
         };
-        let Entry {
+        let Standing {
             charge,
             created,
             attempts,
@@ -41,22 +80,17 @@ impl<T> Outbox<T> {
         } = *entry;
         let mut at = self.at(now, jitter);
         self.gates.heard(id, charge, verdict, &mut at);
-        let Charge {
-            group, part, share, ..
-        } = charge;
         let (retry, refused) = match verdict {
-            Verdict::Delivered => {
-                return self.remove(id).map_or(Settled::Unknown, Settled::Delivered);
-            }
+            Verdict::Delivered => return End::Delivered,
             Verdict::Refused(_) => (false, None),
             Verdict::Ambiguous(_) => (self.policy.retry_ambiguous, None),
             Verdict::NotTaken { retry_after_ms, .. } => {
-                (true, Some((Key::Target(share), retry_after_ms)))
+                (true, Some((Key::of(charge, Level::Target), retry_after_ms)))
             }
             Verdict::Throttled { retry_after_ms } => {
-                (true, Some((Key::Group(group, 0), retry_after_ms)))
+                (true, Some((Key::of(charge, Level::Group), retry_after_ms)))
             }
-            Verdict::Limited { ms } => (true, Some((Key::Group(group, part), Some(ms)))),
+            Verdict::Limited { ms } => (true, Some((Key::of(charge, Level::Part), Some(ms)))),
             Verdict::Again => (true, None),
         };
         let (wait, closed) = match refused {
@@ -68,41 +102,40 @@ impl<T> Outbox<T> {
         let last = attempts >= self.policy.max_attempts;
         let old = due.since(created) > self.policy.max_age_ms;
         if !retry || last || old {
-            return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
+            return End::Failed;
         }
         // A gate that closed for another one may open sooner.
-        match self.stopped_by(id).filter(|_| closed) {
-            Some(gate) => self.stop(id, gate, true),
-            None => self.wait(id, due),
+        match self.stopped_by(all, id).filter(|_| closed) {
+            Some(gate) => self.stop(all, id, gate, true),
+            None => self.wait(all, id, due),
         }
-        Settled::Retrying
+        End::Retrying
     }
 
-    /// The host refused the dispatch: nothing was sent. Only the age bounds how often that is tried.
-    pub fn refused(&mut self, id: Id, now: Millis, jitter: &mut Jitter) -> Settled<T> {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return Settled::Unknown;
+    fn refused(&mut self, all: &mut dyn Entries, id: Id, now: Millis, jitter: &mut Jitter) -> End {
+        let Some(entry) = all.of_mut(id) else {
+            return End::Unknown;
         };
         entry.attempts = entry.attempts.saturating_sub(1);
         entry.refusals = entry.refusals.saturating_add(1);
         let due = now.after(self.policy.backoff.wait(entry.refusals, jitter));
         if due.since(entry.created) > self.policy.max_age_ms {
-            return self.remove(id).map_or(Settled::Unknown, Settled::Failed);
+            return End::Failed;
         }
-        self.wait(id, due);
-        Settled::Retrying
+        self.wait(all, id, due);
+        End::Retrying
     }
 
-    fn wait(&mut self, id: Id, due: Millis) {
-        if let Some(entry) = self.entries.get_mut(&id) {
+    fn wait(&mut self, all: &mut dyn Entries, id: Id, due: Millis) {
+        if let Some(entry) = all.of_mut(id) {
             entry.state = State::Waiting(due);
             self.waiting.insert((due, id));
         }
     }
 
     /// Takes a call out of flight.
-    pub(super) fn land(&mut self, id: Id) {
-        let Some(entry) = self.entries.get_mut(&id) else {
+    pub(super) fn land(&mut self, all: &mut dyn Entries, id: Id) {
+        let Some(entry) = all.of_mut(id) else {
             return;
         };
         if let State::InFlight { token, deadline } = entry.state {

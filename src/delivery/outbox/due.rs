@@ -1,6 +1,8 @@
 //! When there is something to do.
 
 use super::Outbox;
+use super::entry::Entries;
+use super::register::Register;
 use crate::time::{Millis, earliest};
 
 impl<T> Outbox<T> {
@@ -8,38 +10,51 @@ impl<T> Outbox<T> {
     #[must_use]
     pub fn due(&self, now: Millis) -> Option<Millis> {
         let ready = self.has_ready().then_some(now);
-        let waiting = self.waiting.first().map(|(due, _)| *due);
-        let deadline = self.deadlines.first().map(|(due, _)| *due);
-        earliest([ready, waiting, deadline, self.gates.due()])
+        earliest([ready, self.register.due()])
     }
 
     /// Whether an entry could leave at once, as far as its turn and the slots go.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        let mut fronts = self.fronts();
-        fronts.any(|entry| self.has_slot(entry.charge.share, entry.charge.size))
+        self.register.has_ready(&self.entries)
     }
 
     /// The longest wait between two attempts.
     #[must_use]
     pub fn longest_wait(&self) -> u64 {
-        self.policy.backoff.ceiling(u32::MAX)
+        self.policy().backoff.ceiling(u32::MAX)
     }
 
     /// When the next one becomes too old, as far as it waits for its turn only.
     #[must_use]
     pub fn expires(&self) -> Option<Millis> {
-        let ends = self
-            .fronts()
-            .map(|entry| entry.created.after(self.policy.max_age_ms).after(1));
-        ends.min()
+        self.register.expires(&self.entries)
     }
 
     /// When something is to be done although nothing may be dispatched.
     #[must_use]
     pub fn due_closed(&self) -> Option<Millis> {
+        earliest([self.expires(), self.register.due()])
+    }
+}
+
+impl Register {
+    /// When a wait is over, an answer too late, or a gate has something to do.
+    fn due(&self) -> Option<Millis> {
         let waiting = self.waiting.first().map(|(due, _)| *due);
         let deadline = self.deadlines.first().map(|(due, _)| *due);
-        earliest([self.expires(), waiting, deadline, self.gates.due()])
+        earliest([waiting, deadline, self.gates.due()])
+    }
+
+    fn has_ready(&self, all: &dyn Entries) -> bool {
+        let mut fronts = self.fronts(all);
+        fronts.any(|entry| self.has_slot(entry.charge.share, entry.charge.size))
+    }
+
+    fn expires(&self, all: &dyn Entries) -> Option<Millis> {
+        let ends = self
+            .fronts(all)
+            .map(|entry| entry.created.after(self.policy.max_age_ms).after(1));
+        ends.min()
     }
 }

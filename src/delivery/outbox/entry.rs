@@ -2,6 +2,8 @@
 
 use super::gate::Passed;
 use crate::time::Millis;
+use std::collections::BTreeMap;
+use std::ops::Deref;
 
 /// Names an entry. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +27,12 @@ pub struct Charge {
 pub struct Entry<T> {
     /// The caller's.
     pub payload: T,
+    pub(super) standing: Standing,
+}
+
+/// What an outbox knows of an entry, whatever that holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
     /// What it is charged with.
     pub charge: Charge,
     /// When it was pushed.
@@ -39,11 +47,36 @@ pub struct Entry<T> {
     pub(super) passed: Passed,
 }
 
-impl<T> Entry<T> {
+impl Standing {
     /// Whether it was [put aside](super::Outbox::push_aside), and has not been released.
     #[must_use]
     pub fn is_aside(&self) -> bool {
         self.state == State::Aside
+    }
+}
+
+impl<T> Deref for Entry<T> {
+    type Target = Standing;
+
+    fn deref(&self) -> &Standing {
+        &self.standing
+    }
+}
+
+/// All entries, without what they hold.
+pub(super) trait Entries {
+    fn of(&self, id: Id) -> Option<&Standing>;
+
+    fn of_mut(&mut self, id: Id) -> Option<&mut Standing>;
+}
+
+impl<T> Entries for BTreeMap<Id, Entry<T>> {
+    fn of(&self, id: Id) -> Option<&Standing> {
+        self.get(&id).map(|entry| &entry.standing)
+    }
+
+    fn of_mut(&mut self, id: Id) -> Option<&mut Standing> {
+        self.get_mut(&id).map(|entry| &mut entry.standing)
     }
 }
 

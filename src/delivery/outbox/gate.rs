@@ -19,37 +19,59 @@ use std::collections::BTreeSet;
 /// So many calls that were taken make up for a refusal: more than one of nine refused, and the waits grow.
 const MAKE_UP: u32 = 8;
 
+/// Of what a gate is, in the order in which an entry passes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    Target,
+    Group,
+    Part,
+}
+
+impl Level {
+    pub(super) const ALL: [Self; 3] = [Self::Target, Self::Group, Self::Part];
+}
+
 /// What is held back together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
-    Target(usize),
-    /// With a part, or with 0 all of the group.
-    Group(u64, u8),
+pub(super) struct Key {
+    pub(super) level: Level,
+    id: u64,
+    part: u8,
 }
 
 impl Key {
-    /// In the order in which an entry passes them.
-    pub(super) fn of(charge: Charge) -> impl Iterator<Item = Self> {
+    /// Of what is charged so. Part 0 is none: there is never a gate of it.
+    pub(super) fn of(charge: Charge, level: Level) -> Self {
         let Charge {
             group, part, share, ..
         } = charge;
-        let keys = [
-            Self::Target(share),
-            Self::Group(group, 0),
-            Self::Group(group, part),
-        ];
-        keys.into_iter().take(if part == 0 { 2 } else { 3 })
+        let (id, part) = match level {
+            Level::Target => (u64::try_from(share).unwrap_or(u64::MAX), 0),
+            Level::Group => (group, 0),
+            Level::Part => (group, part),
+        };
+        Self { level, id, part }
+    }
+
+    /// Of a part of a group, or with 0 of the group.
+    pub(super) fn of_group(group: u64, part: u8) -> Self {
+        let level = match part {
+            0 => Level::Group,
+            _ => Level::Part,
+        };
+        let id = group;
+        Self { level, id, part }
     }
 
     pub(super) fn is_target(self) -> bool {
-        matches!(self, Self::Target(_))
+        self.level == Level::Target
     }
 
     fn bit(self) -> u8 {
-        match self {
-            Self::Target(_) => 1,
-            Self::Group(_, 0) => 2,
-            Self::Group(..) => 4,
+        match self.level {
+            Level::Target => 1,
+            Level::Group => 2,
+            Level::Part => 4,
         }
     }
 }
@@ -84,8 +106,6 @@ pub(super) struct Gate {
     pub(super) waiting: BTreeSet<(Millis, Id)>,
     /// Of these, who was refused last: others come first, since the reason may be this one.
     pub(super) refused: Option<Id>,
-    /// It stands in `Gates::due` with this.
-    pub(super) scheduled: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +141,6 @@ impl Gate {
             taken: 0,
             waiting: BTreeSet::new(),
             refused: None,
-            scheduled: None,
         }
     }
 

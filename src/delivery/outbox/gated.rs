@@ -131,7 +131,7 @@ fn one_call_comes_back_and_then_twice_the_pace() {
     assert!(seen.iter().all(|count| *count <= 4), "{seen:?}");
     assert_eq!(seen.iter().sum::<usize>(), 60);
     assert!(!calls.outbox.is_held(of(0)), "open");
-    assert!(calls.outbox.gates.len() == 0 && calls.outbox.gates.due().is_none());
+    assert!(calls.outbox.register.gates.len() == 0 && calls.outbox.register.gates.due().is_none());
 }
 
 #[test]
@@ -280,6 +280,34 @@ fn at_the_end_nothing_waits_for_its_turn() {
     }
 }
 
+/// What is too old to be sent says nothing of the pace.
+#[test]
+fn a_machine_that_slept_does_not_come_back_slowly() {
+    let mut calls = Calls::new(10);
+    for _ in 0..2 {
+        calls.push(1, T0);
+    }
+    calls.leave(T0, THROTTLED);
+    let soon = calls.outbox.due(T0).unwrap();
+    let Next::Dispatch(probe) = calls.outbox.next(soon) else {
+        panic!()
+    };
+    calls.outbox.started(probe, 99, Millis(u64::MAX));
+    let awake = soon.after(1 << 50);
+    for _ in 0..4 {
+        calls.push(1, awake);
+    }
+    let taken = Verdict::Delivered;
+    let _ = calls.outbox.settle(probe, taken, awake, &mut calls.jitter);
+    let mut left = Vec::new();
+    for second in 0..700 {
+        let now = awake.after(second * 1_000);
+        while let Next::Expired(_) = calls.outbox.next_if(now, false) {}
+        left.extend(calls.leave(now, taken));
+    }
+    assert_eq!(left, [1; 4]);
+}
+
 /// A limit of one part: the others of its group, other groups with that part and what has none go on.
 #[test]
 fn a_limit_holds_back_one_part_of_one_group() {
@@ -291,14 +319,20 @@ fn a_limit_holds_back_one_part_of_one_group() {
     assert!(calls.outbox.is_held(of_part(1, 2)));
     assert!(!calls.outbox.is_held(of_part(1, 3)) && !calls.outbox.is_held(of_part(2, 2)));
     assert_eq!(calls.leave(T0, Verdict::Delivered), [13, 1, 22]);
-    assert_eq!(calls.outbox.held_bytes, 2);
+    assert_eq!(calls.outbox.register.held_bytes, 2);
     assert!(calls.leave(T0.after(2_999), Verdict::Delivered).is_empty());
     let mut left = Vec::new();
     for ms in 3_000..6_100 {
         left.extend(calls.leave(T0.after(ms), Verdict::Delivered));
     }
     assert_eq!(left, [12, 12], "as much again at random");
-    assert_eq!((calls.outbox.gates.len(), calls.outbox.held_bytes), (0, 0));
+    assert_eq!(
+        (
+            calls.outbox.register.gates.len(),
+            calls.outbox.register.held_bytes
+        ),
+        (0, 0)
+    );
 }
 
 /// A 429 about a part says that the rest of the group is taken, also to a gate that probes the group.
@@ -318,7 +352,7 @@ fn a_part_that_is_limited_is_an_answer_to_its_group() {
     }
     assert_eq!(left, [13, 13, 13], "those of the other part");
     assert!(!calls.outbox.is_held(of_part(1, 0)) && calls.outbox.is_held(of_part(1, 2)));
-    assert_eq!(calls.outbox.held_bytes, 2);
+    assert_eq!(calls.outbox.register.held_bytes, 2);
 }
 
 /// Relays tell what is left of a limit with every answer: a random part for each would end at the longest for all workers.
@@ -330,7 +364,7 @@ fn a_limit_that_is_told_again_stays_as_it_is() {
             for second in 0..60 {
                 calls.limit(1, 2, 60_000 - second * 1_000, T0.after(second * 1_000));
             }
-            calls.outbox.gates.due().unwrap().since(T0) / 1_000
+            calls.outbox.register.gates.due().unwrap().since(T0) / 1_000
         })
         .collect();
     assert!(ends.iter().all(|end| (60..=90).contains(end)), "{ends:?}");
@@ -354,7 +388,7 @@ fn what_is_not_at_its_gate_yet_is_within_the_bound() {
     while calls.outbox.push(12, of_part(1, 2), 0, T0).is_ok() {
         taken += 1;
     }
-    assert_eq!((taken, calls.outbox.held_bytes), (750, 750));
+    assert_eq!((taken, calls.outbox.register.held_bytes), (750, 750));
 }
 
 fn dispatch_as(outbox: &mut Outbox<u64>, token: &mut u32) {

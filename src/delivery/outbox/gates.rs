@@ -2,7 +2,7 @@
 //!
 //! Nothing in here knows what an entry holds, so that there is one of it in the module, not one for each kind of entry.
 
-use super::gate::{Gate, Key, Passed, Passing, Phase};
+use super::gate::{Gate, Key, Level, Passed, Passing, Phase};
 use super::{Charge, Id, Policy};
 use crate::delivery::backoff::Jitter;
 use crate::delivery::verdict::Verdict;
@@ -28,8 +28,8 @@ pub(super) struct Moment<'a> {
 pub(super) struct Gates {
     /// In the order of their keys.
     gates: Vec<(Key, Gate)>,
-    /// When a gate has something to do, and whose, in their order.
-    due: Vec<(Millis, Key)>,
+    /// When the first of them has something to do, and which.
+    due: Option<(Millis, Key)>,
     /// Nothing that may pass waits.
     hurries: bool,
 }
@@ -39,13 +39,23 @@ impl Gates {
         self.gates.binary_search_by(|(known, _)| known.cmp(&key))
     }
 
+    #[inline(never)]
     fn get(&self, key: Key) -> Option<&Gate> {
         self.gates.get(self.place(key).ok()?).map(|(_, gate)| gate)
     }
 
+    #[inline(never)]
     fn get_mut(&mut self, key: Key) -> Option<&mut Gate> {
         let at = self.place(key).ok()?;
         self.gates.get_mut(at).map(|(_, gate)| gate)
+    }
+
+    /// One of them has changed. There are few as a rule, and a thousand at most.
+    #[inline(never)]
+    fn look(&mut self) {
+        let gates = self.gates.iter();
+        let due = gates.filter_map(|(key, gate)| Some((gate.due()?, *key)));
+        self.due = due.min_by_key(|(due, _)| *due);
     }
 
     /// A gate, an open one if there is none. Groups come from clients, so there is a bound.
@@ -63,40 +73,35 @@ impl Gates {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        assert!(self.due.len() <= self.gates.len());
         self.gates.len()
     }
 
-    fn is_shut(&self, key: Key) -> bool {
-        self.get(key).is_some_and(|gate| !gate.is_open())
-    }
-
-    /// Whether what is charged so waits for a gate.
-    pub(super) fn shuts(&self, charge: Charge) -> bool {
-        Key::of(charge).any(|key| self.is_shut(key))
-    }
-
-    /// Whether it waits for the gate of its group, or of its part.
-    pub(super) fn shuts_group(&self, charge: Charge) -> bool {
-        !self.gates.is_empty() && Key::of(charge).any(|key| !key.is_target() && self.is_shut(key))
+    /// Whether what is charged so waits for a gate of one of these levels.
+    pub(super) fn shuts(&self, charge: Charge, levels: &[Level]) -> bool {
+        if self.gates.is_empty() {
+            return false;
+        }
+        let mut levels = levels.iter();
+        levels.any(|level| {
+            let gate = self.get(Key::of(charge, *level));
+            gate.is_some_and(|gate| !gate.is_open())
+        })
     }
 
     /// The worker ends soon: what may pass, passes at once.
     pub(super) fn hurry(&mut self) {
         self.hurries = true;
-        let keys: Vec<Key> = self.gates.iter().map(|(key, _)| *key).collect();
-        for key in keys {
-            let gate = self.get_mut(key);
-            if let Some(Phase::Passing(passing)) = gate.map(|gate| &mut gate.phase) {
+        for (_, gate) in &mut self.gates {
+            if let Phase::Passing(passing) = &mut gate.phase {
                 passing.span_ms = 0;
             }
-            self.schedule(key);
         }
+        self.look();
     }
 
     /// When a gate has something to do.
     pub(super) fn due(&self) -> Option<Millis> {
-        self.due.first().map(|(due, _)| *due)
+        self.due.map(|(due, _)| due)
     }
 
     /// The gate that an entry has to wait for.
@@ -104,11 +109,14 @@ impl Gates {
         if self.gates.is_empty() {
             return None;
         }
-        let stops = |key: Key| {
+        for level in Level::ALL {
+            let key = Key::of(charge, level);
             let gate = self.get(key);
-            gate.is_some_and(|gate| gate.stops(id, passed.has(key)))
-        };
-        Key::of(charge).find(|key| stops(*key))
+            if gate.is_some_and(|gate| gate.stops(id, passed.has(key))) {
+                return Some(key);
+            }
+        }
+        None
     }
 
     /// Puts an entry to those that wait for a gate.
@@ -207,17 +215,23 @@ impl Gates {
         if self.gates.is_empty() {
             return;
         }
-        for key in Key::of(charge) {
-            let is_there = match (verdict, key) {
-                (Verdict::Delivered | Verdict::Refused(_), _) => true,
-                (Verdict::Throttled { .. }, Key::Target(_)) => true,
-                // Of the group it takes the rest.
-                (Verdict::Limited { .. }, Key::Target(_) | Key::Group(_, 0)) => true,
-                (Verdict::NotTaken { .. }, Key::Group(..)) | (Verdict::Ambiguous(_), _) => false,
-                (Verdict::Throttled { .. } | Verdict::Limited { .. }, Key::Group(..))
-                | (Verdict::NotTaken { .. }, Key::Target(_))
-                | (Verdict::Again, _) => continue,
-            };
+        // At these levels it takes something, and at those that is not known. In between there was a refusal, which is heard
+        // of elsewhere.
+        let (there, not_there): (&[Level], &[Level]) = match verdict {
+            Verdict::Delivered | Verdict::Refused(_) => (&Level::ALL, &[]),
+            Verdict::Throttled { .. } => (&[Level::Target], &[]),
+            // Of the group it takes the rest.
+            Verdict::Limited { .. } => (&[Level::Target, Level::Group], &[]),
+            Verdict::NotTaken { .. } => (&[], &[Level::Group, Level::Part]),
+            Verdict::Ambiguous(_) => (&[], &Level::ALL),
+            Verdict::Again => return,
+        };
+        for level in Level::ALL {
+            let key = Key::of(charge, level);
+            let is_there = there.contains(&level);
+            if !is_there && !not_there.contains(&level) {
+                continue;
+            }
             let Some(gate) = self.get_mut(key) else {
                 continue;
             };
@@ -227,7 +241,7 @@ impl Gates {
             if gate.is_open() && is_there {
                 self.remove(key);
             } else if gate.is_probe(id) && is_there {
-                self.pass(key, at.now);
+                self.pass(key, at.now, at.policy.max_age_ms);
             } else if gate.is_probe(id) {
                 gate.refusals = gate.refusals.saturating_add(1);
                 let wait = at.policy.backoff.wait(gate.refusals, at.jitter);
@@ -241,7 +255,8 @@ impl Gates {
         if self.gates.is_empty() {
             return;
         }
-        for key in Key::of(charge) {
+        for level in Level::ALL {
+            let key = Key::of(charge, level);
             if self.get(key).is_some_and(|gate| gate.is_probe(id)) {
                 self.close(key, Millis::default());
             }
@@ -250,7 +265,7 @@ impl Gates {
 
     /// A gate that has something to do, and who is next there. One for which nothing waits is no more.
     pub(super) fn pop(&mut self, now: Millis) -> Option<(Key, Option<Id>)> {
-        let &(due, key) = self.due.first()?;
+        let (due, key) = self.due?;
         if due > now {
             return None;
         }
@@ -269,10 +284,10 @@ impl Gates {
                 phase => *phase = Phase::Probing(id),
             }
         }
-        self.schedule(key);
+        self.look();
     }
 
-    fn pass(&mut self, key: Key, now: Millis) {
+    fn pass(&mut self, key: Key, now: Millis, max_age_ms: u64) {
         let hurries = self.hurries;
         let Some(gate) = self.get_mut(key) else {
             return;
@@ -282,44 +297,29 @@ impl Gates {
             since: now,
             passed: 0,
             calls: waiting.saturating_mul(PACE),
-            span_ms: if hurries { 0 } else { gate.span_ms() },
+            // Longer than this nothing has waited that still leaves: a machine that slept is no slow pace.
+            span_ms: if hurries {
+                0
+            } else {
+                gate.span_ms().min(max_age_ms)
+            },
         });
-        self.schedule(key);
+        self.look();
     }
 
+    #[inline(never)]
     fn close(&mut self, key: Key, until: Millis) {
         if let Some(gate) = self.get_mut(key) {
             gate.phase = Phase::Closed { until };
         }
-        self.schedule(key);
+        self.look();
     }
 
+    #[inline(never)]
     fn remove(&mut self, key: Key) {
         if let Ok(at) = self.place(key) {
-            let (_, gate) = self.gates.remove(at);
-            self.unschedule(key, gate.scheduled);
+            self.gates.remove(at);
         }
-    }
-
-    fn schedule(&mut self, key: Key) {
-        let Some(gate) = self.get_mut(key) else {
-            return;
-        };
-        let due = gate.due();
-        let before = std::mem::replace(&mut gate.scheduled, due);
-        self.unschedule(key, before);
-        if let Some(due) = due
-            && let Err(at) = self.due.binary_search(&(due, key))
-        {
-            self.due.insert(at, (due, key));
-        }
-    }
-
-    fn unschedule(&mut self, key: Key, due: Option<Millis>) {
-        if let Some(due) = due
-            && let Ok(at) = self.due.binary_search(&(due, key))
-        {
-            self.due.remove(at);
-        }
+        self.look();
     }
 }

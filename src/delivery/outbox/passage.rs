@@ -1,9 +1,10 @@
 //! The way of entries through the [gates](super::gate).
 
-use super::entry::State;
-use super::gate::Key;
+use super::entry::{Entries, State};
+use super::gate::{Key, Level};
 use super::gates::Moment;
-use super::{Charge, Id, MAX_MOVES, Outbox};
+use super::register::{MAX_MOVES, Register};
+use super::{Charge, Id, Outbox};
 use crate::delivery::backoff::Jitter;
 use crate::time::Millis;
 use std::collections::VecDeque;
@@ -12,25 +13,30 @@ impl<T> Outbox<T> {
     /// Whether what is charged so waits for a gate.
     #[must_use]
     pub fn is_held(&self, charge: Charge) -> bool {
-        self.gates.shuts(charge)
-    }
-
-    /// Whether it would have to wait for its group, and too much does already.
-    pub(super) fn is_held_full(&self, charge: Charge) -> bool {
-        let held_bytes = self.held_bytes.saturating_add(charge.size);
-        held_bytes > self.policy.max_held_bytes && self.gates.shuts_group(charge)
+        self.register.gates.shuts(charge, &Level::ALL)
     }
 
     /// The target takes nothing of a part of the group, or with 0 of all of it, for so long; but that is no longer than an
     /// entry may get old.
     pub fn limit(&mut self, group: u64, part: u8, ms: u64, now: Millis, jitter: &mut Jitter) {
-        let mut at = self.at(now, jitter);
-        self.gates.limit(Key::Group(group, part), ms, &mut at);
+        let mut at = self.register.at(now, jitter);
+        self.register
+            .gates
+            .limit(Key::of_group(group, part), ms, &mut at);
     }
 
     /// The worker ends soon: what may pass, passes at once.
     pub fn hurry(&mut self) {
-        self.gates.hurry();
+        self.register.gates.hurry();
+    }
+}
+
+impl Register {
+    /// Whether it would have to wait for its group, and too much does already.
+    pub(super) fn is_held_full(&self, charge: Charge) -> bool {
+        let held_bytes = self.held_bytes.saturating_add(charge.size);
+        held_bytes > self.policy.max_held_bytes
+            && self.gates.shuts(charge, &[Level::Group, Level::Part])
     }
 
     pub(super) fn at<'a>(&self, now: Millis, jitter: &'a mut Jitter) -> Moment<'a> {
@@ -42,29 +48,29 @@ impl<T> Outbox<T> {
     }
 
     /// The gate that an entry has to wait for.
-    pub(super) fn stopped_by(&self, id: Id) -> Option<Key> {
-        let entry = self.entries.get(&id)?;
+    pub(super) fn stopped_by(&self, all: &dyn Entries, id: Id) -> Option<Key> {
+        let entry = all.of(id)?;
         self.gates.stopped_by(id, entry.charge, entry.passed)
     }
 
     /// Puts an entry to those that wait for a gate.
-    pub(super) fn stop(&mut self, id: Id, key: Key, was_refused: bool) {
-        let Some(entry) = self.entries.get_mut(&id) else {
+    pub(super) fn stop(&mut self, all: &mut dyn Entries, id: Id, key: Key, was_refused: bool) {
+        let Some(entry) = all.of_mut(id) else {
             return;
         };
         entry.state = State::Ready;
         entry.passed.unset(key);
         let charge = entry.charge;
         self.gates.stop(key, id, entry.created, was_refused);
-        self.hold_bytes(id, key);
+        self.hold_bytes(all, id, key);
         // As a probe of another gate it would hold up everybody there.
         self.gates.left(id, charge);
     }
 
     /// What waits for its group is counted.
-    pub(super) fn hold_bytes(&mut self, id: Id, key: Key) {
+    pub(super) fn hold_bytes(&mut self, all: &mut dyn Entries, id: Id, key: Key) {
         if !key.is_target()
-            && let Some(entry) = self.entries.get_mut(&id)
+            && let Some(entry) = all.of_mut(id)
             && !std::mem::replace(&mut entry.held, true)
         {
             self.held_bytes = self.held_bytes.saturating_add(entry.charge.size);
@@ -72,8 +78,8 @@ impl<T> Outbox<T> {
     }
 
     /// It does not wait for its group any more.
-    pub(super) fn release_bytes(&mut self, id: Id) {
-        if let Some(entry) = self.entries.get_mut(&id)
+    pub(super) fn release_bytes(&mut self, all: &mut dyn Entries, id: Id) {
+        if let Some(entry) = all.of_mut(id)
             && std::mem::take(&mut entry.held)
         {
             self.held_bytes = self.held_bytes.saturating_sub(entry.charge.size);
@@ -81,9 +87,9 @@ impl<T> Outbox<T> {
     }
 
     /// An entry that waits among the ready ones is the probe in place of a younger one that has not left yet.
-    pub(super) fn takes_over(&mut self, id: Id, key: Key) -> bool {
+    pub(super) fn takes_over(&mut self, all: &mut dyn Entries, id: Id, key: Key) -> bool {
         let probe = self.gates.probe(key).filter(|probe| *probe > id);
-        let probe = probe.and_then(|probe| self.entries.get(&probe));
+        let probe = probe.and_then(|probe| all.of(probe));
         let is_younger = probe.is_some_and(|probe| probe.state == State::Ready);
         if is_younger {
             self.gates.probe_with(key, id);
@@ -92,13 +98,13 @@ impl<T> Outbox<T> {
     }
 
     /// Lets out what may leave. `moves` bounds the work.
-    pub(super) fn open_gates(&mut self, now: Millis, moves: &mut u32) {
+    pub(super) fn open_gates(&mut self, all: &mut dyn Entries, now: Millis, moves: &mut u32) {
         while *moves < MAX_MOVES
             && let Some((key, next)) = self.gates.pop(now)
         {
             *moves = moves.saturating_add(1);
             let Some(id) = next else { continue };
-            let Some(entry) = self.entries.get_mut(&id) else {
+            let Some(entry) = all.of_mut(id) else {
                 continue;
             };
             let share = entry.charge.share;
@@ -107,8 +113,8 @@ impl<T> Outbox<T> {
                 entry.passed.set(key);
                 self.gates.lets_out(key, id);
             }
-            self.release_bytes(id);
-            self.set_ready(id);
+            self.release_bytes(all, id);
+            self.set_ready(all, id);
             if let Some(ready) = self.ready.get_mut(share) {
                 behind_elders(ready, id);
             }
@@ -116,21 +122,21 @@ impl<T> Outbox<T> {
     }
 
     /// Puts an entry where it belongs: among the ready ones, or behind a gate, where those go too that are ready before it.
-    pub(super) fn place(&mut self, id: Id) {
-        let share = self.entries.get(&id).map(|entry| entry.charge.share);
+    pub(super) fn place(&mut self, all: &mut dyn Entries, id: Id) {
+        let share = all.of(id).map(|entry| entry.charge.share);
         let is_first = share.is_some_and(|share| self.front(share).is_none());
-        match self.stopped_by(id) {
-            Some(gate) if is_first => self.stop(id, gate, false),
+        match self.stopped_by(all, id) {
+            Some(gate) if is_first => self.stop(all, id, gate, false),
             Some(gate) => {
-                self.hold_bytes(id, gate);
-                self.set_ready(id);
+                self.hold_bytes(all, id, gate);
+                self.set_ready(all, id);
             }
-            None => self.set_ready(id),
+            None => self.set_ready(all, id),
         }
     }
 
-    fn set_ready(&mut self, id: Id) {
-        let Some(entry) = self.entries.get_mut(&id) else {
+    fn set_ready(&mut self, all: &mut dyn Entries, id: Id) {
+        let Some(entry) = all.of_mut(id) else {
             return;
         };
         entry.state = State::Ready;

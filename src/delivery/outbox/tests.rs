@@ -158,7 +158,10 @@ fn a_backlog_is_moved_in_small_portions() {
     while outbox.due(T0) == Some(T0) {
         assert!(matches!(outbox.next(T0), Next::Idle));
         calls += 1;
-        assert_eq!(outbox.ready[0].len(), 999_usize.saturating_sub(calls * 64));
+        assert_eq!(
+            outbox.register.ready[0].len(),
+            999_usize.saturating_sub(calls * 64)
+        );
     }
     assert_eq!(calls, 16);
 }
@@ -172,7 +175,7 @@ fn ambiguous_ends_are_tried_again_only_on_request() {
         settle(&mut outbox, id, Verdict::Ambiguous(504), T0),
         "failed"
     );
-    outbox.policy.retry_ambiguous = true;
+    outbox.register.policy.retry_ambiguous = true;
     outbox.push("b", charge(10, 1), 0, T0).unwrap();
     let id = dispatch(&mut outbox, 2, T0);
     assert_eq!(
@@ -278,7 +281,7 @@ fn a_target_cannot_hold_a_group_back_for_ever_nor_fill_the_memory_with_groups() 
             "too old by then"
         );
     }
-    assert_eq!(outbox.gates.len(), super::gates::MAX_GATES);
+    assert_eq!(outbox.register.gates.len(), super::gates::MAX_GATES);
     outbox
         .push("b", charge(10, 1), 0, T0.after(10_001))
         .unwrap();
@@ -331,14 +334,14 @@ fn what_a_429_holds_back_leaves_room_for_other_groups() {
         retry_after_ms: Some(3_000),
     };
     settle(&mut outbox, id, throttled, T0);
-    assert_eq!(outbox.held_bytes, 100);
+    assert_eq!(outbox.register.held_bytes, 100);
     assert!(outbox.push("a", charge(650, 1), 0, T0).is_ok());
     assert_eq!(outbox.push("a", charge(1, 1), 0, T0), Err("a"));
     assert!(
         matches!(outbox.next(T0), Next::Idle),
         "moved behind the gate"
     );
-    assert_eq!(outbox.held_bytes, 750, "counted once");
+    assert_eq!(outbox.register.held_bytes, 750, "counted once");
     assert!(outbox.push("b", charge(250, 2), 0, T0).is_ok());
     let later = T0.after(4_000);
     for token in 2..4 {
@@ -347,5 +350,8 @@ fn what_a_429_holds_back_leaves_room_for_other_groups() {
     }
     let id = dispatch(&mut outbox, 4, later);
     settle(&mut outbox, id, Verdict::Delivered, later);
-    assert_eq!((outbox.held_bytes, outbox.len(), outbox.bytes()), (0, 0, 0));
+    assert_eq!(
+        (outbox.register.held_bytes, outbox.len(), outbox.bytes()),
+        (0, 0, 0)
+    );
 }

@@ -112,10 +112,11 @@ impl SlsLeg {
             context.ledger.grow(Metric::Dropped, logs);
             return report::no_room(context.log, self.max_bytes);
         }
+        let created = entry.created;
         match entry.payload.divide() {
             Ok(dividing) => {
                 let refusal = Refusal { reason, status };
-                self.queue.divide(dividing, refusal, entry.created);
+                self.queue.divide(dividing, refusal, created);
             }
             Err(_) => {
                 context.ledger.grow(Metric::Failed, logs);

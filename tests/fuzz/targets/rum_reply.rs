@@ -55,5 +55,6 @@ fuzz_target!(|data: &[u8]| {
         Verdict::Refused(status) => assert!(!(500..=599).contains(&status)),
         Verdict::Ambiguous(_) | Verdict::Delivered | Verdict::Throttled { .. } => {}
         Verdict::Again => panic!("nothing to be done better"),
+        Verdict::Limited { .. } => panic!("RUM names no category"),
     }
 });

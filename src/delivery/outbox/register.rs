@@ -1,0 +1,223 @@
+//! What waits, in which order, and what it takes of the budgets: all of an [outbox](super) but what its entries hold.
+//!
+//! So there is one of it in the module, not one for copies and one for writes.
+
+use super::entry::{Charge, Entries, Id, Standing, State};
+use super::gates::Gates;
+use super::policy::Policy;
+use crate::delivery::quota::Quota;
+use crate::time::Millis;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Entries that change their queue in one call of [`Outbox::next`](super::Outbox::next): a backlog of thousands is moved in
+/// small portions.
+pub(super) const MAX_MOVES: u32 = 64;
+
+/// What is to be done next: see [`Next`](super::Next).
+pub(super) enum Step {
+    Dispatch(Id),
+    Expired(Id),
+    Lost(Id),
+    Idle,
+}
+
+/// What the first entry of a share does.
+enum Pick {
+    Leaves(Id),
+    Expires(Id),
+    Nothing,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Register {
+    pub(super) policy: Policy,
+    next_id: u64,
+    /// By share.
+    pub(super) ready: Vec<VecDeque<Id>>,
+    /// The share that is asked first.
+    turn: usize,
+    pub(super) waiting: BTreeSet<(Millis, Id)>,
+    pub(super) deadlines: BTreeSet<(Millis, Id)>,
+    pub(super) calls: BTreeMap<u64, Id>,
+    pub(super) gates: Gates,
+    pub(super) bytes: Quota,
+    pub(super) in_flight: Quota,
+    pub(super) bytes_in_flight: Quota,
+    pub(super) held_bytes: usize,
+    /// Entries that are aside, and their bytes.
+    pub(super) aside: (usize, usize),
+}
+
+impl Register {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            next_id: 0,
+            ready: vec![VecDeque::new(); policy.shares.max(1)],
+            turn: 0,
+            waiting: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            gates: Gates::default(),
+            bytes: Quota::new(policy.max_bytes, policy.shares),
+            in_flight: Quota::new(policy.max_in_flight, policy.shares),
+            bytes_in_flight: Quota::new(policy.max_bytes / 4, policy.shares),
+            held_bytes: 0,
+            aside: (0, 0),
+        }
+    }
+
+    /// The name of a new entry, if there is room for it beside the `reserved` bytes of the caller.
+    pub(super) fn admit(&mut self, charge: Charge, reserved: usize) -> Option<Id> {
+        let Charge { size, share, .. } = charge;
+        if share >= self.ready.len()
+            || size.saturating_add(reserved) > self.bytes.room(share)
+            || self.is_held_full(charge)
+        {
+            return None;
+        }
+        self.bytes.add(share, size);
+        let id = Id(self.next_id);
+        self.next_id = self.next_id.saturating_add(1);
+        Some(id)
+    }
+
+    /// What is to be done at `now`; nothing is dispatched unless `open`.
+    pub(super) fn next_if(&mut self, all: &mut dyn Entries, now: Millis, open: bool) -> Step {
+        if let Some(&(deadline, id)) = self.deadlines.first()
+            && deadline <= now
+        {
+            return Step::Lost(id);
+        }
+        let mut moves = 0;
+        while let Some(&(due, id)) = self.waiting.first()
+            && due <= now
+            && moves < MAX_MOVES
+        {
+            moves = moves.saturating_add(1);
+            self.waiting.pop_first();
+            self.place(all, id);
+        }
+        self.open_gates(all, now, &mut moves);
+        let mut share = self.turn;
+        loop {
+            match self.pick(all, share, now, open, &mut moves) {
+                Pick::Leaves(id) => return Step::Dispatch(id),
+                Pick::Expires(id) => return Step::Expired(id),
+                Pick::Nothing => {}
+            }
+            share = self.after(share);
+            if share == self.turn {
+                return Step::Idle;
+            }
+        }
+    }
+
+    /// What a share has to do.
+    fn pick(
+        &mut self,
+        all: &mut dyn Entries,
+        share: usize,
+        now: Millis,
+        open: bool,
+        moves: &mut u32,
+    ) -> Pick {
+        while let Some(id) = self.front(share) {
+            let Some(entry) = all.of(id) else {
+                self.pop(share);
+                continue;
+            };
+            let charge = entry.charge;
+            if now.since(entry.created) > self.policy.max_age_ms {
+                self.pop(share);
+                return Pick::Expires(id);
+            }
+            if let Some(gate) = self.stopped_by(all, id)
+                && !self.takes_over(all, id, gate)
+            {
+                if *moves >= MAX_MOVES {
+                    break;
+                }
+                *moves = moves.saturating_add(1);
+                self.pop(share);
+                self.stop(all, id, gate, false);
+                continue;
+            }
+            if !open || !self.has_slot(share, charge.size) {
+                break;
+            }
+            self.pop(share);
+            self.turn = self.after(share);
+            self.release_bytes(all, id);
+            if let Some(entry) = all.of_mut(id) {
+                entry.state = State::Leaving;
+                entry.attempts = entry.attempts.saturating_add(1);
+            }
+            return Pick::Leaves(id);
+        }
+        Pick::Nothing
+    }
+
+    /// The host took the call. Its answer is lost when it has not come at `deadline`.
+    pub(super) fn started(&mut self, all: &mut dyn Entries, id: Id, token: u32, deadline: Millis) {
+        let Some(entry) = all.of_mut(id) else {
+            return;
+        };
+        entry.state = State::InFlight { token, deadline };
+        let Charge { size, share, .. } = entry.charge;
+        self.in_flight.add(share, 1);
+        self.bytes_in_flight.add(share, size);
+        self.deadlines.insert((deadline, id));
+        // A host that gives a token twice orphans the first call: that one ends at its deadline.
+        self.calls.insert(token.into(), id);
+    }
+
+    /// The first ready entry of each share.
+    pub(super) fn fronts<'a>(&'a self, all: &'a dyn Entries) -> impl Iterator<Item = &'a Standing> {
+        let fronts = self.ready.iter().filter_map(VecDeque::front);
+        fronts.filter_map(|id| all.of(*id))
+    }
+
+    /// The share whose turn is next.
+    fn after(&self, share: usize) -> usize {
+        match share.saturating_add(1) {
+            next if next < self.ready.len() => next,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn front(&self, share: usize) -> Option<Id> {
+        self.ready.get(share)?.front().copied()
+    }
+
+    fn pop(&mut self, share: usize) {
+        if let Some(ready) = self.ready.get_mut(share) {
+            ready.pop_front();
+        }
+    }
+
+    pub(super) fn has_slot(&self, share: usize, size: usize) -> bool {
+        let enough = self.bytes_in_flight.room(share) >= size || self.in_flight.used(share) == 0;
+        self.in_flight.room(share) > 0 && enough
+    }
+
+    /// An entry is gone, as it stood.
+    pub(super) fn removed(&mut self, id: Id, entry: &Standing) {
+        self.bytes.remove(entry.charge.share, entry.charge.size);
+        if entry.held {
+            self.held_bytes = self.held_bytes.saturating_sub(entry.charge.size);
+        }
+        match entry.state {
+            State::Waiting(due) => drop(self.waiting.remove(&(due, id))),
+            State::Aside => self.no_longer_aside(entry.charge.size),
+            State::Ready | State::Leaving | State::InFlight { .. } => {}
+        }
+        self.gates.left(id, entry.charge);
+    }
+
+    pub(super) fn no_longer_aside(&mut self, size: usize) {
+        let (count, bytes) = self.aside;
+        self.aside = (count.saturating_sub(1), bytes.saturating_sub(size));
+    }
+}
