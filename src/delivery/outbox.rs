@@ -117,7 +117,7 @@ impl<T> Outbox<T> {
         now: Millis,
     ) -> Result<Id, T> {
         let id = self.insert(payload, charge, reserved, now)?;
-        self.register.place(&mut self.entries, id);
+        self.register.place(&mut self.entries, id, charge);
         Ok(id)
     }
 
@@ -158,6 +158,9 @@ impl<T> Outbox<T> {
 
     /// The same; nothing is dispatched unless `open`, but what ends by itself does.
     pub fn next_if(&mut self, now: Millis, open: bool) -> Next<T> {
+        if self.is_away() && self.register.is_quiet(now) {
+            return Next::Idle;
+        }
         match self.register.next_if(&mut self.entries, now, open) {
             Step::Dispatch(id) => Next::Dispatch(id),
             Step::Expired(id) => self.remove(id).map_or(Next::Idle, Next::Expired),
@@ -193,6 +196,11 @@ impl<T> Outbox<T> {
     pub fn give_up(&mut self) -> Option<Entry<T>> {
         let (&id, _) = self.entries.first_key_value()?;
         self.take(id)
+    }
+
+    /// Nothing waits: as it is most of the time.
+    fn is_away(&self) -> bool {
+        self.entries.len() == self.in_flight()
     }
 
     fn remove(&mut self, id: Id) -> Option<Entry<T>> {

@@ -37,8 +37,9 @@ impl<T> Outbox<T> {
         self.register.no_longer_aside(charge.size);
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.standing.created = now;
+            entry.standing.state = State::Ready;
         }
-        self.register.place(&mut self.entries, id);
+        self.register.place(&mut self.entries, id, charge);
         Some(true)
     }
 

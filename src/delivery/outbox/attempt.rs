@@ -2,6 +2,7 @@
 
 use super::entry::{Entries, Standing, State};
 use super::gate::{Key, Level};
+use super::gates::Moment;
 use super::register::Register;
 use super::{Charge, Entry, Id, Outbox};
 use crate::delivery::backoff::Jitter;
@@ -68,22 +69,31 @@ impl Register {
         now: Millis,
         jitter: &mut Jitter,
     ) -> End {
-        self.land(all, id);
-        let Some(entry) = all.of(id) else {
+        let Some(entry) = self.land(all, id) else {
             return End::Unknown;
         };
+        let Self { gates, policy, .. } = self;
+        if verdict == Verdict::Delivered && gates.is_empty() {
+            return End::Delivered;
+        }
         let Standing {
             charge,
             created,
             attempts,
             ..
         } = *entry;
-        let mut at = self.at(now, jitter);
-        self.gates.heard(id, charge, verdict, &mut at);
+        let mut at = Moment {
+            policy,
+            now,
+            jitter,
+        };
+        if !gates.is_empty() {
+            gates.heard(id, charge, verdict, &mut at);
+        }
         let (retry, refused) = match verdict {
             Verdict::Delivered => return End::Delivered,
             Verdict::Refused(_) => (false, None),
-            Verdict::Ambiguous(_) => (self.policy.retry_ambiguous, None),
+            Verdict::Ambiguous(_) => (policy.retry_ambiguous, None),
             Verdict::NotTaken { retry_after_ms, .. } => {
                 (true, Some((Key::of(charge, Level::Target), retry_after_ms)))
             }
@@ -94,13 +104,13 @@ impl Register {
             Verdict::Again => (true, None),
         };
         let (wait, closed) = match refused {
-            Some((key, asked)) => self.gates.refused(key, attempts, asked, &mut at),
+            Some((key, asked)) => gates.refused(key, attempts, asked, &mut at),
             None if verdict == Verdict::Again => (0, false),
-            None => (self.policy.backoff.wait(attempts, at.jitter), false),
+            None => (policy.backoff.wait(attempts, at.jitter), false),
         };
         let due = now.after(wait);
-        let last = attempts >= self.policy.max_attempts;
-        let old = due.since(created) > self.policy.max_age_ms;
+        let last = attempts >= policy.max_attempts;
+        let old = due.since(created) > policy.max_age_ms;
         if !retry || last || old {
             return End::Failed;
         }
@@ -133,11 +143,13 @@ impl Register {
         }
     }
 
-    /// Takes a call out of flight.
-    pub(super) fn land(&mut self, all: &mut dyn Entries, id: Id) {
-        let Some(entry) = all.of_mut(id) else {
-            return;
-        };
+    /// Takes a call out of flight; gives the entry as it stands then.
+    pub(super) fn land<'a>(
+        &mut self,
+        all: &'a mut dyn Entries,
+        id: Id,
+    ) -> Option<&'a mut Standing> {
+        let entry = all.of_mut(id)?;
         if let State::InFlight { token, deadline } = entry.state {
             entry.state = State::Leaving;
             let Charge { size, share, .. } = entry.charge;
@@ -148,5 +160,6 @@ impl Register {
                 self.calls.remove(&token.into());
             }
         }
+        Some(entry)
     }
 }

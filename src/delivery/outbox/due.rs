@@ -9,6 +9,9 @@ impl<T> Outbox<T> {
     /// When something is to be done next: `now`, or later, or not before an answer or a push.
     #[must_use]
     pub fn due(&self, now: Millis) -> Option<Millis> {
+        if self.entries.is_empty() {
+            return self.register.gates.due();
+        }
         let ready = self.has_ready().then_some(now);
         earliest([ready, self.register.due()])
     }
@@ -16,7 +19,7 @@ impl<T> Outbox<T> {
     /// Whether an entry could leave at once, as far as its turn and the slots go.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.register.has_ready(&self.entries)
+        !self.is_away() && self.register.has_ready(&self.entries)
     }
 
     /// The longest wait between two attempts.
@@ -39,6 +42,12 @@ impl<T> Outbox<T> {
 }
 
 impl Register {
+    /// No answer is late, and there are no gates.
+    pub(super) fn is_quiet(&self, now: Millis) -> bool {
+        let deadline = self.deadlines.first();
+        self.gates.is_empty() && deadline.is_none_or(|(deadline, _)| *deadline > now)
+    }
+
     /// When a wait is over, an answer too late, or a gate has something to do.
     fn due(&self) -> Option<Millis> {
         let waiting = self.waiting.first().map(|(due, _)| *due);

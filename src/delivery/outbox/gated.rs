@@ -131,7 +131,7 @@ fn one_call_comes_back_and_then_twice_the_pace() {
     assert!(seen.iter().all(|count| *count <= 4), "{seen:?}");
     assert_eq!(seen.iter().sum::<usize>(), 60);
     assert!(!calls.outbox.is_held(of(0)), "open");
-    assert!(calls.outbox.register.gates.len() == 0 && calls.outbox.register.gates.due().is_none());
+    assert!(calls.outbox.register.gates.is_empty() && calls.outbox.register.gates.due().is_none());
 }
 
 #[test]

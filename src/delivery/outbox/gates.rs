@@ -18,7 +18,7 @@ const PACE: u64 = 2;
 
 /// When something happens, and how much of that is random.
 pub(super) struct Moment<'a> {
-    pub(super) policy: Policy,
+    pub(super) policy: &'a Policy,
     pub(super) now: Millis,
     pub(super) jitter: &'a mut Jitter,
 }
@@ -71,6 +71,11 @@ impl Gates {
         self.gates.get_mut(at).map(|(_, gate)| gate)
     }
 
+    /// As it is most of the time: then nothing else of this is to be asked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.gates.is_empty()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.gates.len()
@@ -106,9 +111,6 @@ impl Gates {
 
     /// The gate that an entry has to wait for.
     pub(super) fn stopped_by(&self, id: Id, charge: Charge, passed: Passed) -> Option<Key> {
-        if self.gates.is_empty() {
-            return None;
-        }
         for level in Level::ALL {
             let key = Key::of(charge, level);
             let gate = self.get(key);
@@ -212,9 +214,6 @@ impl Gates {
 
     /// The gates hear how a call ended, before the one that refused it does.
     pub(super) fn heard(&mut self, id: Id, charge: Charge, verdict: Verdict, at: &mut Moment<'_>) {
-        if self.gates.is_empty() {
-            return;
-        }
         // At these levels it takes something, and at those that is not known. In between there was a refusal, which is heard
         // of elsewhere.
         let (there, not_there): (&[Level], &[Level]) = match verdict {
@@ -252,9 +251,6 @@ impl Gates {
 
     /// An entry goes nowhere: if it was a probe, the next one is.
     pub(super) fn left(&mut self, id: Id, charge: Charge) {
-        if self.gates.is_empty() {
-            return;
-        }
         for level in Level::ALL {
             let key = Key::of(charge, level);
             if self.get(key).is_some_and(|gate| gate.is_probe(id)) {

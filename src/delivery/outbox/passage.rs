@@ -19,10 +19,13 @@ impl<T> Outbox<T> {
     /// The target takes nothing of a part of the group, or with 0 of all of it, for so long; but that is no longer than an
     /// entry may get old.
     pub fn limit(&mut self, group: u64, part: u8, ms: u64, now: Millis, jitter: &mut Jitter) {
-        let mut at = self.register.at(now, jitter);
-        self.register
-            .gates
-            .limit(Key::of_group(group, part), ms, &mut at);
+        let Register { gates, policy, .. } = &mut self.register;
+        let mut at = Moment {
+            policy,
+            now,
+            jitter,
+        };
+        gates.limit(Key::of_group(group, part), ms, &mut at);
     }
 
     /// The worker ends soon: what may pass, passes at once.
@@ -37,14 +40,6 @@ impl Register {
         let held_bytes = self.held_bytes.saturating_add(charge.size);
         held_bytes > self.policy.max_held_bytes
             && self.gates.shuts(charge, &[Level::Group, Level::Part])
-    }
-
-    pub(super) fn at<'a>(&self, now: Millis, jitter: &'a mut Jitter) -> Moment<'a> {
-        Moment {
-            policy: self.policy,
-            now,
-            jitter,
-        }
     }
 
     /// The gate that an entry has to wait for.
@@ -77,15 +72,6 @@ impl Register {
         }
     }
 
-    /// It does not wait for its group any more.
-    pub(super) fn release_bytes(&mut self, all: &mut dyn Entries, id: Id) {
-        if let Some(entry) = all.of_mut(id)
-            && std::mem::take(&mut entry.held)
-        {
-            self.held_bytes = self.held_bytes.saturating_sub(entry.charge.size);
-        }
-    }
-
     /// An entry that waits among the ready ones is the probe in place of a younger one that has not left yet.
     pub(super) fn takes_over(&mut self, all: &mut dyn Entries, id: Id, key: Key) -> bool {
         let probe = self.gates.probe(key).filter(|probe| *probe > id);
@@ -107,40 +93,41 @@ impl Register {
             let Some(entry) = all.of_mut(id) else {
                 continue;
             };
-            let share = entry.charge.share;
+            let Charge { size, share, .. } = entry.charge;
+            entry.state = State::Ready;
+            if std::mem::take(&mut entry.held) {
+                self.held_bytes = self.held_bytes.saturating_sub(size);
+            }
             // One that is too old to be sent is no call.
             if now.since(entry.created) <= self.policy.max_age_ms {
                 entry.passed.set(key);
                 self.gates.lets_out(key, id);
             }
-            self.release_bytes(all, id);
-            self.set_ready(all, id);
+            self.queue(id, share);
             if let Some(ready) = self.ready.get_mut(share) {
                 behind_elders(ready, id);
             }
         }
     }
 
-    /// Puts an entry where it belongs: among the ready ones, or behind a gate, where those go too that are ready before it.
-    pub(super) fn place(&mut self, all: &mut dyn Entries, id: Id) {
-        let share = all.of(id).map(|entry| entry.charge.share);
-        let is_first = share.is_some_and(|share| self.front(share).is_none());
+    /// Puts one that is ready where it belongs: among the ready ones, or behind a gate, where those go too that are ready
+    /// before it.
+    pub(super) fn place(&mut self, all: &mut dyn Entries, id: Id, charge: Charge) {
+        if self.gates.is_empty() {
+            return self.queue(id, charge.share);
+        }
         match self.stopped_by(all, id) {
-            Some(gate) if is_first => self.stop(all, id, gate, false),
+            Some(gate) if self.front(charge.share).is_none() => self.stop(all, id, gate, false),
             Some(gate) => {
                 self.hold_bytes(all, id, gate);
-                self.set_ready(all, id);
+                self.queue(id, charge.share);
             }
-            None => self.set_ready(all, id),
+            None => self.queue(id, charge.share),
         }
     }
 
-    fn set_ready(&mut self, all: &mut dyn Entries, id: Id) {
-        let Some(entry) = all.of_mut(id) else {
-            return;
-        };
-        entry.state = State::Ready;
-        if let Some(ready) = self.ready.get_mut(entry.charge.share) {
+    fn queue(&mut self, id: Id, share: usize) {
+        if let Some(ready) = self.ready.get_mut(share) {
             ready.push_back(id);
         }
     }

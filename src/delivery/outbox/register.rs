@@ -97,9 +97,15 @@ impl Register {
         {
             moves = moves.saturating_add(1);
             self.waiting.pop_first();
-            self.place(all, id);
+            if let Some(entry) = all.of_mut(id) {
+                entry.state = State::Ready;
+                let charge = entry.charge;
+                self.place(all, id, charge);
+            }
         }
-        self.open_gates(all, now, &mut moves);
+        if !self.gates.is_empty() {
+            self.open_gates(all, now, &mut moves);
+        }
         let mut share = self.turn;
         loop {
             match self.pick(all, share, now, open, &mut moves) {
@@ -124,7 +130,7 @@ impl Register {
         moves: &mut u32,
     ) -> Pick {
         while let Some(id) = self.front(share) {
-            let Some(entry) = all.of(id) else {
+            let Some(entry) = all.of_mut(id) else {
                 self.pop(share);
                 continue;
             };
@@ -133,9 +139,12 @@ impl Register {
                 self.pop(share);
                 return Pick::Expires(id);
             }
-            if let Some(gate) = self.stopped_by(all, id)
-                && !self.takes_over(all, id, gate)
+            if !self.gates.is_empty()
+                && let Some(gate) = self.gates.stopped_by(id, charge, entry.passed)
             {
+                if self.takes_over(all, id, gate) {
+                    continue;
+                }
                 if *moves >= MAX_MOVES {
                     break;
                 }
@@ -147,13 +156,13 @@ impl Register {
             if !open || !self.has_slot(share, charge.size) {
                 break;
             }
+            entry.state = State::Leaving;
+            entry.attempts = entry.attempts.saturating_add(1);
+            if std::mem::take(&mut entry.held) {
+                self.held_bytes = self.held_bytes.saturating_sub(charge.size);
+            }
             self.pop(share);
             self.turn = self.after(share);
-            self.release_bytes(all, id);
-            if let Some(entry) = all.of_mut(id) {
-                entry.state = State::Leaving;
-                entry.attempts = entry.attempts.saturating_add(1);
-            }
             return Pick::Leaves(id);
         }
         Pick::Nothing
@@ -213,7 +222,9 @@ impl Register {
             State::Aside => self.no_longer_aside(entry.charge.size),
             State::Ready | State::Leaving | State::InFlight { .. } => {}
         }
-        self.gates.left(id, entry.charge);
+        if !self.gates.is_empty() {
+            self.gates.left(id, entry.charge);
+        }
     }
 
     pub(super) fn no_longer_aside(&mut self, size: usize) {
