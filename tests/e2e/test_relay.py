@@ -123,6 +123,8 @@ def test_what_no_rule_covers_stays(stack: Stack) -> None:
         assert client.request("/api/7/envelope/", b"the last one").by_primary
     stack.rum.wait(1)
     assert [copy.body for copy in stack.rum.taken] == [b"the last one"]
+    # nginx writes the line only after RUM's answer.
+    wait.until("a line", lambda: len(stack.log()) > 0)
     assert len(stack.log()) == 1
 
 
