@@ -1,16 +1,21 @@
 //! The headers of a copy in one buffer: a copy may wait for minutes, and thousands of them may wait.
 //!
-//! The buffer is laid out as the data of a header map in the proxy-wasm ABI (name, NUL, value, NUL), so that a dispatch
-//! copies it as a whole.
+//! Both buffers are laid out as the parts of a header map in the proxy-wasm ABI (see [`HeaderMap`]), so that a dispatch
+//! copies them as a whole.
 
+use crate::header_map::{HeaderMap, Pair, Pairs};
 use std::fmt;
+
+/// Of an entry in the table of sizes.
+const SIZES: usize = 8;
 
 /// Names and values, in order. Two allocations however many there are.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeaderList {
-    bytes: Vec<u8>,
-    /// Length of each name and value.
-    lengths: Vec<(u32, u32)>,
+    /// Of each header the `u32` sizes of its name and its value, little endian.
+    sizes: Vec<u8>,
+    /// Names and values, each followed by a NUL.
+    data: Vec<u8>,
 }
 
 /// Names only: values may be credentials.
@@ -26,8 +31,8 @@ impl HeaderList {
     #[must_use]
     pub fn with_capacity(headers: usize, bytes: usize) -> Self {
         Self {
-            bytes: Vec::with_capacity(bytes),
-            lengths: Vec::with_capacity(headers),
+            sizes: Vec::with_capacity(headers.saturating_mul(SIZES)),
+            data: Vec::with_capacity(bytes),
         }
     }
 
@@ -35,69 +40,56 @@ impl HeaderList {
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let added = name.len().saturating_add(value.len()).saturating_add(2);
         // Once, or each part would ask for room.
-        self.bytes.reserve(added);
-        self.bytes.extend_from_slice(name);
-        self.bytes.push(0);
-        self.bytes.extend_from_slice(value);
-        self.bytes.push(0);
+        self.data.reserve(added);
+        self.data.extend_from_slice(name);
+        self.data.push(0);
+        self.data.extend_from_slice(value);
+        self.data.push(0);
         self.note(name.len(), value.len());
     }
 
     /// Adds a header whose value is the concatenation of `parts`.
     pub fn push_joined(&mut self, name: &[u8], parts: &[&[u8]]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        self.bytes.push(0);
+        let start = self.data.len();
+        self.data.extend_from_slice(name);
+        self.data.push(0);
         for part in parts {
-            self.bytes.extend_from_slice(part);
+            self.data.extend_from_slice(part);
         }
-        let added = self.bytes.len().saturating_sub(start);
+        let added = self.data.len().saturating_sub(start);
         let value = added.saturating_sub(name.len()).saturating_sub(1);
-        self.bytes.push(0);
+        self.data.push(0);
         self.note(name.len(), value);
     }
 
     fn note(&mut self, name: usize, value: usize) {
-        // No host hands out a header of 4 GiB.
-        let length = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-        self.lengths.push((length(name), length(value)));
+        // In one piece: each would ask for room.
+        let sizes = u64::from(length(value)) << 32 | u64::from(length(name));
+        self.sizes.extend_from_slice(&sizes.to_le_bytes());
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lengths.len()
+        self.sizes.len() / SIZES
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lengths.is_empty()
+        self.sizes.is_empty()
     }
 
-    /// Lengths of names and values.
+    /// Bytes of names and values, with a NUL behind each.
     #[must_use]
-    pub fn lengths(&self) -> &[(u32, u32)] {
-        &self.lengths
-    }
-
-    /// Names and values, each followed by a NUL.
-    #[must_use]
-    pub fn data(&self) -> &[u8] {
-        &self.bytes
+    pub fn size(&self) -> usize {
+        self.data.len()
     }
 
     /// Names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        let mut rest = self.bytes.as_slice();
-        self.lengths.iter().map_while(move |(name, value)| {
-            let mut text = |length: u32| {
-                let (text, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-                rest = after.split_first()?.1;
-                Some(text)
-            };
-            Some((text(*name)?, text(*value)?))
-        })
+    #[must_use]
+    pub fn iter(&self) -> Pairs<'_> {
+        Pairs::of(&self.sizes, &self.data)
     }
 
     /// The first value of a header.
@@ -111,16 +103,68 @@ impl HeaderList {
     /// What the list occupies.
     #[must_use]
     pub fn allocated(&self) -> usize {
-        let entry = std::mem::size_of::<(u32, u32)>();
-        self.bytes
-            .capacity()
-            .saturating_add(self.lengths.capacity().saturating_mul(entry))
+        self.data.capacity().saturating_add(self.sizes.capacity())
+    }
+
+    /// Writes it as a header map, behind at most one header more, into `buffer`, which is cleared first.
+    pub(crate) fn write(&self, buffer: &mut Vec<u8>, first: Option<Pair<'_>>) {
+        let count = self.len().saturating_add(first.iter().len());
+        let sizes = self.sizes.len().saturating_add(2 * SIZES);
+        buffer.clear();
+        buffer.reserve(self.data.len().saturating_add(sizes));
+        buffer.extend_from_slice(&length(count).to_le_bytes());
+        if let Some((name, value)) = first {
+            buffer.extend_from_slice(&length(name.len()).to_le_bytes());
+            buffer.extend_from_slice(&length(value.len()).to_le_bytes());
+        }
+        buffer.extend_from_slice(&self.sizes);
+        if let Some((name, value)) = first {
+            for part in [name, value] {
+                buffer.extend_from_slice(part);
+                buffer.push(0);
+            }
+        }
+        buffer.extend_from_slice(&self.data);
+    }
+}
+
+/// As the ABI has it. No host hands out a header of 4 GiB.
+fn length(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+impl From<&HeaderList> for HeaderMap {
+    fn from(list: &HeaderList) -> Self {
+        let mut bytes = Vec::new();
+        list.write(&mut bytes, None);
+        Self::new(bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::HeaderList;
+    use super::{HeaderList, HeaderMap};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(map in prop::collection::vec(any::<(Vec<u8>, Vec<u8>)>(), 0..8)) {
+            let mut list = HeaderList::default();
+            for (name, value) in &map {
+                list.push(name, value);
+            }
+            let read = |buffer: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
+                HeaderMap::new(buffer.to_vec()).iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect()
+            };
+            let mut buffer = vec![1, 2, 3];
+            list.write(&mut buffer, None);
+            prop_assert_eq!(&read(&buffer), &map);
+            list.write(&mut buffer, Some((b":scheme", b"https")));
+            let (first, rest) = read(&buffer).split_first().map(|(f, r)| (f.clone(), r.to_vec())).unwrap();
+            prop_assert_eq!(first, (b":scheme".to_vec(), b"https".to_vec()));
+            prop_assert_eq!(rest, map);
+        }
+    }
 
     #[test]
     fn what_is_pushed_comes_back_in_order() {
@@ -140,6 +184,6 @@ mod tests {
         assert_eq!(list.get(b"y"), None);
         assert!(list.allocated() >= 50);
         assert_eq!(format!("{list:?}"), r#"[":path", "content-encoding", "x"]"#);
-        assert!(list.data().ends_with(b"\0x\0\xff\0"));
+        assert!(list.data.ends_with(b"\0x\0\xff\0"));
     }
 }

@@ -23,7 +23,7 @@ impl Copy {
     /// The same with another body, which is encoded as the rules want it.
     #[must_use]
     pub fn with_body(self, body: Vec<u8>) -> Self {
-        let mut headers = HeaderList::with_capacity(self.headers.len(), self.headers.data().len());
+        let mut headers = HeaderList::with_capacity(self.headers.len(), self.headers.size());
         let own = self.headers.iter();
         for (name, value) in own.filter(|(name, _)| *name != b"content-encoding") {
             headers.push(name, value);

@@ -82,15 +82,23 @@ const MAX_METHOD_BYTES: usize = 32;
 /// and no proxy should hand it over. And no client may step out of the prefix, which is the workspace and the service; the
 /// path of an envelope has no such step unless it goes on behind a `#`.
 fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
-    let mut may_step = other;
-    let mut is_one_word = |byte: &u8| {
-        may_step |= *byte == b'#';
-        *byte > b' ' && *byte != 0x7f
-    };
+    let (words, rest) = target.as_chunks::<8>();
+    let is_plain =
+        words.iter().all(is_plain) && rest.iter().all(|byte| *byte > b'#' && *byte < 0x7f);
+    let is_one_word = || target.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
     method.len() <= MAX_METHOD_BYTES
         && target.len() <= MAX_BYTES
-        && target.iter().all(&mut is_one_word)
-        && !(may_step && has_dot_segment(target))
+        && (is_plain || is_one_word())
+        && !((other || !is_plain && target.contains(&b'#')) && has_dot_segment(target))
+}
+
+/// A quick look: eight bytes of ASCII, none of them white space or `#`.
+fn is_plain(word: &[u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(*word);
+    let below = word.wrapping_sub(ONES * 0x24);
+    let above = word.wrapping_add(ONES);
+    (word | below | above) & (ONES << 7) == 0
 }
 
 /// Where RUM has a project, mirrored or not.

@@ -99,53 +99,60 @@ fn rule(name: &[u8]) -> Rule {
 /// A quick look: small letters, digits, `-` and `:` have a bit that capitals do not have.
 fn may_have_capitals(name: &[u8]) -> bool {
     const BIT: u64 = 0x2020_2020_2020_2020;
-    let (words, rest) = name.as_chunks::<8>();
-    let words = words
-        .iter()
-        .fold(BIT, |all, word| all & u64::from_le_bytes(*word));
-    words != BIT || rest.iter().any(|byte| byte & 0x20 == 0)
+    !words(name).all(|word| word & BIT == BIT)
 }
 
-/// By length: most headers are decided by one comparison, or by none.
+/// Bytes in words, the last one of which overlaps the one before; those of less than a word are repeated.
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let last = bytes
+        .last_chunk::<8>()
+        .map(|word| u64::from_le_bytes(*word));
+    let short = rest.iter().filter(move |_| last.is_none());
+    let short = short.map(|byte| u64::from(*byte).wrapping_mul(0x0101_0101_0101_0101));
+    words.chain(last).chain(short)
+}
+
+/// By length: most headers are decided by one comparison, or by none. (`==` compares words, a pattern bytes.)
 fn lower_case_rule(name: &[u8]) -> Rule {
-    match name.len() {
-        // How to read the body. An empty content-encoding is sent by SDKs and means identity: copied as it is.
-        12 if name == b"content-type" => Rule::Copy,
-        16 if name == b"content-encoding" => Rule::Copy,
-        // Browser, system and page of the event.
-        10 if name == b"user-agent" => Rule::Copy,
-        6 if name == b"origin" => Rule::Copy,
-        7 if name == b"referer" => Rule::Copy,
-        // Ties the copy to the primary's log line and to the trace.
-        12 if name == b"x-request-id" => Rule::Copy,
-        11 if name == b"traceparent" => Rule::Copy,
-        10 if name == b"tracestate" => Rule::Copy,
-        7 if name == b"baggage" => Rule::Copy,
-        12 if name == b"sentry-trace" => Rule::Copy,
+    let copied = |copied: bool| if copied { Rule::Copy } else { Rule::Leave };
+    let rule = match name.len() {
+        6 => copied(name == b"origin"),
+        // The page of the event; what ties it to a trace.
+        7 => copied(name == b"referer" || name == b"baggage"),
+        // What sent it: browser and system.
+        10 => copied(name == b"user-agent" || name == b"tracestate"),
+        11 => copied(name == b"traceparent"),
+        // How to read the body. What ties the copy to the primary's log line, and to a trace.
+        12 => copied(name == b"content-type" || name == b"x-request-id" || name == b"sentry-trace"),
         // The credential; the receiver reads it as Relay does.
         13 if name == b"x-sentry-auth" => Rule::SentryAuth,
         13 if name == b"authorization" => Rule::Authorization,
-        // The client's address decides the geography of the event.
-        15 if name == b"x-forwarded-for" => Rule::ForwardedFor,
-        17 if name == b"x-forwarded-proto" => Rule::ForwardedProto,
         // Never copied: it sizes the capture, and the host counts the body itself.
         14 if name == b"content-length" => Rule::ContentLength,
+        // The client's address decides the geography of the event.
+        15 if name == b"x-forwarded-for" => Rule::ForwardedFor,
+        // An empty one is sent by SDKs and means identity: copied as it is.
+        16 => copied(name == b"content-encoding"),
+        17 if name == b"x-forwarded-proto" => Rule::ForwardedProto,
         // Never copied, it belongs to the connection: it announces a body.
         17 if name == b"transfer-encoding" => Rule::TransferEncoding,
         20 if name == MARKER.as_bytes() => Rule::Marker,
-        // Client hints say what user-agent no longer does.
-        9.. if is_client_hint(name) => Rule::Copy,
         _ => Rule::Leave,
+    };
+    // They say what user-agent no longer does.
+    if matches!(rule, Rule::Leave) && is_client_hint(name) {
+        return Rule::Copy;
     }
+    rule
 }
 
 /// UTF-8, which nearly every value is as ASCII.
 fn is_text(value: &[u8]) -> bool {
     const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-    let (words, rest) = value.as_chunks::<8>();
-    let words = words.iter().map(|word| u64::from_le_bytes(*word));
-    let all = words.chain(rest.iter().map(|byte| u64::from(*byte)));
-    all.fold(0, |all, word| all | word) & HIGH_BITS == 0 || std::str::from_utf8(value).is_ok()
+    let all = words(value).fold(0, |all, word| all | word);
+    all & HIGH_BITS == 0 || std::str::from_utf8(value).is_ok()
 }
 
 /// The end of the name is the client's: it must be a name, and no long one.
@@ -186,7 +193,7 @@ where
     let mut proto = None;
     // Relay reads the first line only; so what stands in a second one is nobody's credential.
     let mut authorization: Option<&[u8]> = None;
-    let mut credential = in_query(head.target);
+    let mut credential = false;
 
     for (name, value) in head.headers.clone() {
         let Some(left) = lines.checked_sub(1) else {
@@ -235,7 +242,7 @@ where
         Some((Authorization::Sentry, value)) => {
             push_credential(&mut copy.list, b"authorization", value, dsn);
         }
-        Some((Authorization::BasicKey(key), _)) if !credential => {
+        Some((Authorization::BasicKey(key), _)) if !credential && !in_query(head.target) => {
             let basic = auth::basic(dsn.map_or(&key, |dsn| dsn.public_key.as_bytes()));
             match recognise(head.method, head.target) {
                 // Only there Relay looks for a credential in the body.

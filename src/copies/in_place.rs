@@ -18,10 +18,8 @@ const CREDENTIALS: [&str; 3] = ["cookie", "authorization", "proxy-authorization"
 /// A map for Envoy.
 #[must_use]
 pub fn whole_map<'a>(copy: &HeaderList, request: impl Iterator<Item = Pair<'a>>) -> HeaderList {
-    let mut map = HeaderList::with_capacity(
-        copy.len().saturating_add(2),
-        copy.data().len().saturating_add(64),
-    );
+    let mut map =
+        HeaderList::with_capacity(copy.len().saturating_add(2), copy.size().saturating_add(64));
     for (name, value) in copy.iter() {
         map.push(name, value);
     }

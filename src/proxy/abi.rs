@@ -24,6 +24,7 @@ struct Instance {
 }
 
 impl Instance {
+    #[inline]
     fn stream(&mut self, id: u32) -> Option<(&mut Root, &mut Stream)> {
         let stream = self.streams.get_mut(&id)?;
         Some((self.roots.get_mut(&stream.root)?, stream))

@@ -10,7 +10,6 @@ pub(super) use shared::{metric, set_shared, shared};
 
 use crate::delivery::call::Call;
 use crate::header_list::HeaderList;
-use crate::header_map;
 use crate::host::HostKind;
 use crate::log::Level;
 use crate::metric::Kind;
@@ -209,7 +208,7 @@ pub(super) fn slice(buffer: Buffer, start: usize, size: usize) -> Option<Vec<u8>
     take(status, data, length)
 }
 
-/// A whole header map in the host's format, see [`header_map`].
+/// A whole header map in the host's format, see [`HeaderMap`](crate::header_map::HeaderMap).
 pub(super) fn map(map: Map) -> Option<Vec<u8>> {
     let (mut data, mut size) = (null_mut(), 0);
     let status = unsafe { proxy_get_header_map_pairs(map.code(), &raw mut data, &raw mut size) };
@@ -234,7 +233,7 @@ pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
 /// Replaces a whole header map. All or nothing.
 pub(super) fn set_map(map: Map, headers: &HeaderList) -> Option<()> {
     let mut pairs = Vec::new();
-    header_map::write(&mut pairs, None, headers);
+    headers.write(&mut pairs, None);
     let status = unsafe { proxy_set_header_map_pairs(map.code(), pairs.as_ptr(), pairs.len()) };
     (status == OK).then_some(())
 }
@@ -256,7 +255,7 @@ pub(super) fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Option<()> 
 /// Answers the request of the current context instead of a target. `false` if the host refuses.
 pub(super) fn send_local_response(status: u32, headers: &HeaderList, body: &[u8]) -> bool {
     let mut pairs = Vec::new();
-    header_map::write(&mut pairs, None, headers);
+    headers.write(&mut pairs, None);
     /// No gRPC status.
     const NO_GRPC: i32 = -1;
     let status = unsafe {
@@ -324,7 +323,7 @@ pub(super) fn dispatch(
     scratch: &mut Vec<u8>,
 ) -> Option<u32> {
     let scheme = scheme.map(|scheme| (&b":scheme"[..], scheme.as_bytes()));
-    header_map::write(scratch, scheme, call.headers);
+    call.headers.write(scratch, scheme);
     let upstream = call.upstream.as_bytes();
     // An empty map: its count.
     let trailers = 0_u32.to_le_bytes();

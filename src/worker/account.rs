@@ -20,7 +20,7 @@ mod record;
 mod watch;
 
 use crate::metric::{GAUGES, Gauges, Leg, Metric, Series};
-use crate::time::Millis;
+use crate::time::{Millis, earliest};
 use record::Record;
 use watch::Watch;
 
@@ -253,12 +253,13 @@ impl Account {
 
     /// When this is to be called again, once it was in this callback and all went well.
     #[must_use]
+    #[inline]
     pub fn due(&self, now: Millis) -> Option<Millis> {
         if !self.active {
             return None;
         }
         let beat = self.pending.then(|| next(self.tried, BEAT_MS, now));
-        beat.into_iter().chain(self.watch.due(now)).min()
+        earliest([beat, self.watch.due(now)])
     }
 
     /// When it is to be tried again, if it did not go well.

@@ -70,23 +70,31 @@ impl Worker {
 
     /// What a body may grow by. When that is less than it wants, others give way.
     fn make_room(&mut self, ticket: Option<Ticket>, wants: Wants) -> usize {
-        let needs = wants.bytes;
         let (half, room) = (self.half(), self.room(wants));
-        let free = |collecting: &Collecting| room.min(half).saturating_sub(collecting.bytes());
-        if free(&self.collecting) < needs && needs <= half && half <= room {
-            for _ in 0..MOST_VICTIMS {
-                // So many newcomers at a time are no ordinary traffic.
-                let crowded = self.collecting.new_bytes() > half / 4;
-                let slowest = self.collecting.slower_than(ticket, !crowded);
-                let newcomer = ticket.filter(|_| crowded && slowest.is_none());
-                let newcomer = newcomer.and_then(|own| self.collecting.idle_newcomer(own));
-                let Some(victim) = slowest.or(newcomer) else {
-                    break;
-                };
-                self.give_way(victim);
-                if free(&self.collecting) >= needs {
-                    break;
-                }
+        let free = room.min(half).saturating_sub(self.collecting.bytes());
+        if free < wants.bytes && wants.bytes <= half && half <= room {
+            return self.drive_out(ticket, wants.bytes, half);
+        }
+        free
+    }
+
+    /// What a body may grow by, of a half that it needs so much of: others give way.
+    // Seldom: apart, so that others do not pay for it.
+    #[inline(never)]
+    fn drive_out(&mut self, ticket: Option<Ticket>, needs: usize, half: usize) -> usize {
+        let free = |collecting: &Collecting| half.saturating_sub(collecting.bytes());
+        for _ in 0..MOST_VICTIMS {
+            // So many newcomers at a time are no ordinary traffic.
+            let crowded = self.collecting.new_bytes() > half / 4;
+            let slowest = self.collecting.slower_than(ticket, !crowded);
+            let newcomer = ticket.filter(|_| crowded && slowest.is_none());
+            let newcomer = newcomer.and_then(|own| self.collecting.idle_newcomer(own));
+            let Some(victim) = slowest.or(newcomer) else {
+                break;
+            };
+            self.give_way(victim);
+            if free(&self.collecting) >= needs {
+                break;
             }
         }
         free(&self.collecting)

@@ -88,7 +88,7 @@ impl Worker {
                 break;
             };
             let wanted = exchange.wanted();
-            for place in self.legs.places().filter(|place| wanted.has(*place)) {
+            for place in self.legs.places().among(wanted.places()) {
                 self.drain.add(self.legs.at(place), 1);
             }
             self.drop_unfinished(wanted);

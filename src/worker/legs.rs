@@ -2,7 +2,7 @@
 
 use super::published::PublishedMetrics;
 use super::signing::Signer;
-use super::wanted::{RUM, SENTRY, SLS};
+use super::wanted::{Places, RUM, SENTRY, SIGN, SLS};
 use crate::config::Config;
 use crate::copies::leg::{CopyLeg, MAX_ACTIVE, MAX_ACTIVE_SECOND};
 use crate::copies::scrub::Scrub;
@@ -49,6 +49,8 @@ pub(super) struct Legs {
     pub(super) sign: Option<Box<Counted<Signer>>>,
     /// The second Sentries, in the order of the configuration.
     pub(super) sentries: Vec<Counted<CopyLeg>>,
+    /// Where they stand: [`at`](Self::at) says which stands where.
+    places: Places,
     pub(super) log: RateLimitedLog,
     jitter: Jitter,
 }
@@ -118,7 +120,7 @@ impl Legs {
             let leg = copy_leg(config, &sentry.copies, MAX_ACTIVE_SECOND, bytes, most);
             Counted::new(leg, Leg::Sentry(sentry.name))
         });
-        let sentries = sentries.collect();
+        let sentries: Vec<_> = sentries.collect();
         let sls = config.sls.clone().map(|sls| {
             let decoded = config.limits.max_decoded_bytes;
             let leg = SlsLeg::new(sls, max_bytes, max_in_flight, decoded, seed);
@@ -128,7 +130,13 @@ impl Legs {
             let signer = Signer::new(sign, config.limits.max_pending_bytes, seed);
             Box::new(Counted::new(signer, Leg::Sign))
         });
+        let places = Places::default()
+            .with(RUM, rum.is_some())
+            .with(SLS, sls.is_some())
+            .with(SIGN, sign.is_some());
+        let after = (SENTRY..).take(sentries.len());
         Self {
+            places: after.fold(places, |places, place| places.with(place, true)),
             rum,
             sls,
             sign,
@@ -138,9 +146,9 @@ impl Legs {
         }
     }
 
-    /// Where legs may stand: [`at`](Self::at) says which.
-    pub(super) fn places(&self) -> std::ops::Range<usize> {
-        0..SENTRY.saturating_add(self.sentries.len())
+    /// Where they stand.
+    pub(super) fn places(&self) -> Places {
+        self.places
     }
 
     /// The leg at a place.
@@ -156,7 +164,7 @@ impl Legs {
         }
     }
 
-    /// All that may be there.
+    /// All that there are.
     pub(super) fn names(&self) -> impl Iterator<Item = Leg> {
         self.places().map(|place| self.at(place))
     }

@@ -126,7 +126,7 @@ impl Worker {
         }
         let omitted = first.map_or(0, |copy| copy.omitted);
         if omitted > 0 {
-            for place in self.legs.places().filter(|place| wanted.has(*place)) {
+            for place in self.legs.places().among(wanted.places()) {
                 let leg = self.legs.at(place);
                 if leg.sends_copies() {
                     self.legs.count(leg, Metric::HeadersOmitted, omitted);
@@ -255,7 +255,7 @@ impl Worker {
             Refusal::Unreadable => self.skip_all(wanted, SkipReason::Unreadable),
             Refusal::NoRoom => {
                 // No leg that wants it has room for it.
-                for place in self.legs.places().filter(|place| wanted.has(*place)) {
+                for place in self.legs.places().among(wanted.places()) {
                     self.tell_no_room(self.legs.at(place), wanted.project);
                 }
                 self.drop_unfinished(wanted);
@@ -283,7 +283,7 @@ impl Worker {
     }
 
     pub(crate) fn skip_all(&mut self, wanted: Wanted, reason: SkipReason) {
-        for place in self.legs.places().filter(|place| wanted.has(*place)) {
+        for place in self.legs.places().among(wanted.places()) {
             self.skip(self.legs.at(place), reason, Some(wanted.project));
         }
     }
@@ -300,7 +300,7 @@ impl Worker {
 
     /// Counts an exchange that is not collected to its end because there is no room.
     pub(super) fn drop_unfinished(&mut self, wanted: Wanted) {
-        for place in self.legs.places().filter(|place| wanted.has(*place)) {
+        for place in self.legs.places().among(wanted.places()) {
             let leg = self.legs.at(place);
             if leg == Leg::Sls {
                 self.legs.count(leg, Metric::Unread, 1);

@@ -139,12 +139,10 @@ impl Schedule {
     /// What is to be done next. In Envoy the copies come first, because only they may leave at once; on nginx, where a tick
     /// makes one call at most, the legs take turns.
     fn step(&mut self, legs: &mut Legs, now: Moment, in_ticks: bool) -> (Next, Leg) {
-        let places = legs.places().end;
         let turn = if in_ticks { self.turn } else { 0 };
         let open = !in_ticks || self.slot && legs.calls(now.steady) < self.max_calls;
-        for offset in 0..places {
-            let place = turn.saturating_add(offset);
-            let place = place.checked_sub(places).unwrap_or(place);
+        let [first, then] = legs.places().from(turn);
+        for place in first.chain(then) {
             let leg = legs.at(place);
             let Some((caller, mut context)) = legs.caller(leg) else {
                 continue;

@@ -1,8 +1,9 @@
 //! Which legs want a request: all of them have it from the same project. And what it needs room for.
 
-/// Where RUM, SLS and the first of the second Sentries stand among the legs.
+/// Where RUM, SLS, mode `sign` and the first of the second Sentries stand among the legs.
 pub(super) const RUM: usize = 0;
 pub(super) const SLS: usize = 1;
+pub(super) const SIGN: usize = 2;
 pub(super) const SENTRY: usize = 3;
 
 /// See the module's documentation.
@@ -10,19 +11,22 @@ pub(super) const SENTRY: usize = 3;
 pub(crate) struct Wanted {
     /// The project.
     pub(crate) project: u64,
-    /// A bit for each leg, by its place.
-    legs: u8,
+    /// Where they stand.
+    places: Places,
 }
 
 impl Wanted {
     /// By a request of this project: by nobody yet.
     pub(crate) fn new(project: u64) -> Self {
-        Self { project, legs: 0 }
+        Self {
+            project,
+            places: Places::default(),
+        }
     }
 
     /// By the leg at this place, too, if `yes`.
     pub(super) fn by(mut self, place: usize, yes: bool) -> Self {
-        self.legs |= u8::from(yes).unbounded_shl(u32::try_from(place).unwrap_or(u32::MAX));
+        self.places = self.places.with(place, yes);
         self
     }
 
@@ -43,10 +47,52 @@ impl Wanted {
         })
     }
 
+    /// Where those stand that want it.
+    pub(super) fn places(self) -> Places {
+        self.places
+    }
+
     /// Whether the leg at this place wants it.
     pub(super) fn has(self, place: usize) -> bool {
-        let place = u32::try_from(place).unwrap_or(u32::MAX);
-        self.legs & 1_u8.unbounded_shl(place) != 0
+        self.places.has(place)
+    }
+}
+
+/// Places, from the lowest to the highest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Places(u8);
+
+impl Places {
+    /// With this one.
+    pub(super) fn with(self, place: usize, yes: bool) -> Self {
+        let bit = u8::from(yes).unbounded_shl(u32::try_from(place).unwrap_or(u32::MAX));
+        Self(self.0 | bit)
+    }
+
+    /// Those that are among these.
+    pub(super) fn among(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those from this one on, and the others.
+    pub(super) fn from(self, place: usize) -> [Self; 2] {
+        let from = u8::MAX.unbounded_shl(u32::try_from(place).unwrap_or(u32::MAX));
+        [Self(self.0 & from), Self(self.0 & !from)]
+    }
+
+    /// Whether it is one of them.
+    pub(super) fn has(self, place: usize) -> bool {
+        self.among(Self::default().with(place, true)) != Self::default()
+    }
+}
+
+impl Iterator for Places {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let place = self.0.trailing_zeros();
+        self.0 &= self.0.wrapping_sub(1);
+        (place < u8::BITS).then(|| usize::try_from(place).unwrap_or_default())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::entry::{Entries, State};
 use super::gate::{Key, Level};
 use super::gates::Moment;
-use super::register::{MAX_MOVES, Register};
+use super::register::Register;
 use super::{Charge, Id, Outbox};
 use crate::delivery::backoff::Jitter;
 use crate::time::Millis;
@@ -83,12 +83,12 @@ impl Register {
         is_younger
     }
 
-    /// Lets out what may leave. `moves` bounds the work.
-    pub(super) fn open_gates(&mut self, all: &mut dyn Entries, now: Millis, moves: &mut u32) {
-        while *moves < MAX_MOVES
+    /// Lets out what may leave.
+    pub(super) fn open_gates(&mut self, all: &mut dyn Entries, now: Millis) {
+        while self.gates.due().is_some_and(|due| due <= now)
+            && self.may_move()
             && let Some((key, next)) = self.gates.pop(now)
         {
-            *moves = moves.saturating_add(1);
             let Some(id) = next else { continue };
             let Some(entry) = all.of_mut(id) else {
                 continue;

@@ -9,9 +9,9 @@ use crate::delivery::quota::Quota;
 use crate::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Entries that change their queue in one call of [`Outbox::next`](super::Outbox::next): a backlog of thousands is moved in
-/// small portions.
-pub(super) const MAX_MOVES: u32 = 64;
+/// Entries that change their queue at one moment, however often [`Outbox::next`](super::Outbox::next) is asked: a backlog of
+/// thousands is moved in small portions. A callback has two moments at most.
+pub(super) const MAX_MOVES: u32 = 128;
 
 /// What is to be done next: see [`Next`](super::Next).
 pub(super) enum Step {
@@ -47,6 +47,8 @@ pub(super) struct Register {
     pub(super) held_bytes: usize,
     /// Entries that are aside, and their bytes.
     pub(super) aside: (usize, usize),
+    /// When entries changed their queue last, and how many did.
+    moves: (Millis, u32),
 }
 
 impl Register {
@@ -65,6 +67,7 @@ impl Register {
             bytes_in_flight: Quota::new(policy.max_bytes / 4, policy.shares),
             held_bytes: 0,
             aside: (0, 0),
+            moves: (Millis(0), 0),
         }
     }
 
@@ -90,12 +93,13 @@ impl Register {
         {
             return Step::Lost(id);
         }
-        let mut moves = 0;
+        if self.moves.0 != now {
+            self.moves = (now, 0);
+        }
         while let Some(&(due, id)) = self.waiting.first()
             && due <= now
-            && moves < MAX_MOVES
+            && self.may_move()
         {
-            moves = moves.saturating_add(1);
             self.waiting.pop_first();
             if let Some(entry) = all.of_mut(id) {
                 entry.state = State::Ready;
@@ -104,11 +108,11 @@ impl Register {
             }
         }
         if !self.gates.is_empty() {
-            self.open_gates(all, now, &mut moves);
+            self.open_gates(all, now);
         }
         let mut share = self.turn;
         loop {
-            match self.pick(all, share, now, open, &mut moves) {
+            match self.pick(all, share, now, open) {
                 Pick::Leaves(id) => return Step::Dispatch(id),
                 Pick::Expires(id) => return Step::Expired(id),
                 Pick::Nothing => {}
@@ -120,15 +124,16 @@ impl Register {
         }
     }
 
+    /// Whether one more may change its queue at this moment. It is counted.
+    pub(super) fn may_move(&mut self) -> bool {
+        let (_, moves) = &mut self.moves;
+        let may = *moves < MAX_MOVES;
+        *moves = moves.saturating_add(u32::from(may));
+        may
+    }
+
     /// What a share has to do.
-    fn pick(
-        &mut self,
-        all: &mut dyn Entries,
-        share: usize,
-        now: Millis,
-        open: bool,
-        moves: &mut u32,
-    ) -> Pick {
+    fn pick(&mut self, all: &mut dyn Entries, share: usize, now: Millis, open: bool) -> Pick {
         while let Some(id) = self.front(share) {
             let Some(entry) = all.of_mut(id) else {
                 self.pop(share);
@@ -145,10 +150,9 @@ impl Register {
                 if self.takes_over(all, id, gate) {
                     continue;
                 }
-                if *moves >= MAX_MOVES {
+                if !self.may_move() {
                     break;
                 }
-                *moves = moves.saturating_add(1);
                 self.pop(share);
                 self.stop(all, id, gate, false);
                 continue;
