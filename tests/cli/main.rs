@@ -2,6 +2,7 @@
 
 mod around;
 mod check;
+mod diagnose;
 mod explain;
 mod help;
 mod import;

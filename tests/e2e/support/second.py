@@ -26,10 +26,10 @@ def dsn(project: int, port: int, path: str = "") -> rekey.Dsn:
     return rekey.Dsn(f"http://{bugsink.key(its)}@127.0.0.1:{port}{path}/{its}")
 
 
-def section(port: int, **more: Any) -> sample.Yaml:
-    """The section `sentry`; `more`: further keys of the target."""
+def section(port: int, name: str = NAME, **more: Any) -> sample.Yaml:
+    """The section `sentry` with one target; `more`: further keys of it."""
     projects = {str(project): dsn(project, port).text for project in PROJECTS}
-    return {NAME: {"upstream": NAME, "projects": projects, **more}}
+    return {name: {"upstream": name, "projects": projects, **more}}
 
 
 def expected(port: int, request: http1.Request, everything: bool = False) -> rekey.Rekeyed | None:
@@ -38,12 +38,12 @@ def expected(port: int, request: http1.Request, everything: bool = False) -> rek
     return rekey.of(dsn(project, port), request, everything) if project in PROJECTS else None
 
 
-def cluster(port: int) -> Callable[[sample.Yaml], None]:
-    """Gives a bootstrap the cluster of the second Sentry, which is like RUM's."""
+def cluster(port: int, name: str = NAME) -> Callable[[sample.Yaml], None]:
+    """Gives a bootstrap the cluster of a second Sentry, which is like RUM's."""
 
     def edit(bootstrap: sample.Yaml) -> None:
         added = copy.deepcopy(sample.cluster(bootstrap, "rum"))
-        added["name"] = added["load_assignment"]["cluster_name"] = NAME
+        added["name"] = added["load_assignment"]["cluster_name"] = name
         sample.address(added)["port_value"] = port
         bootstrap["static_resources"]["clusters"].append(added)
 

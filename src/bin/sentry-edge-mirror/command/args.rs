@@ -182,8 +182,9 @@ pub(super) struct Import {
 ///
 /// Reads /stats twice, /server_info and /config_dump, and says in the words of the runbook (envoy/metrics.md) what is lost and
 /// why: a target that is away, refuses or throttles, a full budget, a missing credential, a trap, a wrong clock, an Envoy that
-/// is too old. It changes nothing. It connects to the address that is given, in plain HTTP, and to nothing else. Of Envoy's
-/// configuration, which may hold secrets, it prints nothing but names of clusters.
+/// is too old. Each second Sentry is called as its metrics are (sentry.<name>). It changes nothing. It connects to the address
+/// that is given, in plain HTTP, and to nothing else. Of Envoy's configuration, which may hold secrets, it prints nothing but
+/// names of clusters and targets.
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,

@@ -3,6 +3,7 @@
 use super::admin::Answer;
 use super::settings::Settings;
 use super::stats::Stats;
+use sentry_edge_mirror::metric::Leg;
 use serde_json::Value;
 
 /// All that was asked.
@@ -17,8 +18,6 @@ pub(super) struct Facts<'a> {
     pub(super) server: Option<&'a Answer>,
     pub(super) settings: Option<&'a Settings>,
 }
-
-pub(super) const LEGS: [&str; 3] = ["rum", "sls", "sign"];
 
 impl Facts<'_> {
     pub(super) fn grown(&self, of: impl Fn(&Stats) -> u64) -> u64 {
@@ -80,15 +79,14 @@ impl Facts<'_> {
             "retries",
         ];
         let of_sign: [&str; 4] = ["received", "signed", "pending", "in_flight"];
-        let legs = LEGS.iter().filter(|leg| self.after.has(leg));
-        let line = |leg: &&str| {
-            let names: &[&str] = if **leg == *"sign" { &of_sign } else { &shown };
+        let line = |leg: Leg| {
+            let names: &[&str] = if leg == Leg::Sign { &of_sign } else { &shown };
             let numbers = names
                 .iter()
                 .map(|name| format!("{name} {}", self.after.ours(&format!("{leg}.{name}"))));
             format!("  {leg}: {}", numbers.collect::<Vec<_>>().join(", "))
         };
-        legs.map(line).collect()
+        self.after.legs().into_iter().map(line).collect()
     }
 
     /// Answers of a cluster with a status.

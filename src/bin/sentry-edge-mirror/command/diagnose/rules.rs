@@ -1,20 +1,23 @@
 //! What Envoy's statistics mean for all of the module: is it there, does it run, which Envoy, whose clock.
 
 use super::Remark;
-use super::facts::{Facts, LEGS};
+use super::facts::Facts;
 use super::leg::Leg;
 use super::stats::Stats;
+use sentry_edge_mirror::metric::Leg as Whose;
 
 /// Versions that the end-to-end suite passes on.
 const VERSIONS: std::ops::RangeInclusive<(u64, u64)> = (1, 37)..=(1, 40);
+/// So many projects without a second Sentry may be uncounted for a while, in each worker.
+const UNCOUNTED: u64 = 63;
 /// Clocks of machines that ask a time server differ by less.
 const CLOCK_SECONDS: u64 = 60;
 
 pub(super) fn apply(facts: &Facts<'_>) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = presence(facts).into_iter().collect();
-    for name in ["rum", "sls"] {
-        if facts.after.has(name) {
-            remarks.extend(Leg { facts, name }.remarks());
+    for whose in facts.after.legs() {
+        if whose != Whose::Sign {
+            remarks.extend(Leg::new(facts, whose).remarks());
         }
     }
     remarks.extend(sign(facts));
@@ -25,7 +28,7 @@ pub(super) fn apply(facts: &Facts<'_>) -> Vec<Remark> {
 
 /// Is the module there at all?
 fn presence(facts: &Facts<'_>) -> Option<Remark> {
-    if LEGS.iter().any(|leg| facts.after.has(leg)) {
+    if !facts.after.legs().is_empty() {
         return None;
     }
     Some(match facts.settings {
@@ -118,12 +121,12 @@ fn trap(facts: &Facts<'_>) -> Vec<Remark> {
             "look for `Function: proxy_... failed` in the log; failure_policy: FAIL_OPEN",
         ));
     }
+    let legs = facts.after.legs();
     let counted = |stats: &Stats| {
-        LEGS.iter()
-            .fold(0_u64, |sum, leg| sum.saturating_add(stats.counted(leg)))
+        let legs = legs.iter().map(|leg| stats.counted(&leg.to_string()));
+        legs.fold(0, u64::saturating_add)
     };
-    let present = LEGS.iter().any(|leg| facts.after.has(leg));
-    if facts.passed > 0 && present && facts.grown(counted) == 0 {
+    if facts.passed > 0 && !legs.is_empty() && facts.grown(counted) == 0 {
         let what = format!(
             "{} requests passed and the module counted none of them: nothing matches, or it is off after a trap",
             facts.passed
@@ -131,13 +134,29 @@ fn trap(facts: &Facts<'_>) -> Vec<Remark> {
         let todo = "look for `Function: proxy_... failed` in the log; a listener update or a restart brings the module back";
         // An edge that has other traffic, too, may just have had no envelopes.
         let usual = counted(facts.before).saturating_mul(2) >= facts.before.requests();
-        remarks.push(if usual {
+        remarks.push(if usual && !may_be_unmapped(facts, &legs, counted) {
             Remark::problem(what, todo)
         } else {
             Remark::note(what, todo)
         });
     }
     remarks
+}
+
+/// Where there are second Sentries alone, requests of projects that none of them lists are counted late.
+fn may_be_unmapped(facts: &Facts<'_>, legs: &[Whose], counted: impl Fn(&Stats) -> u64) -> bool {
+    let seen = |leg: &Whose| match leg {
+        Whose::Sentry(_) => {
+            let takes_all = facts.settings.is_some_and(|settings| {
+                let target = settings.sentries.get(&leg.to_string());
+                target.is_some_and(|target| target.has_default)
+            });
+            let unmapped = facts.before.ours(&format!("{leg}.skipped.unmapped"));
+            !takes_all && (unmapped > 0 || counted(facts.before) == 0)
+        }
+        Whose::Rum | Whose::Sls | Whose::Sign => false,
+    };
+    facts.passed <= UNCOUNTED.saturating_mul(facts.workers()) && legs.iter().all(seen)
 }
 
 /// Envoy itself.
@@ -203,4 +222,72 @@ fn envoy(facts: &Facts<'_>) -> Vec<Remark> {
         ));
     }
     remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::super::admin::Answer;
+    use super::super::settings::Settings;
+    use super::{Facts, Stats, trap};
+
+    fn stats(numbers: &[(&str, u64)]) -> Stats {
+        let entries = numbers.iter().map(|(name, value)| {
+            let whole = if name.starts_with("http.") {
+                (*name).to_owned()
+            } else {
+                format!("wasmcustom.sentry_edge_mirror.{name}")
+            };
+            format!(r#"{{"name": "{whole}", "value": {value}}}"#)
+        });
+        let entries: Vec<String> = entries.collect();
+        let text = format!(r#"{{"stats": [{}]}}"#, entries.join(","));
+        Stats::parse(&Answer { text, clocks: None }).unwrap()
+    }
+
+    /// Of so many requests none was counted.
+    fn uncounted(passed: u64, numbers: &[(&str, u64)], target: &str) -> Kind {
+        let plugin = format!(
+            r#"{{"name": "sentry_edge_mirror", "vm_config": {{}}, "configuration": {{
+            "@type": "type.googleapis.com/google.protobuf.Struct", "value": {{"sentry": {{"saas": {target}}}}}}}}}"#
+        );
+        let (stats, settings) = (stats(numbers), Settings::read(&plugin));
+        assert_eq!(settings.sentries.len(), 1);
+        let facts = Facts {
+            before: &stats,
+            after: &stats,
+            passed,
+            seconds: 5,
+            recent: false,
+            server: None,
+            settings: Some(&settings),
+        };
+        let [remark] = &trap(&facts)[..] else {
+            unreachable!("one remark")
+        };
+        remark.kind
+    }
+
+    #[test]
+    fn projects_without_a_second_sentry_are_no_trap() {
+        let some = r#"{"upstream": "saas", "projects": {"1": "https://a@b/1"}}"#;
+        let all = r#"{"upstream": "saas", "default": "https://a@b/1"}"#;
+        let idle = [("sentry.saas.captured", 0)];
+        assert_eq!(uncounted(63, &idle, some), Kind::Note);
+        assert_eq!(uncounted(64, &idle, some), Kind::Problem);
+        assert_eq!(uncounted(63, &idle, all), Kind::Problem);
+        let busy = [
+            ("sentry.saas.captured", 9),
+            ("http.edge.downstream_rq_completed", 9),
+        ];
+        assert_eq!(uncounted(5, &busy, some), Kind::Problem);
+        let mixed = [
+            ("sentry.saas.captured", 9),
+            ("sentry.saas.skipped.unmapped", 64),
+        ];
+        assert_eq!(uncounted(5, &mixed, some), Kind::Note);
+        // RUM counts at once.
+        let rum = [("sentry.saas.captured", 0), ("rum.captured", 0)];
+        assert_eq!(uncounted(5, &rum, some), Kind::Problem);
+    }
 }

@@ -2,8 +2,9 @@
 
 use super::super::status::Failure;
 use super::admin::{Admin, Answer};
+use sentry_edge_mirror::metric::{Leg, TargetName};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is asked for: the module's own, those of clusters and listeners, and what Envoy says of itself.
 const PATH: &str = "/stats?format=json&filter=^(wasmcustom\\.sentry_edge_mirror|cluster|http|listener_manager|server|wasm)\\.";
@@ -26,7 +27,7 @@ impl Stats {
         })
     }
 
-    fn parse(answer: &Answer) -> Option<Self> {
+    pub(super) fn parse(answer: &Answer) -> Option<Self> {
         let value: Value = serde_json::from_str(&answer.text).ok()?;
         let entries = value.get("stats")?.as_array()?.iter();
         let numbers = entries.filter_map(|entry| {
@@ -60,8 +61,22 @@ impl Stats {
         self.get(&format!("{OURS}{name}"))
     }
 
-    /// Whether the module has any of a leg.
-    pub(super) fn has(&self, leg: &str) -> bool {
+    /// The legs of which the module has any. What is no name of a second Sentry is not the module's.
+    pub(super) fn legs(&self) -> Vec<Leg> {
+        let nameless = Leg::NAMELESS.into_iter();
+        let nameless = nameless.filter(|leg| self.has(&leg.to_string()));
+        let prefix = format!("{OURS}sentry.");
+        let names = self.starting(&prefix).filter_map(|(rest, _)| {
+            let (name, _) = rest.split_once('.')?;
+            TargetName::new(name)?;
+            Some(name)
+        });
+        let names: BTreeSet<&str> = names.collect();
+        let sentries = names.into_iter().filter_map(TargetName::new);
+        nameless.chain(sentries.map(Leg::Sentry)).collect()
+    }
+
+    fn has(&self, leg: &str) -> bool {
         self.starting(&format!("{OURS}{leg}.")).next().is_some()
     }
 
@@ -99,7 +114,8 @@ impl Stats {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Stats};
+    use super::{Answer, OURS, Stats};
+    use sentry_edge_mirror::metric::Leg;
     use std::time::{Duration, SystemTime};
 
     #[test]
@@ -122,7 +138,7 @@ mod tests {
             ),
             (3, 0, 0)
         );
-        assert!(stats.has("rum") && !stats.has("sls"));
+        assert_eq!(stats.legs(), [Leg::Rum]);
         assert_eq!(
             (stats.counted("rum"), stats.requests(), stats.clock_ahead),
             (3, 4, Some(-90))
@@ -136,5 +152,25 @@ mod tests {
                 .is_none()
             );
         }
+    }
+
+    #[test]
+    fn second_sentries_have_the_names_that_the_operator_gave() {
+        let names = [
+            "sentry.saas.captured",
+            "sentry.saas.skipped.limited",
+            "sentry.next_2.pending",
+            "sls.captured",
+            "sentry.\\u001b[31m.captured",
+            "sentry.Too_Large.captured",
+            "sentry.captured",
+        ];
+        let entries = names.map(|name| format!(r#"{{"name": "{OURS}{name}", "value": 2}}"#));
+        let text = format!(r#"{{"stats": [{}]}}"#, entries.join(","));
+        let stats = Stats::parse(&Answer { text, clocks: None }).unwrap();
+        let legs: Vec<String> = stats.legs().iter().map(Leg::to_string).collect();
+        assert_eq!(legs, ["sls", "sentry.next_2", "sentry.saas"]);
+        assert_eq!(stats.counted("sentry.saas"), 4);
+        assert_eq!(stats.counted("sentry.next_2"), 0);
     }
 }
