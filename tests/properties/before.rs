@@ -7,6 +7,7 @@
 //! | a profile or recording without a payload is called empty, as other items are | `is_broken` |
 //! | an attachment by reference is read, and is bad if that is not JSON | `is_reference` |
 //! | a type that was not known then has a record of its own | `NEWER` |
+//! | of an item with a `meta_length` that many bytes are read, and what follows is not | `HEADS`, `NEWER` |
 
 use std::collections::BTreeMap;
 use std::task::Poll;
@@ -19,8 +20,13 @@ use sentry_edge_mirror::meter::Meter;
 use sentry_edge_mirror::sls::record::{self as new, EnvelopeReader};
 use sentry_edge_mirror::sls::scrub::Scrubber;
 
-/// Types of items that the older reader took for any bytes.
-const NEWER: &[&str] = &[];
+/// Types of items that the older reader took for any bytes, or could not read.
+const NEWER: &[&str] = &["head"];
+/// Fixtures with such.
+const HEADS: &[&str] = &[
+    "-items-profile-chunk-perfetto",
+    "-items-attachment-of-trace",
+];
 
 const NOW_MS: u64 = 1_795_240_000_000;
 
@@ -173,7 +179,8 @@ fn fixtures_give_equal_logs() {
     for part in ["real", "synthetic"] {
         for entry in std::fs::read_dir(format!("{corpus}/{part}")).unwrap() {
             let path = entry.unwrap().path();
-            if !path.to_string_lossy().ends_with(".http.json") {
+            let shown = path.to_string_lossy();
+            if !shown.ends_with(".http.json") || HEADS.iter().any(|name| shown.contains(name)) {
                 continue;
             }
             let meta: serde_json::Value =

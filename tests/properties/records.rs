@@ -57,6 +57,24 @@ pub(crate) fn envelopes_without(left_out: &[&str]) -> Vec<Vec<u8>> {
     );
     all.extend_from_slice(reference.as_bytes());
     envelopes.push(format!("{{}}\n{reference}").into_bytes());
+    if !left_out.contains(&"head") {
+        for (ty, content_type) in [
+            ("profile_chunk", "application/x-perfetto-trace"),
+            ("attachment", "application/vnd.sentry.trace-attachment"),
+        ] {
+            let head = json!({"chunk_id": "c", "trace_id": "t", "attributes": {"a": {"value": 1}}});
+            let head = head.to_string();
+            let meta_length = head.len();
+            let length = meta_length + 4;
+            let mut item = format!(
+                "{{\"type\":\"{ty}\",\"content_type\":\"{content_type}\",\"length\":{length},\"meta_length\":{meta_length}}}\n{head}"
+            )
+            .into_bytes();
+            item.extend_from_slice(b"\xff\0\n{\n");
+            all.extend_from_slice(&item);
+            envelopes.push([b"{}\n".as_slice(), &item].concat());
+        }
+    }
     envelopes.push(all);
     envelopes
 }

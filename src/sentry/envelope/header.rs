@@ -59,6 +59,8 @@ pub struct ItemHeader<'a> {
     pub filename: Option<Cow<'a, str>>,
     /// `platform`, of profile chunks.
     pub platform: Option<Cow<'a, str>>,
+    /// `meta_length`: so many bytes of the payload are JSON, and any bytes follow. As announced.
+    pub meta_length: Option<u32>,
 }
 
 /// What is wrong with a header's JSON, and where, counted from where the reading began.
@@ -268,6 +270,10 @@ impl<'a> Members<'a> for ItemHeader<'a> {
             "attachment_type" => self.attachment_type = value.text(name)?,
             "filename" => self.filename = value.text(name)?,
             "platform" => self.platform = value.text(name)?,
+            // Relays that do not know it yet take anything.
+            "meta_length" => {
+                self.meta_length = value.number::<A::Error>(name).ok().flatten();
+            }
             _ => {}
         }
         Ok(())

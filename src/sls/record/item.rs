@@ -42,12 +42,27 @@ fn plan(kind: &ItemKind, options: &Options<'_>) -> Plan {
     }
 }
 
+/// How many bytes of an item are JSON before any others, if its kind may have such and its header says so.
+fn head(item: &Item<'_>, kind: &ItemKind) -> Option<usize> {
+    let has_head = matches!(kind.reads, Reads::Head | Reads::HeadOrObject);
+    let length = item.header.meta_length.filter(|_| has_head)?;
+    // What is more than an address is beyond any item.
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
+}
+
+/// The one record of an item that is not what it should be.
+fn bad(kind: &'static ItemKind, mut draft: Draft, error: &str) -> Records {
+    draft.set("event_type", kind.broken);
+    draft.error("bad item", error);
+    Records::new(kind, Some(draft))
+}
+
 /// An item that is being read.
 pub(super) struct ItemReader {
     kind: &'static ItemKind,
     stage: Stage,
     item_count: Option<u32>,
-    /// Bytes of the payload, and how many of them are read.
+    /// Bytes of the payload without what follows its head, and how many of them are read.
     length: usize,
     read: usize,
 }
@@ -62,18 +77,23 @@ impl ItemReader {
     pub(super) fn new(item: &Item<'_>, context: &Context<'_>, meter: &mut Meter) -> Self {
         let kind = kind::of(&item.header.ty, item.header.content_type.as_deref());
         let draft = described(item, kind.event_type, context, meter);
-        let length = item.payload.len();
+        let whole = item.payload.len();
+        let head = head(item, kind);
+        let length = head.unwrap_or(whole).min(whole);
         let read = match kind.reads {
             Reads::FirstLine => {
                 let line = item.payload.get(..MAX_LINE).unwrap_or(item.payload);
                 memchr::memchr(b'\n', line).unwrap_or(line.len())
             }
-            Reads::Object | Reads::AnyJson | Reads::Nothing => {
+            Reads::Object | Reads::AnyJson | Reads::Nothing | Reads::Head | Reads::HeadOrObject => {
                 length.min(context.options.max_item_bytes)
             }
         };
-        let stage = if kind.reads == Reads::Nothing {
+        let is_any = kind.reads == Reads::Nothing || kind.reads == Reads::Head && head.is_none();
+        let stage = if is_any {
             Stage::Records(Records::new(kind, Some(draft)))
+        } else if head.is_some_and(|head| head > whole) {
+            Stage::Records(bad(kind, draft, "`meta_length` is beyond the item"))
         } else {
             Stage::Text(Text::default(), plan(kind, &context.options), draft)
         };
@@ -113,7 +133,7 @@ impl ItemReader {
                             let pass = pass.with_client_ip(context.options.client_ip);
                             Stage::Pass(Box::new(pass), Box::new(taker))
                         }
-                        Err(error) => Stage::Records(self.bad(draft, &error)),
+                        Err(error) => Stage::Records(bad(self.kind, draft, &error)),
                     };
                 }
                 Stage::Pass(pass, taker) => {
@@ -144,13 +164,6 @@ impl ItemReader {
         }
     }
 
-    /// The one record of an item that is not what it should be.
-    fn bad(&self, mut draft: Draft, error: &str) -> Records {
-        draft.set("event_type", self.kind.broken);
-        draft.error("bad item", error);
-        Records::new(self.kind, Some(draft))
-    }
-
     fn passed(
         &self,
         passed: Result<Passed, NotJson>,
@@ -166,7 +179,7 @@ impl ItemReader {
                 for key in DESCRIBED {
                     draft.fill(key, whole.record.get(key));
                 }
-                return self.bad(draft, &not_json.to_string());
+                return bad(self.kind, draft, &not_json.to_string());
             }
         };
         whole.is_cut = is_cut;

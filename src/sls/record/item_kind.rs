@@ -32,6 +32,10 @@ pub(super) enum Reads {
     AnyJson,
     /// Its first line, which is a JSON object.
     FirstLine,
+    /// So many bytes of it as `meta_length` says, which are a JSON object; without that none.
+    Head,
+    /// The same; without `meta_length` all, which is a JSON object.
+    HeadOrObject,
 }
 
 /// Which records an item gives.

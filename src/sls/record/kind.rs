@@ -16,6 +16,7 @@ mod replay;
 mod security;
 mod session;
 mod span;
+mod trace_attachment;
 mod transaction;
 mod user_report;
 
@@ -59,13 +60,18 @@ pub(super) static REGISTER: &[Row] = &[
     row("form_data", &opaque::ANY),
     row("metric_meta", &opaque::OBJECT),
     row("profile", &profile::PROFILE),
-    row("profile_chunk", &profile::PROFILE),
-    row("profile_chunk_ui", &profile::PROFILE),
+    row("profile_chunk", &profile::CHUNK),
+    row("profile_chunk_ui", &profile::CHUNK),
     row("replay_recording", &replay::RECORDING),
     Row {
         ty: "attachment",
         content_types: attachment_ref::CONTENT_TYPES,
         kind: &attachment_ref::REFERENCE,
+    },
+    Row {
+        ty: "attachment",
+        content_types: trace_attachment::CONTENT_TYPES,
+        kind: &trace_attachment::ATTACHMENT,
     },
     row("attachment", &blob::BLOB),
     row("replay_video", &blob::BLOB),

@@ -29,7 +29,9 @@ impl ItemScrubber {
 impl Scrub for ItemScrubber {
     fn takes(&self, header: &ItemHeader<'_>) -> bool {
         let kind = kind::of(&header.ty, header.content_type.as_deref());
-        matches!(kind.reads, Reads::Object | Reads::AnyJson)
+        // A head with other bytes behind it is no JSON: such a copy cannot be scrubbed, and nobody takes it for one that was.
+        let json = [Reads::Object, Reads::AnyJson, Reads::HeadOrObject];
+        json.contains(&kind.reads)
     }
 
     fn begin(&self, client_ip: ClientIp) -> Box<dyn Scrubbing> {
@@ -150,6 +152,7 @@ mod tests {
             "log",
             "session",
             "profile",
+            "profile_chunk",
             "check_in",
             "span",
         ] {

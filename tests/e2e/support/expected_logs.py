@@ -42,6 +42,10 @@ FIELDS: dict[str, dict[str, str]] = {
     "span": {"sentry.description": "", "trace_id": "trace_id", "span_id": "span_id"},
     "user_report": {"sentry.message": "comments", "user.name": "name"},
     "attachment by reference": {"sentry.attachment.location": "location"},
+    "attachment of a trace": {
+        "sentry.attachment.id": "attachment_id", "trace_id": "trace_id", "sentry.filename": "filename",
+        "sentry.attachment.content_type": "content_type",
+    },
 }  # fmt: skip
 # Where an item's own time stands: the first member that has one.
 TIMES: dict[str, tuple[str, ...]] = {
@@ -58,8 +62,13 @@ TIMES: dict[str, tuple[str, ...]] = {
     "profile": ("timestamp",),
     "profile_chunk": ("timestamp",),
     "metric_meta": ("timestamp",),
+    "attachment of a trace": ("timestamp",),
 }
-JSON_TYPES = {*FIELDS, "security", "raw_security", "nel", "metric_buckets", "metric_meta", "form_data"}
+# Of these so many bytes are read as `meta_length` says, and none are kept.
+TRACE = "attachment of a trace"
+TRACES = ("application/vnd.sentry.trace-attachment", "application/vnd.sentry.attachment.v2")
+HEADS = {TRACE, "profile_chunk", "profile_chunk_ui"}
+JSON_TYPES = {*FIELDS, "security", "raw_security", "nel", "metric_buckets", "metric_meta", "form_data"} - {TRACE}
 LISTS = {"security", "raw_security", "nel", "metric_buckets", "form_data"}
 # An item with this type and one of these content types is of a kind of its own.
 REFERENCE = "attachment by reference"
@@ -199,14 +208,17 @@ def _entries(kind: str, value: Any) -> list[Any] | None:
 
 
 def _kind(item_type: str, content_type: Any) -> str:
-    by_reference = isinstance(content_type, str) and content_type.lower() in REFERENCES
-    return REFERENCE if item_type == "attachment" and by_reference else item_type
+    if item_type != "attachment" or not isinstance(content_type, str):
+        return item_type
+    content_type = content_type.lower()
+    return REFERENCE if content_type in REFERENCES else TRACE if content_type in TRACES else item_type
 
 
 def _item(project: int, envelope: Envelope, item: Item) -> Iterator[Expected]:
     kind = _kind(item.type, item.header.get("content_type"))
+    head = item.header.get("meta_length") if kind in HEADS else None
     try:
-        value = loads(item.payload.decode())
+        value = loads(item.payload[: None if head is None else int(head)].decode())
         bad = kind in JSON_TYPES and not isinstance(value, dict) and not (kind in LISTS and isinstance(value, list))
     except ValueError:
         value, bad = None, kind in JSON_TYPES

@@ -266,3 +266,112 @@ fn an_attachment_by_reference_says_where_it_is() {
         assert_eq!(reference(name, payload).len(), 5, "{name}");
     }
 }
+
+/// An item with a head and other bytes, and what its header says of the length of the head.
+fn with_head(header: &str, head: &str, meta_length: &str) -> String {
+    let rest = "\u{0}\n\u{1}{\"";
+    let length = head.len() + rest.len();
+    format!("{{}}\n{{{header},\"length\":{length},\"meta_length\":{meta_length}}}\n{head}{rest}\n")
+}
+
+#[test]
+fn a_profile_chunk_may_be_a_head_and_other_bytes() {
+    let head = r#"{"version":"2","chunk_id":"c1","profiler_id":"p1","platform":"android","content_type":"perfetto","client_sdk":{"name":"s","version":"1"}}"#;
+    let fields = [
+        "sentry.profile_chunk_id=c1",
+        "sentry.profiler_id=p1",
+        "sentry.platform=android",
+        "sentry.sdk.name=s",
+        "sentry.sdk.version=1",
+    ];
+    for ty in ["profile_chunk", "profile_chunk_ui"] {
+        let header = format!(r#""type":"{ty}","content_type":"application/x-perfetto-trace""#);
+        let kept = Options {
+            payload: true,
+            ..PLAIN
+        };
+        let [record] = &run(&with_head(&header, head, &head.len().to_string()), kept)[..] else {
+            unreachable!("one log")
+        };
+        for field in fields {
+            assert!(record.contains(&field.to_owned()), "{field} in {record:?}");
+        }
+        assert!(
+            !record
+                .iter()
+                .any(|field| field.starts_with("payload=") || field.contains("error"))
+        );
+    }
+    let header = r#""type":"profile_chunk""#;
+    for (meta_length, error) in [
+        ("999999", "`meta_length` is beyond the item"),
+        ("4294967295", "`meta_length` is beyond the item"),
+        ("0", "empty"),
+        ("5", "not JSON at byte 5"),
+        // Without one, or with none that could be, all is read.
+        ("null", "not JSON at byte"),
+        ("-1", "not JSON at byte"),
+        ("\"7\"", "not JSON at byte"),
+    ] {
+        let records = run(&with_head(header, head, meta_length), PLAIN);
+        let error = format!("sentry.error={error}");
+        let found = |field: &String| field.starts_with(&error);
+        assert!(records[0].iter().any(found), "{meta_length}: {records:?}");
+    }
+    // One that is cut is read as far as it may be.
+    let long = format!(r#"{{"chunk_id":"c1","x":"{}"}}"#, "y".repeat(1_000));
+    let cut = Options {
+        max_item_bytes: 100,
+        ..PLAIN
+    };
+    let records = run(&with_head(header, &long, &long.len().to_string()), cut);
+    assert!(
+        records[0].contains(&"sentry.cut=item".to_owned()),
+        "{records:?}"
+    );
+    let exact = Options {
+        max_item_bytes: head.len(),
+        ..PLAIN
+    };
+    let records = run(&with_head(header, head, &head.len().to_string()), exact);
+    assert!(!records[0].concat().contains("sentry.cut"), "{records:?}");
+}
+
+#[test]
+fn an_attachment_of_a_trace_says_what_it_is() {
+    let head = r#"{"trace_id":"t1","attachment_id":"a1","timestamp":1795232076.5,"filename":"a.txt","content_type":"text/plain","attributes":{"k":{"type":"string","value":"v"}}}"#;
+    let length = head.len().to_string();
+    let header = |content_type: &str| {
+        format!(r#""type":"attachment","content_type":"{content_type}","span_id":null"#)
+    };
+    let expected = [
+        "1795232076500",
+        "event_type=custom",
+        "sentry.item_type=attachment",
+        "sentry.content_type=application/vnd.sentry.trace-attachment",
+        "trace_id=t1",
+        "sentry.attachment.id=a1",
+        "sentry.filename=a.txt",
+        "sentry.attachment.content_type=text/plain",
+        r#"sentry.attributes={"k":{"type":"string","value":"v"}}"#,
+    ];
+    let now = "application/vnd.sentry.trace-attachment";
+    assert_eq!(
+        run(&with_head(&header(now), head, &length), PLAIN),
+        [expected]
+    );
+    for other in [
+        "application/vnd.sentry.attachment.v2",
+        "Application/VND.sentry.Trace-Attachment",
+    ] {
+        let records = run(&with_head(&header(other), head, &length), PLAIN);
+        assert!(records[0].contains(&"sentry.attachment.id=a1".to_owned()));
+    }
+    // Without the length of its head, and as another attachment, it is any bytes.
+    for (content_type, meta_length) in [(now, "null"), ("text/plain", &*length)] {
+        let records = run(&with_head(&header(content_type), head, meta_length), PLAIN);
+        assert_eq!(records[0].len(), 4, "{records:?}");
+    }
+    let records = run(&with_head(&header(now), head, "3"), PLAIN);
+    assert!(records[0].contains(&"sentry.error_kind=bad item".to_owned()));
+}

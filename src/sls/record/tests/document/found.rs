@@ -96,7 +96,10 @@ fn an_item_with_everything_has_every_field_of_the_document_and_no_other() {
         let content_type = content_types.first().unwrap_or(&"text/plain");
         let mut found = BTreeSet::new();
         for body in bodies.into_iter().flatten() {
-            let header = format!(r#"{{"type":"{ty}","content_type":"{content_type}"}}"#);
+            let header = format!(
+                r#"{{"type":"{ty}","content_type":"{content_type}","meta_length":{}}}"#,
+                body.to_string().len()
+            );
             let all = fields(&format!("{{}}\n{header}\n{body}\n"), options);
             found.extend(all.into_values().flatten());
         }

@@ -63,6 +63,15 @@ fn section(group: &[(String, &'static ItemKind)]) -> String {
     if kind.reads == Reads::FirstLine {
         said.push("Of the first line.".to_owned());
     }
+    if kind.reads == Reads::Head {
+        said.push(
+            "Of the first `meta_length` bytes; without that in the header, only what the headers tell."
+                .to_owned(),
+        );
+    }
+    if kind.reads == Reads::HeadOrObject {
+        said.push("Of the first `meta_length` bytes, where the header has that.".to_owned());
+    }
     if let Gives::Entries(entries) = kind.gives {
         said.push(format!("One log for each element of {}.", lists(kind)));
         if entries.single.is_some() {
