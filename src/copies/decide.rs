@@ -82,14 +82,16 @@ const MAX_METHOD_BYTES: usize = 32;
 /// and no proxy should hand it over. And no client may step out of the prefix, which is the workspace and the service; the
 /// path of an envelope has no such step unless it goes on behind a `#`.
 fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
+    if method.len() > MAX_METHOD_BYTES || target.len() > MAX_BYTES {
+        return false;
+    }
     let (words, rest) = target.as_chunks::<8>();
-    let is_plain =
-        words.iter().all(is_plain) && rest.iter().all(|byte| *byte > b'#' && *byte < 0x7f);
-    let is_one_word = || target.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
-    method.len() <= MAX_METHOD_BYTES
-        && target.len() <= MAX_BYTES
-        && (is_plain || is_one_word())
-        && !((other || !is_plain && target.contains(&b'#')) && has_dot_segment(target))
+    if words.iter().all(is_plain) && rest.iter().all(|byte| *byte > b'#' && *byte < 0x7f) {
+        return !(other && has_dot_segment(target));
+    }
+    let may_step = other || target.contains(&b'#');
+    target.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+        && !(may_step && has_dot_segment(target))
 }
 
 /// A quick look: eight bytes of ASCII, none of them white space or `#`.

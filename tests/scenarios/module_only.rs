@@ -413,6 +413,6 @@ fn the_module_is_small_and_imports_only_what_hosts_have() {
     let size = std::fs::metadata(Guest::path(Profile::Envoy))
         .unwrap()
         .len();
-    assert!(size <= 1_200_000, "{size} bytes");
+    assert!(size <= 1_130_000, "{size} bytes");
     Module::start(Profile::Envoy, &config(""));
 }
