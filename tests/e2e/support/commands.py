@@ -97,7 +97,13 @@ def dry(words: tuple[str, ...]) -> list[str]:
 
 
 # The folders of cargo's packages, `-p`, and of its targets, `--test`.
-PACKAGES = {"properties": "tests/properties", "test-host": "tests/host", "edge-tests": "tests", "oracles": "tests/oracles"}
+PACKAGES = {
+    "properties": "tests/properties",
+    "test-host": "tests/host",
+    "edge-tests": "tests",
+    "oracles": "tests/oracles",
+    "fleet": "benches/fleet",
+}
 UPDATE = re.compile(r"update ((-p|--package) [A-Z]+( --manifest-path \S+)?|--workspace)")
 
 
