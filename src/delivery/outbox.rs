@@ -6,8 +6,8 @@
 //! Budgets: the bytes of all entries; the number of calls in flight; and the bytes in flight, a quarter of the first,
 //! because the host keeps its own copy of the body of every call (one call is always allowed, however large).
 //!
-//! Fairness: an entry belongs to a share (a target), and each budget is a [`Quota`] of the shares, so that a target
-//! that is dead or slow takes no more than the others can spare. Shares take turns; within one, what became ready first
+//! Fairness: an entry belongs to a share (a target), and each budget is a [quota](crate::delivery::quota) of the shares, so that
+//! a target that is dead or slow takes no more than the others can spare. Shares take turns; within one, what became ready first
 //! leaves first. What a target refuses waits behind a [gate]; what it refuses of a group, or of a part of one, waits with a
 //! bounded part of the bytes (`max_held_bytes`).
 //!
