@@ -158,7 +158,7 @@ impl<T> Outbox<T> {
 
     /// The same; nothing is dispatched unless `open`, but what ends by itself does.
     pub fn next_if(&mut self, now: Millis, open: bool) -> Next<T> {
-        if self.is_away() && self.register.is_quiet(now) {
+        if self.nothing_waits() && self.register.is_quiet(now) {
             return Next::Idle;
         }
         match self.register.next_if(&mut self.entries, now, open) {
@@ -198,8 +198,8 @@ impl<T> Outbox<T> {
         self.take(id)
     }
 
-    /// Nothing waits: as it is most of the time.
-    fn is_away(&self) -> bool {
+    /// Every entry is in flight: as it is most of the time.
+    fn nothing_waits(&self) -> bool {
         self.entries.len() == self.in_flight()
     }
 

@@ -19,7 +19,7 @@ impl<T> Outbox<T> {
     /// Whether an entry could leave at once, as far as its turn and the slots go.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.is_away() && self.register.has_ready(&self.entries)
+        !self.nothing_waits() && self.register.has_ready(&self.entries)
     }
 
     /// The longest wait between two attempts.

@@ -28,8 +28,9 @@ pub(super) struct Moment<'a> {
 pub(super) struct Gates {
     /// In the order of their keys.
     gates: Vec<(Key, Gate)>,
-    /// When the first of them has something to do, and which.
+    /// When the first of them has something to do, and which: as it was before they `changed`.
     due: Option<(Millis, Key)>,
+    changed: bool,
     /// Nothing that may pass waits.
     hurries: bool,
 }
@@ -50,12 +51,33 @@ impl Gates {
         self.gates.get_mut(at).map(|(_, gate)| gate)
     }
 
-    /// One of them has changed. There are few as a rule, and a thousand at most.
-    #[inline(never)]
+    /// One of them has changed. All are looked at when somebody asks, not at each change: there are few as a rule, and a thousand
+    /// at most.
     fn look(&mut self) {
+        self.changed = true;
+    }
+
+    /// When the first of them has something to do, and which.
+    #[inline(never)]
+    fn first(&self) -> Option<(Millis, Key)> {
+        if !self.changed {
+            return self.due;
+        }
         let gates = self.gates.iter();
         let due = gates.filter_map(|(key, gate)| Some((gate.due()?, *key)));
-        self.due = due.min_by_key(|(due, _)| *due);
+        due.min_by_key(|(due, _)| *due)
+    }
+
+    /// Whether one of them has something to do.
+    pub(super) fn is_due(&mut self, now: Millis) -> bool {
+        self.due = self.first();
+        self.changed = false;
+        self.due.is_some_and(|(due, _)| due <= now)
+    }
+
+    /// What finding the first of them costs, in moves of an entry: nothing for a few.
+    pub(super) fn search(&self) -> u32 {
+        u32::try_from(self.gates.len() / 64).unwrap_or(u32::MAX)
     }
 
     /// A gate, an open one if there is none. Groups come from clients, so there is a bound.
@@ -106,7 +128,7 @@ impl Gates {
 
     /// When a gate has something to do.
     pub(super) fn due(&self) -> Option<Millis> {
-        self.due.map(|(due, _)| due)
+        self.first().map(|(due, _)| due)
     }
 
     /// The gate that an entry has to wait for.
@@ -261,10 +283,10 @@ impl Gates {
 
     /// A gate that has something to do, and who is next there. One for which nothing waits is no more.
     pub(super) fn pop(&mut self, now: Millis) -> Option<(Key, Option<Id>)> {
-        let (due, key) = self.due?;
-        if due > now {
+        if !self.is_due(now) {
             return None;
         }
+        let (_, key) = self.due?;
         let next = self.get_mut(key).and_then(Gate::pop);
         if next.is_none() {
             self.remove(key);

@@ -85,10 +85,11 @@ impl Register {
 
     /// Lets out what may leave.
     pub(super) fn open_gates(&mut self, all: &mut dyn Entries, now: Millis) {
-        while self.gates.due().is_some_and(|due| due <= now)
+        while self.gates.is_due(now)
             && self.may_move()
             && let Some((key, next)) = self.gates.pop(now)
         {
+            self.moved(self.gates.search());
             let Some(id) = next else { continue };
             let Some(entry) = all.of_mut(id) else {
                 continue;

@@ -126,10 +126,14 @@ impl Register {
 
     /// Whether one more may change its queue at this moment. It is counted.
     pub(super) fn may_move(&mut self) -> bool {
-        let (_, moves) = &mut self.moves;
-        let may = *moves < MAX_MOVES;
-        *moves = moves.saturating_add(u32::from(may));
+        let may = self.moves.1 < MAX_MOVES;
+        self.moved(u32::from(may));
         may
+    }
+
+    /// Work of so many moves was done.
+    pub(super) fn moved(&mut self, moves: u32) {
+        self.moves.1 = self.moves.1.saturating_add(moves);
     }
 
     /// What a share has to do.
