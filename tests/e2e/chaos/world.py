@@ -48,6 +48,8 @@ CUT_PER_RELOAD = 2
 CUT_PER_VM = CONNECTIONS
 # Metrics are at most 100 ms old; a busy machine gets more.
 STALE_SECONDS = 0.5
+# As long as the books must rest before they are closed.
+CALM_SECONDS = 2.0
 ENDS = ("captured", "delivered", "failed", "dropped", "pending")
 
 
@@ -250,12 +252,19 @@ class World:
     # ---- what is found in the end
 
     def quiet(self, seconds: float) -> dict[str, int]:
-        """Waits until nothing is pending and all adds up, or until the time is over; the last metrics."""
+        """Waits until nothing has been pending for a while and all adds up, or until the time is over; the last metrics.
+
+        For a while: a worker that had no turn yet has not published what it captured last.
+        """
         deadline = time.monotonic() + seconds
+        seen, since = dict[str, int](), time.monotonic()
         while True:
-            metrics = self.edge.metrics()
+            metrics, now = self.edge.metrics(), time.monotonic()
+            books = {name: value for name, value in metrics.items() if name.rpartition(".")[2] in ENDS}
             pending = sum(metrics.get(name, 0) for name in WAITING)
-            if (pending == 0 and self.problem(metrics) is None) or time.monotonic() > deadline:
+            if books != seen or pending or self.problem(metrics) is not None:
+                seen, since = books, now
+            if now - since > CALM_SECONDS or now > deadline:
                 return metrics
             time.sleep(0.1)
 
