@@ -299,3 +299,65 @@ fn dividing_the_largest_write_makes_no_callback_large() {
         );
     }
 }
+
+/// A thousand projects are refused, so that each has a gate; all are due at one moment, and their copies are taken, refused
+/// again, or given up.
+#[test]
+fn a_thousand_gates_make_no_callback_large() {
+    copies_are_free(true);
+    let config = CONFIG
+        .replace("SIGNATURE", "v4")
+        .replace("COMPRESSION", "lz4")
+        .replacen(
+            '{',
+            r#"{"limits": {"max_pending_bytes": 134217728}, "retry": {"max_attempts": 100}, "#,
+            1,
+        );
+    let refusal = || Reply::status(429).header("retry-after", "20");
+    let body = b"{}\n{\"type\":\"event\"}\n{\"message\":\"x\"}\n";
+    for end in ["taken", "refused", "given up"] {
+        let mut host = Host::new(
+            Profile::Envoy,
+            Guest::sentry_edge_mirror(),
+            Options::new(&config),
+        );
+        let pending = |host: &Host| host.metric("sentry_edge_mirror.rum.pending");
+        host.reset_cost();
+        for turn in 0..3_000 {
+            let project = 1 + turn % 1_000;
+            host.send(&Request::post(&format!("/api/{project}/envelope/")).body_in(body, CHUNK));
+            if turn % 8 == 0 {
+                host.advance(10);
+                for call in host.take_calls() {
+                    host.reply(call.token, &refusal());
+                }
+            }
+        }
+        // Gauges are as old as this.
+        host.advance(100);
+        assert!(pending(&host) == 3_000, "{} copies", pending(&host));
+        // All are due at one moment, whatever their random parts.
+        host.advance(50_000);
+        if end == "given up" {
+            host.drain();
+        }
+        for _ in 0..4_000 {
+            host.advance(10);
+            for call in host.take_calls() {
+                let reply = match end {
+                    "refused" => refusal(),
+                    _ => Reply::status(200).header("x-log-requestid", "5D"),
+                };
+                host.reply(call.token, &reply);
+            }
+        }
+        let left = pending(&host);
+        assert!((end == "refused") == (left > 0), "{end}: {left} are left");
+        let (callback, largest) = host.largest_callback();
+        println!(
+            "a thousand gates, {end}: {} thousand instructions in {callback}",
+            largest / 1000
+        );
+        assert!(largest <= CALLBACK, "{end}: {largest} in {callback}");
+    }
+}
