@@ -163,6 +163,10 @@ bench-counts: build ## what a mirror makes Envoy do: its instructions and alloca
 pause: build e2e-tools ## what each hostile body makes another client wait, in real Envoy (half an hour; QUICK=1 some minutes): benches/pause/results.md
 	$(PYTHON) benches/pause/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: idle
+idle: build e2e-tools ## what Envoy holds in memory before the first request, and where (5 minutes): benches/idle/results.md
+	$(PYTHON) benches/idle/run.py
+
 .PHONY: fleet
 fleet: cc rust ## a thousand workers of the core through outages, in virtual time: benches/fleet/results.md, src/manual/scale.md (6 minutes; QUICK=1 a tenth of them)
 	cargo build --quiet --locked --release --package fleet

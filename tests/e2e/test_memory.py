@@ -1,14 +1,17 @@
 """What a receiver that hangs, and bodies that are dear to read, may cost in memory, measured as Envoy's RSS."""
 
+import json
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from hostile import BODIES, SOME
-from support import replay, sls_edge
-from support.envoy import TRAP, Envoy, settled
+from support import documents, replay, sample, sls_edge, wait
+from support.envoy import TRAP, Envoy, settled, version
 from support.fast_sls import FastSls
 from support.fake_rum import Behaviour, FakeRum
 from support.load import Load
@@ -88,3 +91,22 @@ def test_memory_with_the_worst_bodies(tmp_path: Path) -> None:
             edge.process.kill()
         for server in (primary, rum, sls):
             server.close()
+
+
+def test_an_idle_envoy_gives_back_what_compiling_took(tmp_path: Path, primary: Primary, rum: FakeRum) -> None:
+    """The block of sizing.md. Older versions refuse it, as is said there."""
+    manager = documents.configuration("envoy/sizing.md", "memory_allocator_manager:")
+    if version() < (1, 38):
+        bootstrap = sample.adapt(sample.load("tee.yaml"), primary.port, rum.port)
+        assert "soft_memory_limit_bytes" in Envoy.refused(tmp_path, bootstrap | manager)
+        return
+
+    def free(folder: Path, edit: Callable[[sample.Yaml], None] | None) -> Callable[[], int]:
+        envoy = stack.enter_context(Envoy(folder, primary.port, rum.port, edit=edit))
+        return lambda: int(json.loads(envoy.admin("/memory"))["pageheap_free"])
+
+    with ExitStack() as stack:
+        kept = free(tmp_path / "as it is", None)
+        given_back = free(tmp_path / "with it", lambda bootstrap: bootstrap.update(manager))
+        wait.until("the free memory is gone", lambda: given_back() < 8 * MIB, 30, 0.2)
+        assert kept() > 2 * 8 * MIB

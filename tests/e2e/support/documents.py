@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from . import paths
 
@@ -61,6 +64,12 @@ def blocks(document: Path) -> list[Block]:
             found.append(Block(str(document), at + 1, opening[3], "\n".join(inside)))
         at = end + 1 if opening else end
     return found
+
+
+def configuration(document: str, begins: str) -> dict[str, Any]:
+    """A block of YAML, by its first line."""
+    (found,) = (block for block in blocks(Path(document)) if block.language == "yaml" and block.begins == begins)
+    return dict(yaml.safe_load(found.text))
 
 
 def commands() -> list[Block]:
