@@ -58,11 +58,12 @@ def pass_drain_time() -> None:
 def replace_filter(
     edge: Edge, old: dict, new: dict, primary: Primary, rum: FakeRum, sls: FakeSls, began: float, rum_config: dict
 ) -> None:
-    """The new filter comes beside the old one, which is disabled while 20 wait in it, and goes when all have arrived."""
+    """The new filter comes beside the old one, of which no route knows any more while 20 wait in it, and which goes when
+    all have arrived."""
     away(rum, sls)
     send(edge.envoy, 20)
     held(edge.envoy, 20)
-    edge.update([{"typed_config": old, "disabled": True}, {"name": NEXT, "typed_config": new}])
+    edge.update([{"typed_config": old, "off": True}, {"name": NEXT, "typed_config": new}])
     send(edge.envoy, 5)
     pass_drain_time()
     held(edge.envoy, 25)
@@ -74,7 +75,7 @@ def replace_filter(
 def test_lds_a_new_module(
     start_edge: Callable[..., Edge], tmp_path: Path, primary: Primary, rum: FakeRum, sls: FakeSls, rum_config: dict
 ) -> None:
-    """The new filter beside the old one, which is disabled; then the old one is taken away."""
+    """The new filter beside the old one, which no route turns on; then the old one is taken away."""
     old, began = plugin(both_legs()), time.time()
     new = plugin(both_legs(), module=another_module(tmp_path))
     edge = start_edge(Lds, [{"typed_config": old}], concurrency=2)
@@ -110,13 +111,13 @@ def test_lds_a_new_key(
 def test_lds_off_in_a_hurry(
     start_edge: Callable[..., Edge], primary: Primary, rum: FakeRum, sls: FakeSls, rum_config: dict
 ) -> None:
-    """The filter is disabled, and stays: no new copies, and those that wait are delivered, however long that takes."""
+    """The routes turn the filter off, and it stays: no new copies, and those that wait are delivered, however long that takes."""
     own, began = plugin(both_legs()), time.time()
     edge = start_edge(Lds, [{"typed_config": own}])
     away(rum, sls)
     send(edge.envoy, 20)
     held(edge.envoy, 20)
-    edge.update([{"typed_config": own, "disabled": True}])
+    edge.update([{"typed_config": own, "off": True}])
     copied = list(primary.requests)
     send(edge.envoy, 5)
     pass_drain_time()

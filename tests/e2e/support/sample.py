@@ -13,6 +13,7 @@ from .paths import ROOT
 
 Yaml = dict[str, Any]
 SAMPLES = ROOT / "envoy"
+FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 
 
 def load(name: str) -> Yaml:
@@ -28,10 +29,28 @@ def has_mirror(listener: Yaml) -> bool:
     return any(f["name"] == "sentry_edge_mirror" for f in hcm(listener)["http_filters"])
 
 
+def filter_of(listener: Yaml) -> Yaml:
+    """The HTTP filter of a listener."""
+    (found,) = [f for f in hcm(listener)["http_filters"] if f["name"] == "sentry_edge_mirror"]
+    return found
+
+
 def mirror(listener: Yaml) -> Yaml:
     """The plugin configuration (`config` of the wasm filter) of a listener."""
-    (found,) = [f for f in hcm(listener)["http_filters"] if f["name"] == "sentry_edge_mirror"]
-    return found["typed_config"]["config"]
+    return filter_of(listener)["typed_config"]["config"]
+
+
+def routes(listener: Yaml) -> list[Yaml]:
+    """All routes of a listener; in mode `tee` some of them show a request to the module."""
+    return [route for host in hcm(listener)["route_config"]["virtual_hosts"] for route in host["routes"]]
+
+
+def show(listener: Yaml, **filters: bool) -> None:
+    """The routes that show requests to the module turn these filters on instead, or off."""
+    shown = [route for route in routes(listener) if "typed_per_filter_config" in route]
+    of = {name: {"@type": FILTER_CONFIG, **({"config": {}} if on else {"disabled": True})} for name, on in filters.items()}
+    for route in shown:
+        route["typed_per_filter_config"] = of
 
 
 def plugin(listener: Yaml) -> Yaml:
@@ -79,6 +98,8 @@ def adapt_listener(listener: Yaml, configuration: Yaml | None = None, with_mirro
     else:
         chain = hcm(listener)
         chain["http_filters"] = [f for f in chain["http_filters"] if f["name"] != "sentry_edge_mirror"]
+        for route in routes(listener):
+            route.pop("typed_per_filter_config", None)
     return listener
 
 

@@ -121,8 +121,8 @@ class Edge:
         self._port = self.envoy.port
 
     def write(self, filters: Filters) -> int:
-        """Puts these filters in place of the mirror's: name, `plugin`, and whatever else a filter has. Gives how many
-        updates Envoy is to take."""
+        """Puts these filters in place of the mirror's: name, `plugin`, and `off: True` for one that no request is to
+        reach. Gives how many updates Envoy is to take."""
         raise NotImplementedError
 
     def update(self, filters: Filters) -> None:
@@ -163,8 +163,12 @@ class Lds(Edge):
     SUCCESS = "listener_manager.lds.update_success$"
 
     def write(self, filters: Filters) -> int:
-        entries = [{"name": "sentry_edge_mirror", **entry} for entry in filters]
-        self._put("listeners.yaml", [self._listener(entries)])
+        # As in the samples: each is disabled in its entry, and the routes say which is on.
+        entries = [{"name": "sentry_edge_mirror", "disabled": True, **entry} for entry in filters]
+        shown = {entry["name"]: not entry.pop("off", False) for entry in entries}
+        listener = self._listener(entries)
+        sample.show(listener, **shown)
+        self._put("listeners.yaml", [listener])
         return 1
 
 
@@ -184,7 +188,10 @@ class Ecds(Edge):
             self._known[entry["name"]] = copy.deepcopy(entry)
         if not (self._directory / "listeners.yaml").exists():
             names = [{"name": entry["name"], "config_discovery": self._discovery(entry["name"])} for entry in entries]
-            self._put("listeners.yaml", [self._listener(names)])
+            listener = self._listener(names)
+            # A gateway's filters see every request.
+            sample.show(listener)
+            self._put("listeners.yaml", [listener])
         return len(changed)
 
     def _discovery(self, name: str) -> sample.Yaml:

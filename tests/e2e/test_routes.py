@@ -1,0 +1,107 @@
+"""Which requests the module sees: in mode `tee` the samples' filter is disabled, and turned on by routes.
+
+What a filter sees is asked with one that traps on a request with many headers (support/trap_module.py): then the answer is
+503, and whoever passes it by is answered by the primary.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support import replay, rules, sample, trap_module
+from support.envoy import Envoy, settled
+from support.fake_rum import FakeRum
+from support.primary import Primary
+from support.shared import Shared
+
+TEE = ("tee.yaml", "tee-sls.yaml", "tee-tls.yaml", "tee-second-sentry.yaml", "tee-lds/listeners/edge.yaml", "self-hosted/front.yaml")
+SEEN = ("/api/", "//", "/rum/sentry/")
+POISON = [(f"x-{n}", "x") for n in range(trap_module.TOO_MANY)]
+# What no Sentry takes for ingest, or is behind a path of which nothing was said.
+UNSEEN = (
+    ("GET", "/"), ("GET", "/organizations/shop/issues/?project=1"), ("GET", "/api"), ("POST", "/API/42/envelope/"),
+    ("POST", "/%61pi/42/envelope/"), ("POST", "/./api/42/envelope/"), ("POST", "/sentry/api/42/envelope/"),
+    ("POST", "/?/api/42/envelope/"), ("GET", "/_static/dist/app.js"), ("POST", "/rum/other"),
+)  # fmt: skip
+
+
+def listeners(name: str) -> list[sample.Yaml]:
+    """Those of a sample that have the mirror."""
+    loaded = sample.load(name)
+    found = loaded["resources"] if "resources" in loaded else loaded["static_resources"]["listeners"]
+    return [listener for listener in found if sample.has_mirror(listener)]
+
+
+@pytest.mark.parametrize("name", TEE)
+def test_other_routes_differ_in_nothing_else(name: str) -> None:
+    """The last route takes all that is left, to where the others lead."""
+    for listener in listeners(name):
+        assert sample.filter_of(listener)["disabled"] is True
+        *seen, rest = sample.routes(listener)
+        assert rest == {"match": {"prefix": "/"}, "route": rest["route"]}
+        shown = {"sentry_edge_mirror": {"@type": sample.FILTER_CONFIG, "config": {}}}
+        wanted = [{"match": {"prefix": start}, "route": rest["route"], "typed_per_filter_config": shown} for start in SEEN]
+        assert seen == wanted
+
+
+def trapping(directory: Path) -> Callable[[sample.Yaml], None]:
+    module = directory / "trap.wasm"
+    module.write_bytes(trap_module.build())
+
+    def edit(bootstrap: sample.Yaml) -> None:
+        (listener,) = bootstrap["static_resources"]["listeners"]
+        sample.mirror(listener)["vm_config"]["code"]["local"]["filename"] = str(module)
+
+    return edit
+
+
+@pytest.mark.parametrize("target", ["/api/42/envelope/", "/api/0/projects/", "//api/42/envelope/", "/rum/sentry/a/b/api/42/envelope/"])
+def test_other_requests_never_reach_the_filter(target: str, tmp_path: Path, primary: Primary, rum: FakeRum) -> None:
+    with Envoy(tmp_path / "envoy", primary.port, rum.port, edit=trapping(tmp_path), traps=True) as envoy:
+        with replay.Client(envoy.port) as client:
+            for method, path in UNSEEN:
+                assert client.request(path, b"", POISON, method).by_primary, path
+            # One that does reach it: the means works.
+            assert client.request(target, b"", POISON).status == 503
+    assert len(primary.requests) == len(UNSEEN)
+
+
+def test_what_the_module_does_not_see_is_not_counted(
+    tmp_path: Path, primary: Primary, rum: FakeRum, rum_config: dict
+) -> None:
+    """Other requests move no metric, and an envelope between them is mirrored."""
+    with Shared(tmp_path, primary.port, rum.port) as envoy:
+        before = envoy.metrics()
+        with replay.Client(envoy.port) as client:
+            for method, path in UNSEEN:
+                assert client.request(path, b"{}" if method == "POST" else b"", method=method).by_primary, path
+            assert envoy.metrics() == before
+            assert client.request("/api/42/envelope/", b"{}").by_primary
+        # Counters are published in ticks: had others been counted, they would be in it.
+        after = settled(envoy, captured=1, delivered=1, pending=0)
+        rum.expect(rules.Copy.of(rum_config, primary.requests[-1]))
+        moved = {name for name, value in after.items() if value != before[name]}
+        assert moved == {"rum.captured", "rum.delivered", "rum.attempts", "rum.bytes"}
+
+
+def test_a_dsn_with_a_path_needs_a_route(tmp_path: Path, primary: Primary, rum: FakeRum, rum_config: dict) -> None:
+    """As the comment in tee.yaml says."""
+
+    def edit(bootstrap: sample.Yaml) -> None:
+        (listener,) = bootstrap["static_resources"]["listeners"]
+        (host,) = sample.hcm(listener)["route_config"]["virtual_hosts"]
+        host["routes"].insert(0, {**host["routes"][0], "match": {"prefix": "/sentry/api/"}})
+
+    change = {"dsn_path": "/sentry"}
+    targets = ["/sentry/api/42/envelope/?x", "/api/42/envelope/"]
+    for number, (edits, copied) in enumerate([(None, targets[1:]), (edit, targets)]):
+        with Shared(tmp_path / str(number), primary.port, rum.port, configuration=change, edit=edits) as envoy:
+            with replay.Client(envoy.port) as client:
+                for target in targets:
+                    assert client.request(target, b"{}").by_primary
+            settled(envoy, captured=len(copied), delivered=len(copied), pending=0)
+    default = f"/rum/sentry/{rum_config['default']['workspace']}/{rum_config['default']['service_id']}"
+    found = [request.target for request in rum.taken]
+    assert found == [f"{default}{target.removeprefix('/sentry')}" for target in [targets[1], *targets]]
+    rum.taken.clear()  # checked above; the rules of the fixture know of no path
