@@ -11,6 +11,7 @@ mod import_safely;
 mod kubernetes;
 mod printed;
 mod readme;
+mod routes;
 mod samples;
 mod security;
 

@@ -55,6 +55,11 @@ pub(super) fn run(args: &Explain, out: &mut Printed) -> Result<Status, Failure> 
             status = Status::Problems;
         } else if let Some(Role::Main(config)) = verdict.role {
             let _ = writeln!(out, "{}", title(plugin, &config));
+            let disabled = plugin.disabled.as_ref();
+            if disabled.is_some_and(|disabled| disabled.hides(&request.target)) {
+                let _ = writeln!(out, "{UNSEEN}");
+                continue;
+            }
             let request = request.as_received(plugin, &config);
             explain(*config, &request, out);
         }
@@ -65,6 +70,9 @@ pub(super) fn run(args: &Explain, out: &mut Printed) -> Result<Status, Failure> 
     }
     Ok(status)
 }
+
+/// A request whose route leaves the filter off.
+const UNSEEN: &str = "  it passes: no route turns the filter on for this path (disabled: true), so the module does not see it";
 
 fn has_references(plugin: &Plugin) -> bool {
     matches!(&plugin.content, super::find::Content::Json { text, .. } if text.contains("${"))

@@ -15,6 +15,7 @@ use super::environment::HostEnvironment;
 use super::finding::Finding;
 use super::nginx as conf;
 use super::source::{Format, Source};
+use envoy::routes::Disabled;
 use sentry_edge_mirror::host::HostKind;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -40,6 +41,8 @@ pub(super) struct Plugin {
     pub(super) clusters: Option<Rc<BTreeSet<String>>>,
     /// Whether the proxy puts the peer into `X-Forwarded-For` before the module sees it, if the file tells.
     pub(super) appends_peer: Option<bool>,
+    /// Of a filter that some routes may turn on, if the file tells.
+    pub(super) disabled: Option<Disabled>,
     /// Made when something is to be said.
     places: OnceCell<Places>,
 }
@@ -88,6 +91,7 @@ impl Plugin {
             stops: Stops::Unknown,
             clusters: None,
             appends_peer: None,
+            disabled: None,
             places: OnceCell::new(),
         }
     }
@@ -162,6 +166,14 @@ impl Found {
         self.notes.iter_mut().for_each(&mut move_finding);
         for plugin in &mut self.plugins {
             plugin.around.iter_mut().for_each(&mut move_finding);
+            if let Some(disabled) = plugin
+                .disabled
+                .as_mut()
+                .filter(|disabled| disabled.file == name)
+            {
+                file.clone_into(&mut disabled.file);
+                disabled.line = lines.line(disabled.line);
+            }
             if plugin.file != name {
                 continue;
             }

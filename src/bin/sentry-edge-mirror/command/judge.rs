@@ -47,6 +47,7 @@ pub(super) fn judge(plugin: &Plugin, environment: &Environment, assume: bool) ->
                 let note = |problem: &Problem| plugin.finding(&problem.path, &problem.message);
                 verdict.notes.extend(warnings.map(note));
             }
+            verdict.notes.extend(unseen(plugin, &role));
             verdict.role = Some(role);
         }
         Err(error) => {
@@ -119,6 +120,25 @@ fn hangs(plugin: &Plugin) -> Option<Finding> {
     };
     let message = format!("{what} (needed by {holds}: without it such a request hangs)");
     Some(Finding::new(&plugin.file, *line, message))
+}
+
+/// A filter that no route turns on where the traffic is. It may be meant: so a mirror is switched off.
+fn unseen(plugin: &Plugin, role: &Role) -> Option<Finding> {
+    let disabled = plugin.disabled.as_ref()?;
+    let Role::Main(config) = role else {
+        return None;
+    };
+    let start = format!("{}/api/", config.ingest.dsn_path);
+    let message = if !disabled.is_ever_on() {
+        "disabled: true, and no route turns the filter on (typed_per_filter_config): the module sees no request, nothing is mirrored".to_owned()
+    } else if config.sign.is_none() && !disabled.may_see_below(&start) {
+        format!(
+            "disabled: true, and no route turns the filter on for {start}: nothing is mirrored there"
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::new(&disabled.file, disabled.line, message))
 }
 
 /// Upstreams that are none of the clusters of the file. What a variable names is not known here.

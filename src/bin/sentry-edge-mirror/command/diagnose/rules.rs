@@ -126,7 +126,12 @@ fn trap(facts: &Facts<'_>) -> Vec<Remark> {
         let legs = legs.iter().map(|leg| stats.counted(&leg.to_string()));
         legs.fold(0, u64::saturating_add)
     };
-    if facts.passed > 0 && !legs.is_empty() && facts.grown(counted) == 0 {
+    if facts.settings.is_some_and(|settings| settings.off) {
+        remarks.push(Remark::problem(
+            "the filter is disabled, and no route turns it on: nothing is mirrored",
+            "if it is not switched off on purpose: typed_per_filter_config of the routes, as in envoy/tee.yaml",
+        ));
+    } else if facts.passed > 0 && !legs.is_empty() && facts.grown(counted) == 0 {
         let what = format!(
             "{} requests passed and the module counted none of them: nothing matches, or it is off after a trap",
             facts.passed

@@ -1,7 +1,7 @@
 //! What Envoy's dump says of our plugins: budgets, clusters, credentials, policy. Values that may be secret are never kept.
 
 use super::super::document::{Entry, Lines, Node, json};
-use super::super::find::{Content, find};
+use super::super::find::{Content, Plugin, find};
 use super::super::source::Source;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) two_legs: bool,
     /// A filter in mode `tee` whose trap would fail requests.
     pub(super) not_fail_open: bool,
+    /// Every filter is disabled, and no route turns one on.
+    pub(super) off: bool,
     /// Listeners whose last update was refused.
     pub(super) refused: usize,
 }
@@ -62,7 +64,11 @@ impl Settings {
         };
         let mut seen = BTreeSet::new();
         let found = find(&Source::new("config_dump.json", dump.to_owned()));
-        for plugin in found.map(|found| found.plugins).unwrap_or_default() {
+        let plugins = found.map(|found| found.plugins).unwrap_or_default();
+        let is_off =
+            |plugin: &Plugin| matches!(&plugin.disabled, Some(disabled) if !disabled.is_ever_on());
+        settings.off = !plugins.is_empty() && plugins.iter().all(is_off);
+        for plugin in plugins {
             // A static listener stands in the dump twice.
             if let Content::Json { text, .. } = &plugin.content
                 && seen.insert((plugin.name.clone(), text.clone()))
@@ -212,6 +218,29 @@ mod tests {
         assert!(settings.metadata.contains("metadata"));
         assert!(!format!("{settings:?}").contains("s3cr3t"));
         assert_eq!(Settings::read("no JSON").plugins, 0);
+    }
+
+    #[test]
+    fn a_filter_that_no_route_turns_on() {
+        let plugin = r#"{"vm_config": {"code": {"local": {"filename": "sentry_edge_mirror.wasm"}}}, "configuration": {
+            "@type": "type.googleapis.com/google.protobuf.Struct", "value": {"rum": {"upstream": "rum"}}}}"#;
+        let manager = |route: &str| {
+            format!(
+                r#"{{"route_config": {{"virtual_hosts": [{{"routes": [{{"match": {{"prefix": "/"}}, {route} "route": {{}}}}]}}]}},
+                "http_filters": [{{"name": "m", "disabled": true, "typed_config": {{"config": {plugin}}}}}]}}"#
+            )
+        };
+        let on = manager(r#""typed_per_filter_config": {"m": {"config": {}}},"#);
+        let off = manager("");
+        for (managers, expected) in [
+            (vec![&off], true),
+            (vec![&off, &on], false),
+            (vec![], false),
+        ] {
+            let managers: Vec<&str> = managers.into_iter().map(String::as_str).collect();
+            let dump = format!(r#"{{"configs": [{}]}}"#, managers.join(","));
+            assert_eq!(Settings::read(&dump).off, expected, "{dump}");
+        }
     }
 
     #[test]

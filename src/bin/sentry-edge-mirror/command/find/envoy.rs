@@ -3,12 +3,14 @@
 //! Envoy takes their paths relative to its working folder, so this does too, and then looks beside the file.
 
 pub(super) mod plugin;
+pub(super) mod routes;
 mod surroundings;
 
 use super::super::document::{Node, Value};
 use super::super::finding::Finding;
 use super::super::source::Source;
 use super::{Found, documents, is_our_name};
+use routes::{Disabled, Routes};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -75,6 +77,8 @@ pub(super) fn find(file: &str, document: &Node, has_others: bool, found: &mut Fo
         },
         remote: Vec::new(),
         appends_peer: None,
+        routes: None,
+        disabled: None,
     };
     search.walk(file, document);
     search.finish(found);
@@ -88,6 +92,9 @@ struct Search {
     remote: Vec<(usize, usize)>,
     /// Of the connection manager that is being looked at.
     appends_peer: Option<bool>,
+    routes: Option<Routes>,
+    /// Of the filter that is being looked at.
+    disabled: Option<Disabled>,
 }
 
 impl Search {
@@ -107,17 +114,28 @@ impl Search {
                 self.around.has_others = true;
             }
         }
-        let outer = self.appends_peer;
+        let outer = (
+            self.appends_peer,
+            self.routes.clone(),
+            self.disabled.clone(),
+        );
         if node.get(&["http_filters", "httpFilters"]).is_some() {
             let is_on =
                 |names| matches!(node.get(names), Some(node) if node.value == Value::Bool(true));
             let appends = is_on(&["use_remote_address", "useRemoteAddress"]);
             self.appends_peer = Some(appends && !is_on(&["skip_xff_append", "skipXffAppend"]));
+            self.routes = Routes::read(node);
+            self.disabled = None;
         }
+        let disabled = self
+            .routes
+            .as_ref()
+            .and_then(|routes| routes.disabled(file, node));
+        self.disabled = disabled.or(self.disabled.take());
         for child in children(node) {
             self.walk(file, child);
         }
-        self.appends_peer = outer;
+        (self.appends_peer, self.routes, self.disabled) = outer;
     }
 
     fn follow(&mut self, file: &str, path: &Node) {
@@ -153,6 +171,7 @@ impl Search {
     fn plugin(&mut self, file: &str, node: &Node) {
         let (mut plugin, names) = plugin::read(file, node);
         plugin.appends_peer = self.appends_peer;
+        plugin.disabled.clone_from(&self.disabled);
         if names.iter().any(|name| is_our_name(name)) || plugin.has_our_shape() {
             if let Some(remote) = plugin::remote(node) {
                 self.remote.push((self.found.plugins.len(), remote.line));
