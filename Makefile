@@ -159,6 +159,11 @@ bench-counts: build ## what a mirror makes Envoy do: its instructions and alloca
 	@tests/e2e/setup.sh valgrind
 	$(PYTHON) benches/counts/run.py $(if $(ONLY),--only $(ONLY)) $(if $(RATE),--rate $(RATE))
 
+.PHONY: bench-passing
+bench-passing: build ## what a request costs that is not mirrored, with envoy/tee.yaml and without the module, under callgrind (6 minutes): benches/counts/passing.md
+	@tests/e2e/setup.sh valgrind
+	$(PYTHON) benches/counts/passing.py $(if $(ONLY),--only $(ONLY)) $(if $(RATE),--rate $(RATE))
+
 .PHONY: pause
 pause: build e2e-tools ## what each hostile body makes another client wait, in real Envoy (half an hour; QUICK=1 some minutes): benches/pause/results.md
 	$(PYTHON) benches/pause/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

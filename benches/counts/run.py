@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,19 +119,23 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def bootstrap(contender: Contender, ports: Ports, directory: Path) -> Path:
-    """The contender's configuration, without Envoy's own clockwork."""
-    path = contenders.write_config(contender, ports, ROOT, directory)
-    config = json.loads(path.read_text())
-    config["stats_flush_on_admin"] = True
-    path.write_text(json.dumps(config))
-    return path
+Bootstrap = Callable[[Contender, Ports], dict]
 
 
-def count(contender: Contender, targets: Targets, work: Workload, directory: Path, rate: float) -> Found:
+def bootstrap(contender: Contender, ports: Ports) -> dict:
+    """The contender's configuration."""
+    return contenders.bootstrap(contender, ports, ROOT)
+
+
+def count(
+    contender: Contender, targets: Targets, work: Workload, directory: Path, rate: float, config: Bootstrap = bootstrap
+) -> Found:
     """All rounds of a contender, in one Envoy."""
     ports = Ports(free_port(), free_port(), free_port(), targets.primary, targets.rum)
-    command = [paths.envoy(), "-c", str(bootstrap(contender, ports, directory)), "--concurrency", "1"]
+    path = directory / "envoy.json"
+    # Without Envoy's own clockwork.
+    path.write_text(json.dumps({**config(contender, ports), "stats_flush_on_admin": True}))
+    command = [paths.envoy(), "-c", str(path), "--concurrency", "1"]
     command += ["--disable-hot-restart", "--log-level", "warning"]
     with Callgrind(command, directory) as envoy:
         envoy.wait_until("Envoy", lambda: fetch(ports.admin, "/ready").strip() == "LIVE")

@@ -107,9 +107,13 @@ def write_config(contender: Contender, ports: Ports, repository: Path, directory
         path.write_text(nginx_relay(repository, directory, ports.edge, ports.primary, ports.rum, PREFIX, AUTHORITY))
         return path
     path = directory / "envoy.json"
-    bootstrap = ours(contender, ports, repository) if contender in SAMPLES else other_envoy(contender, ports)
-    path.write_text(json.dumps(bootstrap, indent=1))
+    path.write_text(json.dumps(bootstrap(contender, ports, repository), indent=1))
     return path
+
+
+def bootstrap(contender: Contender, ports: Ports, repository: Path) -> dict:
+    """The configuration of one that is an Envoy."""
+    return ours(contender, ports, repository) if contender in SAMPLES else other_envoy(contender, ports)
 
 
 # --- Envoy, without us -------------------------------------------------------------------------------------------------
