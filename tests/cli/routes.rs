@@ -57,15 +57,20 @@ fn routes_that_turn_it_on_elsewhere() {
     let rum = "                            rum:\n";
     let dsn_path = format!("                            dsn_path: /sentry\n{rum}");
     let with_path = [(rum, dsn_path.as_str())];
+    assert_eq!(check("anywhere", sample, &with_path), (0, vec![]));
+    // Without the route that takes what is behind a path.
+    let prefix = "safe_regex: { regex: '/.*/api/.*' }";
+    let with_path = [with_path[0], (prefix, "prefix: /other/")];
     let expected = format!(
         "{}: note: disabled: true, and no route turns the filter on for /sentry/api/: nothing is mirrored there",
         place
     );
     assert_eq!(check("path", sample, &with_path), (0, vec![expected]));
     let route = "- match: { prefix: /api/ }";
-    let both = [with_path[0], (route, "- match: { prefix: /sentry/api/ }")];
+    let route_of_path = (route, "- match: { prefix: /sentry/api/ }");
+    let both = [with_path[0], with_path[1], route_of_path];
     assert_eq!(check("both", sample, &both), (0, vec![]));
-    let without = [(route, "- match: { prefix: /sentry/api/ }")];
+    let without = [with_path[1], route_of_path];
     let (status, notes) = check("without", sample, &without);
     assert_eq!((status, notes.len()), (0, 1), "{notes:?}");
     assert!(notes[0].ends_with("for /api/: nothing is mirrored there"));
@@ -80,7 +85,7 @@ fn a_request_that_the_module_does_not_see() {
     const UNSEEN: &str = "  it passes: no route turns the filter on for this path (disabled: true), so the module does not see it";
     for (method, target, seen) in [
         ("GET", "/organizations/", false),
-        ("POST", "/sentry/api/1/envelope/", false),
+        ("POST", "/sentry/api/1/envelope/", true),
         ("POST", "http://sentry.example.com/x/", false),
         ("POST", "/api/1/envelope/", true),
         ("POST", "//api/1/envelope/", true),

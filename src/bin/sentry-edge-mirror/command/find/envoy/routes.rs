@@ -1,10 +1,11 @@
 //! Which requests reach an HTTP filter that is `disabled` in its own entry: those of the routes that turn it on, by
 //! `typed_per_filter_config`. What a route says goes before its virtual host, and that before all routes.
 //!
-//! Only paths are understood. Where something else decides (a header, an expression, routes that come from elsewhere),
+//! Only paths are understood, regular expressions as far as whole paths go. Where something else decides (a header, an expression, routes that come from elsewhere),
 //! nothing is said.
 
 use super::super::super::document::{Node, Value};
+use fancy_regex::Regex;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -31,6 +32,8 @@ struct Route {
 enum Path {
     Prefix(String),
     Exact(String),
+    /// Of the whole path.
+    Regex(Regex),
     /// These paths or fewer, or nothing that is known here.
     Perhaps(Option<String>),
 }
@@ -101,7 +104,7 @@ impl Disabled {
                         start.starts_with(prefix),
                     ),
                     Path::Exact(path) => (path.starts_with(start), false),
-                    Path::Perhaps(_) => (true, false),
+                    Path::Regex(_) | Path::Perhaps(_) => (true, false),
                 };
                 let is_on = route.turns_on(&self.filter);
                 if takes && is_on || takes_all {
@@ -123,6 +126,7 @@ impl Disabled {
                 let takes = match &route.path {
                     Path::Prefix(prefix) => path.starts_with(prefix),
                     Path::Exact(exact) => path == exact,
+                    Path::Regex(regex) => regex.is_match(path).unwrap_or(true),
                     Path::Perhaps(None) => true,
                     Path::Perhaps(Some(prefix)) => path.starts_with(prefix),
                 };
@@ -171,6 +175,12 @@ impl Route {
 impl Path {
     fn read(taken: &Node) -> Self {
         let text = |name| taken.get(&[name]).and_then(Node::text).map(str::to_owned);
+        let regex = taken.get(&["safe_regex", "safeRegex"]);
+        let regex = regex.and_then(|regex| regex.get(&["regex"])?.text());
+        if let (Some(regex), 1) = (regex, taken.entries().len()) {
+            let whole = Regex::new(&format!("^(?:{regex})$"));
+            return whole.map_or(Self::Perhaps(None), Self::Regex);
+        }
         match (text("prefix"), text("path"), taken.entries().len()) {
             (Some(prefix), _, 1) => Self::Prefix(prefix),
             (_, Some(path), 1) => Self::Exact(path),
@@ -233,18 +243,21 @@ mod tests {
     fn the_samples_routes() {
         let disabled = of(&[
             route("prefix: /api/", ON),
-            route("prefix: //", ON),
+            route("safe_regex: { regex: '/.*/api/.*' }", ON),
             ALL.to_owned(),
         ]
         .join(", "));
         assert!(disabled.is_ever_on());
-        assert!(disabled.may_see_below("/api/") && !disabled.may_see_below("/sentry/api/"));
+        assert!(disabled.may_see_below("/api/") && disabled.may_see_below("/sentry/api/"));
         for (target, hidden) in [
             ("/api/1/envelope/?x", false),
             ("//api/1/envelope/", false),
             ("/", true),
             ("/api?/api/", true),
-            ("/sentry/api/1/envelope/", true),
+            ("/sentry/api/1/envelope/", false),
+            ("/rum/sentry/a/b/api/1/envelope/?x", false),
+            ("/rum/sentry/", true),
+            ("/organizations/?/x/api/", true),
             ("/API/1/envelope/", true),
         ] {
             assert_eq!(disabled.hides(target), hidden, "{target}");
@@ -307,7 +320,8 @@ mod tests {
         assert!(behind.hides("/api/1/envelope/"));
         // A project's, or one of several hosts'.
         let one = of(&format!("{}, {ALL}", route("prefix: /api/7/", ON)));
-        assert!(one.may_see_below("/api/") && one.hides("/api/1/envelope/"));
+        assert!(one.may_see_below("/api/") && !one.may_see_below("/sentry/api/"));
+        assert!(one.hides("/api/1/envelope/"));
         let hosts = format!(
             "{{ virtual_hosts: [{{ routes: [{ALL}] }}, {{ routes: [{}] }}] }}",
             route("prefix: /", ON)
@@ -319,7 +333,8 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_not_judged() {
         for taken in [
-            "safe_regex: { regex: '/a.*' }",
+            "safe_regex: { regex: '/a.*' }, headers: [{ name: a }]",
+            "safe_regex: { regex: '(' }",
             "prefix: /, headers: [{ name: a }]",
             "prefix: /API, case_sensitive: false",
         ] {
