@@ -160,7 +160,7 @@ bench-counts: build ## what a mirror makes Envoy do: its instructions and alloca
 	$(PYTHON) benches/counts/run.py $(if $(ONLY),--only $(ONLY)) $(if $(RATE),--rate $(RATE))
 
 .PHONY: bench-passing
-bench-passing: build ## what a request costs that is not mirrored, with envoy/tee.yaml and without the module, under callgrind (6 minutes): benches/counts/passing.md
+bench-passing: build ## what a request costs that is not mirrored, with envoy/tee.yaml and without the module, under callgrind (10 minutes): benches/counts/passing.md
 	@tests/e2e/setup.sh valgrind
 	$(PYTHON) benches/counts/passing.py $(if $(ONLY),--only $(ONLY)) $(if $(RATE),--rate $(RATE))
 

@@ -3,8 +3,8 @@
 Run with the Python of the project's venv: .tools/venv/bin/python benches/counts/passing.py [--only KEYS]
 
 Counted as by run.py. The sample is envoy/tee.yaml as it is. Without the module it is the same file without its filter, and
-with the last route alone. The request is a browser's: of a page, which the module does not see, and of the web API under
-/api/0/, which it sees and lets pass. The results are written to benches/counts/passing.md after a whole run.
+with the last route alone. The requests are a browser's: of a page and of the web API, which the module does not see, and
+what it asks before it sends an envelope, which the module sees and lets pass. The results are written to benches/counts/passing.md after a whole run.
 
 Exit status 1 when something broke, or when the windows of a row differ by more than they may. A limit that is not kept is
 named in the results.
@@ -30,14 +30,17 @@ from measure import Workload
 from support import results
 
 RESULTS = HERE / "passing.md"
-HEADERS = """host: sentry.bench.test
-user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
-accept: application/json; charset=utf-8
+BROWSER = """user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
+accept: */*
 accept-language: en-US,en;q=0.5
 accept-encoding: gzip, deflate, br
-referer: https://sentry.bench.test/organizations/shop/issues/
+"""
+OF_A_PAGE = """referer: https://sentry.bench.test/organizations/shop/issues/
 cookie: sentrysid=0123456789abcdef0123456789abcdef; sc=0123456789abcdef
-x-sentry-csrf: 1
+"""
+OF_AN_SDK = """access-control-request-method: POST
+access-control-request-headers: content-type,x-sentry-auth
+origin: https://shop.bench.test
 """
 WITHOUT = Contender("without", "envoy/tee.yaml without the module", mirrors=False)
 WITH = Contender("with", "envoy/tee.yaml", mirrors=False)
@@ -49,13 +52,15 @@ class Request:
 
     key: str
     title: str
-    target: str
+    line: str
+    headers: str
     limit: float
 
 
 REQUESTS = (
-    Request("page", "a page: the module does not see it", "/organizations/shop/issues/?project=1", 1.01),
-    Request("api", "the web API: the module sees it, and lets it pass", "/api/0/organizations/shop/issues/?project=1", 1.12),
+    Request("page", "a page", "GET /organizations/shop/issues/?project=1", OF_A_PAGE, 1.01),
+    Request("api", "the web API", "GET /api/0/organizations/shop/issues/?project=1", OF_A_PAGE, 1.01),
+    Request("options", "OPTIONS before an envelope, which the module sees", "OPTIONS /api/4242/envelope/", OF_AN_SDK, 1.12),
 )
 
 
@@ -75,8 +80,9 @@ def bootstrap(contender: Contender, ports: Ports) -> dict:
 def workload(request: Request, directory: Path) -> Workload:
     """The request as bytes, in a file."""
     path = directory / "request"
-    path.write_bytes(f"GET {request.target} HTTP/1.1\n{HEADERS}\n".replace("\n", "\r\n").encode())
-    return Workload(request.target, directory / "body", path, b"")
+    head = f"{request.line} HTTP/1.1\nhost: sentry.bench.test\n{BROWSER}{request.headers}\n"
+    path.write_bytes(head.replace("\n", "\r\n").encode())
+    return Workload(request.line, directory / "body", path, b"")
 
 
 def report(found: list[tuple[Request, Found]], heading: str, rate: float) -> str:
@@ -97,7 +103,7 @@ def report(found: list[tuple[Request, Found]], heading: str, rate: float) -> str
     head = ["request", "configuration", "thousand instructions a request", "times without", "at most", "allocations", "spread"]
     return f"""# What a request costs that is not mirrored
 
-Written by `make bench-passing`. GET without a body, one worker, one connection, one request at a time; Envoy's own
+Written by `make bench-passing`. Requests of a browser, without a body, one worker, one connection, one request at a time; Envoy's own
 instructions under callgrind, those of the module's compiled code with them. Medians of {ROUNDS} rounds of {rate * SECONDS / 2:.0f} requests; the spread is
 the largest distance of the middle three rounds' instructions from the median. An allocation is a call that takes memory.
 

@@ -138,7 +138,7 @@ fn a_static_cluster_has_an_address() {
         (ran.status, ran.out)
     };
     let (status, out) = with("address: rum.example.com, port_value: 80", "STATIC");
-    let expected = "envoy.yaml:199: address: expected an IP address, because the cluster is STATIC, got \"rum.example.com\"";
+    let expected = "envoy.yaml:201: address: expected an IP address, because the cluster is STATIC, got \"rum.example.com\"";
     assert!(status == 1 && out.contains(expected), "{out}");
     for (address, kind) in [
         ("address: '::1', port_value: 80", "STATIC"),

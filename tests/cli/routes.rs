@@ -89,7 +89,8 @@ fn a_request_that_the_module_does_not_see() {
         ("POST", "http://sentry.example.com/x/", false),
         ("POST", "/api/1/envelope/", true),
         ("POST", "//api/1/envelope/", true),
-        ("GET", "/api/0/projects/", true),
+        ("GET", "/api/0/projects/", false),
+        ("OPTIONS", "/api/1/envelope/", true),
         ("POST", "/rum/sentry/a/b/api/1/envelope/", true),
     ] {
         let ran = run(&["explain", "envoy/tee.yaml", method, target]);

@@ -24,7 +24,7 @@ POISON = [(f"x-{n}", "x") for n in range(trap_module.TOO_MANY)]
 UNSEEN = (
     ("GET", "/"), ("GET", "/organizations/shop/issues/?project=1"), ("GET", "/api"), ("POST", "/API/42/envelope/"),
     ("POST", "/%61pi/42/envelope/"), ("POST", "/sentry/api"), ("POST", "/?/api/42/envelope/"),
-    ("GET", "/_static/dist/app.js"), ("POST", "/rum/sentry/other"),
+    ("GET", "/api/0/organizations/"), ("POST", "/api/0/relays/projectconfigs/"), ("GET", "/_static/dist/app.js"), ("POST", "/rum/sentry/other"),
 )  # fmt: skip
 
 
@@ -40,7 +40,8 @@ def test_other_routes_differ_in_nothing_else(name: str) -> None:
     """The last route takes all that is left, to where the others lead."""
     for listener in listeners(name):
         assert sample.filter_of(listener)["disabled"] is True
-        *seen, rest = sample.routes(listener)
+        web_api, *seen, rest = sample.routes(listener)
+        assert web_api == {"match": {"prefix": "/api/0/"}, "route": rest["route"]}
         assert rest == {"match": {"prefix": "/"}, "route": rest["route"]}
         shown = {"sentry_edge_mirror": {"@type": sample.FILTER_CONFIG, "config": {}}}
         wanted = [{"match": taken, "route": rest["route"], "typed_per_filter_config": shown} for taken in SEEN]
@@ -62,7 +63,8 @@ def trapping(directory: Path) -> Callable[[sample.Yaml], None]:
     "target",
     [
         "/api/42/envelope/",
-        "/api/0/projects/",
+        "/api/00/42/",
+        "/api/0042/store/",
         "//api/42/envelope/",
         "/sentry/api/42/envelope/",
         "/./api/42/envelope/",
