@@ -111,6 +111,8 @@ pub mod manual {
     pub mod scale {}
     #[doc = include_str!("manual/sentry.md")]
     pub mod sentry {}
+    #[doc = include_str!("manual/singleton.md")]
+    pub mod singleton {}
     #[doc = include_str!("manual/sls.md")]
     pub mod sls {}
 }
