@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import other_module, sample, second, sls_edge, wait
+from support import other_module, sample, second, sls_edge, update_edge, wait
 from support.dns import Dns
 from support.envoy import Envoy, balance
 from support.fake_rum import FakeRum
@@ -207,9 +207,9 @@ class World:
 
     def another_environment(self) -> None:
         """A variable that nobody reads: another VM all the same."""
-        variables = {"key_values": {"MADE_DIFFERENT": str(self.reloads)}}
+        variables = {"MADE_DIFFERENT": str(self.reloads)}
         self.may_cut += CUT_PER_VM
-        self.vm = sample.merge(self.vm, {"environment_variables": variables})
+        self.vm = sample.merge(self.vm, update_edge.another_environment(variables))
         self.reload()
 
     def expect(self, right: bool, otherwise: str) -> None:

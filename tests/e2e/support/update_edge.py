@@ -14,11 +14,12 @@ from typing import Any
 import yaml
 
 from . import fake_rum, fake_sls, paths, replay, sample, sls_edge, sls_traffic, wait
-from .envoy import Envoy
+from .envoy import Envoy, version
 from .fake_rum import FakeRum
 from .fake_sls import FakeSls
 from .listener import DRAIN
 
+STRING = "type.googleapis.com/google.protobuf.StringValue"
 WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 Filters = list[sample.Yaml]
 # Longer than a target is away in the tests, and not much later when it is back.
@@ -43,6 +44,14 @@ def another_module(directory: Path, name: str = "another") -> Path:
     return path
 
 
+def another_environment(variables: dict[str, str]) -> sample.Yaml:
+    """The part of `vm_config` with which these variables are in force: before 1.39 they make no other VM by themselves."""
+    part: sample.Yaml = {"environment_variables": {"key_values": variables}}
+    if version() < (1, 39):
+        part["configuration"] = {"@type": STRING, "value": json.dumps(variables)}
+    return part
+
+
 def plugin(
     configuration: sample.Yaml, module: Path | None = None, environment: dict[str, str] | None = None
 ) -> sample.Yaml:
@@ -50,10 +59,10 @@ def plugin(
     (listener,) = sample.load("tee-lds/listeners/edge.yaml")["resources"]
     config = copy.deepcopy(sample.mirror(listener))
     config["vm_config"]["code"]["local"]["filename"] = str(module or paths.module())
-    config["vm_config"]["environment_variables"] = {"key_values": environment or {}}
+    config["vm_config"].update(another_environment(environment or {}))
     # As text: a Struct is serialised with its members in another order each time, so it is another configuration.
     text = json.dumps(configuration)
-    config["configuration"] = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text}
+    config["configuration"] = {"@type": STRING, "value": text}
     return {"@type": WASM, "config": config}
 
 
