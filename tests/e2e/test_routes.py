@@ -110,3 +110,50 @@ def test_a_dsn_with_a_path_needs_no_route(tmp_path: Path, primary: Primary, rum:
     found = [request.target for request in rum.taken]
     assert found == [f"{default}{target.removeprefix('/sentry')}" for target in targets]
     rum.taken.clear()  # checked above; the rules of the fixture know of no path
+<<<<<<< ours
+=======
+
+
+def off(bootstrap: sample.Yaml) -> None:
+    (listener,) = bootstrap["static_resources"]["listeners"]
+    sample.show(listener, sentry_edge_mirror=False)
+
+
+def elsewhere(bootstrap: sample.Yaml) -> None:
+    (listener,) = bootstrap["static_resources"]["listeners"]
+    sample.show(listener, another=True)
+
+
+@pytest.mark.parametrize("edit", [None, off, elsewhere])
+def test_the_command_notices_what_no_route_turns_on(
+    edit: Callable[[sample.Yaml], None] | None, tmp_path: Path, primary: Primary, rum: FakeRum, rum_config: dict
+) -> None:
+    """`check` before it, `explain` of a request, `diagnose` while it runs: as Envoy does it."""
+    file = tmp_path / "envoy.yaml"
+    file.write_text(yaml.safe_dump(sample.adapt(sample.load("tee.yaml"), 9, 9, edit=edit), sort_keys=False))
+    target = "/api/3/envelope/"
+    said = {
+        "check": run("check", file),
+        "explain": run("explain", file, "POST", target),
+    }
+    with Envoy(tmp_path / "envoy", primary.port, rum.port, edit=edit) as envoy:
+        with replay.Client(envoy.port) as client:
+            assert client.request(target, b"{}").by_primary
+        if edit is None:
+            rum.expect(rules.Copy.of(rum_config, primary.requests[0]))
+            settled(envoy, captured=1, delivered=1, pending=0)
+        said["diagnose"] = run("diagnose", "--seconds", "1", f"http://127.0.0.1:{envoy.admin_port}")
+        settled(envoy, captured=0 if edit else 1)
+    wanted = {
+        "check": "no route turns the filter on (typed_per_filter_config): the module sees no request, nothing is mirrored",
+        "explain": "the module does not see it",
+        "diagnose": "problem: the filter is disabled, and no route turns it on: nothing is mirrored",
+    }
+    assert {name: wanted[name] in said[name] for name in wanted} == dict.fromkeys(wanted, edit is not None), said
+
+
+def run(*words: object) -> str:
+    ran = subprocess.run([paths.command(), *map(str, words)], cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert not ran.stderr
+    return ran.stdout
+>>>>>>> theirs
