@@ -110,8 +110,6 @@ def test_a_dsn_with_a_path_needs_no_route(tmp_path: Path, primary: Primary, rum:
     found = [request.target for request in rum.taken]
     assert found == [f"{default}{target.removeprefix('/sentry')}" for target in targets]
     rum.taken.clear()  # checked above; the rules of the fixture know of no path
-<<<<<<< ours
-=======
 
 
 def off(bootstrap: sample.Yaml) -> None:
@@ -156,4 +154,3 @@ def run(*words: object) -> str:
     ran = subprocess.run([paths.command(), *map(str, words)], cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert not ran.stderr
     return ran.stdout
->>>>>>> theirs
