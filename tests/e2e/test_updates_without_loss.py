@@ -147,9 +147,9 @@ def test_ecds_a_new_module(
     send(edge.envoy, 20)
     held(edge.envoy, 20)
     edge.update([{"typed_config": plugin(quiet())}, {"name": NEXT, "typed_config": new}])
-    send(edge.envoy, 5)
-    held(edge.envoy, 25)
+    # The ten seconds have begun.
     back(rum, sls)
+    send(edge.envoy, 5)
     all_arrived(edge.envoy, primary, rum, sls, began, rum_config)
     # The old VM goes, with nothing in it.
     edge.update([{"typed_config": plugin(quiet(), module=module)}, {"name": NEXT, "typed_config": new}])
