@@ -77,6 +77,11 @@ impl Node {
         names.iter().find_map(entry).map(|entry| &entry.value)
     }
 
+    /// Whether the member of one of these names is `true`.
+    pub(super) fn is_on(&self, names: &[&str]) -> bool {
+        matches!(self.get(names), Some(node) if node.value == Value::Bool(true))
+    }
+
     /// The members; none of anything but a map.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.value {

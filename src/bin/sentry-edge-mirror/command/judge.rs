@@ -109,10 +109,9 @@ fn hangs(plugin: &Plugin) -> Option<Finding> {
     };
     // As it is written: a variable of the proxy may not be known here.
     let text = |key| node.get(&[key]).and_then(Node::text);
-    let is_on = |key| matches!(node.get(&[key]), Some(node) if node.value == Value::Bool(true));
     let holds = match text("mode") {
         Some("sign") => "mode sign",
-        Some("rewrite") if is_on("fast_ack") => "fast_ack",
+        Some("rewrite") if node.is_on(&["fast_ack"]) => "fast_ack",
         Some("rewrite") if node.get(&["sls"]).is_some_and(leg_is_on) => {
             "the logs of a request that is not copied"
         }

@@ -6,7 +6,7 @@ pub(super) mod plugin;
 pub(super) mod routes;
 mod surroundings;
 
-use super::super::document::{Node, Value};
+use super::super::document::Node;
 use super::super::finding::Finding;
 use super::super::source::Source;
 use super::{Found, documents, is_our_name};
@@ -120,10 +120,9 @@ impl Search {
             self.disabled.clone(),
         );
         if node.get(&["http_filters", "httpFilters"]).is_some() {
-            let is_on =
-                |names| matches!(node.get(names), Some(node) if node.value == Value::Bool(true));
-            let appends = is_on(&["use_remote_address", "useRemoteAddress"]);
-            self.appends_peer = Some(appends && !is_on(&["skip_xff_append", "skipXffAppend"]));
+            let appends = node.is_on(&["use_remote_address", "useRemoteAddress"]);
+            let skips = node.is_on(&["skip_xff_append", "skipXffAppend"]);
+            self.appends_peer = Some(appends && !skips);
             self.routes = Routes::read(node);
             self.disabled = None;
         }

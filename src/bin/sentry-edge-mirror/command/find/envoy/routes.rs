@@ -4,7 +4,7 @@
 //! Only paths are understood, regular expressions as far as whole paths go. Where something else decides (a header, an expression, routes that come from elsewhere),
 //! nothing is said.
 
-use super::super::super::document::{Node, Value};
+use super::super::super::document::Node;
 use fancy_regex::Regex;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -60,7 +60,6 @@ impl Routes {
             let routes = items(host, &["routes"]).iter();
             routes.map(|route| Route::read(&[config, host, route]))
         });
-        let is_on = |names: &[&str]| matches!(manager.get(names), Some(node) if node.value == Value::Bool(true));
         let slashes = [
             "path_with_escaped_slashes_action",
             "pathWithEscapedSlashesAction",
@@ -68,19 +67,20 @@ impl Routes {
         let slashes = manager.get(&slashes).and_then(Node::text);
         Some(Self {
             hosts: Rc::new(hosts.map(Iterator::collect).collect()),
-            normalises: is_on(&["normalize_path", "normalizePath"])
-                || is_on(&["merge_slashes", "mergeSlashes"])
+            normalises: manager.is_on(&["normalize_path", "normalizePath"])
+                || manager.is_on(&["merge_slashes", "mergeSlashes"])
                 || slashes.is_some_and(|action| action != "KEEP_UNCHANGED"),
         })
     }
 
     /// An entry of the connection manager's filters, if it is one that is disabled.
     pub(super) fn disabled(&self, file: &str, entry: &Node) -> Option<Disabled> {
-        let disabled = entry.get(&["disabled"])?;
-        (disabled.value == Value::Bool(true)).then_some(())?;
+        if !entry.is_on(&["disabled"]) {
+            return None;
+        }
         Some(Disabled {
             file: file.to_owned(),
-            line: disabled.line,
+            line: entry.get(&["disabled"])?.line,
             filter: entry.get(&["name"])?.text()?.to_owned(),
             routes: self.clone(),
         })
@@ -200,9 +200,7 @@ fn items<'n>(node: &'n Node, names: &[&str]) -> &'n [Node] {
 /// What a place says of filters: a configuration of its own turns one on, `disabled: true` off.
 fn speaks(place: &Node, filters: &mut BTreeMap<String, bool>) {
     for entry in place.get(&PER_FILTER).map_or(&[][..], Node::entries) {
-        let disabled = entry.value.get(&["disabled"]);
-        let is_off = disabled.is_some_and(|node| node.value == Value::Bool(true));
-        filters.insert(entry.key.clone(), !is_off);
+        filters.insert(entry.key.clone(), !entry.value.is_on(&["disabled"]));
     }
 }
 
