@@ -4,24 +4,20 @@ Run with the Python of the project's venv: .tools/venv/bin/python benches/counts
 
 Counted as by run.py. The sample is envoy/tee.yaml as it is. Without the module it is the same file without its filter, and
 with the last route alone. The requests are a browser's: of a page and of the web API, which the module does not see, and
-what it asks before it sends an envelope, which the module sees and lets pass. The results are written to benches/counts/passing.md after a whole run.
+what it asks before it sends an envelope, which the module sees and lets pass. The results are written to
+benches/counts/passing.md after a whole run.
 
 Exit status 1 when something broke, or when the windows of a row differ by more than they may. A limit that is not kept is
 named in the results.
 """
 
-import argparse
 import copy
-import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from run import HERE, RATE, ROOT, ROUNDS, SECONDS, SPREAD, Found, Targets, count
+from run import HERE, ROOT, Found, Targets, count, method, whole_run
 
 # run.py has said where these are.
 import contenders
@@ -29,7 +25,6 @@ from contenders import OURS, Contender, Ports
 from measure import Workload
 from support import results
 
-RESULTS = HERE / "passing.md"
 BROWSER = """user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0
 accept: */*
 accept-language: en-US,en;q=0.5
@@ -85,27 +80,26 @@ def workload(request: Request, directory: Path) -> Workload:
     return Workload(request.line, directory / "body", path, b"")
 
 
-def report(found: list[tuple[Request, Found]], heading: str, rate: float) -> str:
-    """The results file."""
-    rows, plain = [], {}
-    for request, each in found:
+def report(found: list[Found], heading: str, rate: float) -> str:
+    """The results file. What is without the module comes before what is with it."""
+    requests = {request.line: request for request in REQUESTS}
+    rows, plain = [], 0.0
+    for each in found:
+        request = requests[each.work.target]
         instructions, allocations = statistics.median(each.instructions), statistics.median(each.allocations)
         row = [request.title, each.contender.title, f"{instructions / 1000:.1f}"]
         if each.contender is WITHOUT:
-            plain[request] = instructions
+            plain = instructions
             row += ["1", ""]
-        elif request in plain:
-            times = instructions / plain[request]
-            row += [f"{times:.3f}", f"{request.limit}: {'met' if times <= request.limit else 'MISSED'}"]
         else:
-            row += ["-", ""]
+            times = instructions / plain
+            row += [f"{times:.3f}", f"{request.limit}: {'met' if times <= request.limit else 'MISSED'}"]
         rows.append([*row, f"{allocations:.1f}", f"{each.spread():.2%}"])
     head = ["request", "configuration", "thousand instructions a request", "times without", "at most", "allocations", "spread"]
     return f"""# What a request costs that is not mirrored
 
 Written by `make bench-passing`. Requests of a browser, without a body, one worker, one connection, one request at a time; Envoy's own
-instructions under callgrind, those of the module's compiled code with them. Medians of {ROUNDS} rounds of {rate * SECONDS / 2:.0f} requests; the spread is
-the largest distance of the middle three rounds' instructions from the median. An allocation is a call that takes memory.
+{method(rate)}
 
 {heading}
 
@@ -114,39 +108,18 @@ the largest distance of the middle three rounds' instructions from the median. A
 
 
 def main() -> int:
-    """The whole run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    keys = [request.key for request in REQUESTS]
-    parser.add_argument("--only", metavar="KEYS", help="comma-separated: " + ",".join(keys))
-    parser.add_argument("--rate", type=float, default=RATE, help=f"requests a second ({RATE:.0f})")
-    args = parser.parse_args()
-    wanted = args.only.split(",") if args.only else keys
-    if unknown := set(wanted) - set(keys):
-        parser.error(f"unknown request: {', '.join(sorted(unknown))}")
-    heading = results.heading(os.getloadavg()[0], counted=True)
-    directory = Path(tempfile.mkdtemp(prefix="passing."))
-    found = []
-    try:
-        with Targets() as targets:
-            for request in (each for each in REQUESTS if each.key in wanted):
-                for contender in (WITHOUT, WITH):
-                    place = directory / f"{request.key}.{contender.key}"
-                    place.mkdir()
-                    work = workload(request, place)
-                    found.append((request, count(contender, targets, work, place, args.rate, bootstrap)))
-    except (RuntimeError, OSError, subprocess.SubprocessError, contenders.SampleError) as error:
-        print(f"passing: {error}", file=sys.stderr)
-        return 1
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-    text = report(found, heading, args.rate)
-    print(text)
-    if not args.only and args.rate == RATE:
-        RESULTS.write_text(text)
-    apart = [(request, each) for request, each in found if each.spread() > SPREAD]
-    for request, each in apart:
-        print(f"passing: {request.key}, {each.contender.title}: the rounds are {each.spread():.2%} apart", file=sys.stderr)
-    return 1 if apart else 0
+    """Of each request, without the module and with it."""
+    by_key = {request.key: request for request in REQUESTS}
+
+    def counted(key: str, targets: Targets, directory: Path, rate: float) -> list[Found]:
+        found = []
+        for contender in (WITHOUT, WITH):
+            place = directory / contender.key
+            place.mkdir()
+            found.append(count(contender, targets, workload(by_key[key], place), place, rate, bootstrap))
+        return found
+
+    return whole_run(__doc__, list(by_key), counted, report, HERE / "passing.md")
 
 
 if __name__ == "__main__":

@@ -53,8 +53,14 @@ class Found:
     """A contender's figures, each round's."""
 
     contender: Contender
+    work: Workload
     instructions: list[float]
     allocations: list[float]
+
+    @property
+    def title(self) -> str:
+        """What was counted."""
+        return f"{self.contender.title}, {self.work.target}"
 
     def spread(self) -> float:
         """How far the instructions of the middle rounds are from the median."""
@@ -156,7 +162,7 @@ def count(
         few = round(rate * SECONDS / 2)
         # The first window translates anew.
         envoy.window(lambda: requests(few))
-        found = Found(contender, [], [])
+        found = Found(contender, work, [], [])
         for turn in range(ROUNDS):
             each = difference(envoy, requests, few)
             found.instructions.append(each.instructions / few)
@@ -178,6 +184,12 @@ def difference(envoy: Callgrind, requests, few: int) -> Counts:
     raise RuntimeError(f"this machine cannot keep {2 * few / SECONDS:.0f} requests/s under callgrind: a lower --rate")
 
 
+def method(rate: float) -> str:
+    """The end of a sentence that begins with Envoy's own."""
+    return f"""instructions under callgrind, those of the module's compiled code with them. Medians of {ROUNDS} rounds of {rate * SECONDS / 2:.0f} requests; the spread is
+the largest distance of the middle three rounds' instructions from the median. An allocation is a call that takes memory."""
+
+
 def report(found: list[Found], heading: str, rate: float) -> str:
     """The results file."""
     shadow = next((each for each in found if each.contender is SHADOW), None)
@@ -191,8 +203,7 @@ def report(found: list[Found], heading: str, rate: float) -> str:
     return f"""# What a mirror makes Envoy do
 
 Written by `make bench-counts`. POST of {BODY_BYTES} bytes, one worker, one connection, one request at a time; Envoy's own
-instructions under callgrind, those of the module's compiled code with them. Medians of {ROUNDS} rounds of {rate * SECONDS / 2:.0f} requests; the spread is
-the largest distance of the middle three rounds' instructions from the median. An allocation is a call that takes memory.
+{method(rate)}
 
 {heading}
 
@@ -205,25 +216,30 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """The whole run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="KEYS", help="comma-separated: " + ",".join(c.key for c in ALL))
+def whole_run(
+    description: str | None,
+    keys: list[str],
+    counted: Callable[[str, Targets, Path, float], list[Found]],
+    report: Callable[[list[Found], str, float], str],
+    path: Path,
+) -> int:
+    """Counts what each of the chosen keys stands for, prints the report, and writes it if it is of all. The exit status."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="KEYS", help="comma-separated: " + ",".join(keys))
     parser.add_argument("--rate", type=float, default=RATE, help=f"requests a second ({RATE:.0f}); under 24 ours is too dear")
     args = parser.parse_args()
-    keys = args.only.split(",") if args.only else [c.key for c in ALL]
-    if unknown := set(keys) - {c.key for c in ALL}:
-        parser.error(f"unknown contender: {', '.join(sorted(unknown))}")
+    wanted = args.only.split(",") if args.only else keys
+    if unknown := set(wanted) - set(keys):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     heading = results.heading(os.getloadavg()[0], counted=True)
     directory = Path(tempfile.mkdtemp(prefix="counts."))
     found = []
     try:
         with Targets() as targets:
-            work = make_workload(contenders.PROJECT, BODY_BYTES, directory)
-            for contender in (each for each in ALL if each.key in keys):
-                place = directory / contender.key
+            for key in (key for key in keys if key in wanted):
+                place = directory / key
                 place.mkdir()
-                found.append(count(contender, targets, work, place, args.rate))
+                found += counted(key, targets, place, args.rate)
     except (RuntimeError, OSError, subprocess.SubprocessError, contenders.SampleError) as error:
         print(f"counts: {error}", file=sys.stderr)
         return 1
@@ -232,11 +248,22 @@ def main() -> int:
     text = report(found, heading, args.rate)
     print(text)
     if not args.only and args.rate == RATE:
-        (HERE / "results.md").write_text(text)
+        path.write_text(text)
     apart = [each for each in found if each.spread() > SPREAD]
     for each in apart:
-        print(f"counts: {each.contender.title}: the rounds are {each.spread():.2%} apart", file=sys.stderr)
+        print(f"counts: {each.title}: the rounds are {each.spread():.2%} apart", file=sys.stderr)
     return 1 if apart else 0
+
+
+def main() -> int:
+    """Of a mirrored request, by contender."""
+    by_key = {contender.key: contender for contender in ALL}
+
+    def counted(key: str, targets: Targets, directory: Path, rate: float) -> list[Found]:
+        work = make_workload(contenders.PROJECT, BODY_BYTES, directory)
+        return [count(by_key[key], targets, work, directory, rate)]
+
+    return whole_run(__doc__, list(by_key), counted, report, HERE / "results.md")
 
 
 if __name__ == "__main__":
