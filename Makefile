@@ -81,7 +81,7 @@ lint: cc rust ## format, lints, links and structure, for the machine and for the
 	cargo clippy --quiet --locked --lib --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --quiet --locked --target wasm32-unknown-unknown --test web -- --deny warnings
 	cargo clippy --quiet --locked --manifest-path benches/sls/Cargo.toml --lib --target wasm32-unknown-unknown -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --exclude before --no-deps --document-private-items
+	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --no-deps --document-private-items
 
 .PHONY: unit
 unit: build python ## unit and property tests, and the scenarios on the core and on the module
@@ -189,6 +189,7 @@ bench-sls: cc rust ## the SLS leg: instructions by stage, and speed beside the o
 	PATH="$(CURDIR)/.tools/venv/bin:$$PATH" .tools/binaryen/node_modules/.bin/wasm-opt -O3 \
 		target/wasm32-unknown-unknown/release/sls_bench.wasm --output target/sls_bench.wasm
 	$(PYTHON) benches/sls/run.py target/release/sls-bench target/sls_bench.wasm $(if $(QUICK),--quick)
+	$(if $(QUICK),,UPDATE=1 cargo test --quiet --locked --package fleet --test page)
 
 .PHONY: chaos
 chaos: build e2e-tools ## 48 faults with real Envoy and all legs, then hostile bodies against another project: tests/e2e/chaos/*.md (half an hour)

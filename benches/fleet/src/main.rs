@@ -1,13 +1,12 @@
 //! `make fleet`: runs every scenario, and writes the tables and the plots.
 //!
 //! ```text
-//! fleet COMMIT            writes benches/fleet/results.md, *.svg, and the tables of src/manual/scale.md
+//! fleet COMMIT            writes benches/fleet/results.md, *.svg, and the table of outages in src/manual/scale.md
 //! fleet --quick [NAME]    a tenth of the fleet: prints, and writes nothing
 //! ```
 
 use fleet::fleet::{Fleet, Size};
 use fleet::report::{self, Run};
-use fleet::sizing::{self, Measured};
 use fleet::{page, plot, scenario, summary};
 use std::error::Error;
 use std::fs;
@@ -57,13 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     fs::write(own.join("results.md"), report::results(&runs, size, &first))?;
-    let root = own.join("../..");
-    let measured = fs::read_to_string(root.join("benches/sls/results.md"))?;
-    let measured = Measured::read(&measured).ok_or("benches/sls/results.md has no row of 8 KiB")?;
-    let path = root.join("src/manual/scale.md");
+    let path = own.join("../../src/manual/scale.md");
     let text = fs::read_to_string(&path)?;
-    let text =
-        page::with(&text, "sizes", &sizing::table(&measured)).ok_or("no place for the sizes")?;
     let text = page::with(&text, "outages", &outcomes).ok_or("no place for the outages")?;
     fs::write(path, text)?;
     Ok(())

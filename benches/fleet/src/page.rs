@@ -18,8 +18,13 @@ pub fn table<'a>(page: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn marks(name: &str) -> (String, String) {
+    let command = if name == "sizes" {
+        "bench-sls"
+    } else {
+        "fleet"
+    };
     (
-        format!("<!-- {name}: written by make fleet -->"),
+        format!("<!-- {name}: written by make {command} -->"),
         format!("<!-- {name}: end -->"),
     )
 }
