@@ -54,9 +54,9 @@ $(ARTEFACTS) &: $(SOURCES) | cc rust
 cli: cc rust ## dist/sentry-edge-mirror: the command that checks, explains and imports configurations
 	@echo '  build: the command'
 	@# The library is a cdylib for the module only: that a static target has none is no news.
-	cargo build --quiet --locked --release --bin sentry-edge-mirror --target $(CLI_TARGET) \
+	cargo build --quiet --locked --profile command --bin sentry-edge-mirror --target $(CLI_TARGET) \
 		2> >(sed '/^warning: dropping unsupported crate type `cdylib`/,+1d' >&2)
-	@install -D target/$(CLI_TARGET)/release/sentry-edge-mirror dist/sentry-edge-mirror
+	@install -D target/$(CLI_TARGET)/command/sentry-edge-mirror dist/sentry-edge-mirror
 
 # The targets, which rustup may not install by itself.
 .PHONY: rust

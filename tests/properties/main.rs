@@ -7,7 +7,6 @@
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-mod before;
 mod config;
 mod decode;
 mod delivery;
@@ -19,6 +18,7 @@ mod route;
 mod rules;
 mod second;
 mod sls;
+mod steps;
 
 fn settings() -> Config {
     Config {

