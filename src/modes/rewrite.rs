@@ -202,6 +202,11 @@ impl Rewrite {
     }
 
     fn begin(&mut self, worker: &mut Worker, stream: &impl Stream, mut parts: Parts) -> Step {
+        // Malformed, and refused by the proxy: see `Tee::end_of_headers`.
+        if self.ended.is_some() && parts.announced.is_more_than(0) {
+            worker.skip_all(parts.wanted(), SkipReason::Aborted);
+            return self.answer();
+        }
         let config = worker.config();
         let fast_ack = config.mode == config::Mode::Rewrite { fast_ack: true };
         if parts.rum.is_some() && !fast_ack {

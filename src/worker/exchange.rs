@@ -111,6 +111,14 @@ pub(crate) struct Announced {
     pub(crate) transfer_encoding: bool,
 }
 
+impl Announced {
+    /// The headers say that the body is larger than this.
+    pub(crate) fn is_more_than(&self, bytes: usize) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.length.is_some_and(|length| length > bytes)
+    }
+}
+
 /// What is known of an exchange when its headers are complete.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -237,8 +245,7 @@ impl Exchange {
 
     /// The headers say that the body is larger than this.
     pub(crate) fn announces_more_than(&self, bytes: usize) -> bool {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.announced.length.is_some_and(|length| length > bytes)
+        self.announced.is_more_than(bytes)
     }
 
     /// Bytes of the budget that it occupies: open requests without a body are bounded too.

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support import paths, wait
+from support.envoy import version
 
 CASES: list[dict[str, Any]] = json.loads((paths.FIXTURES / "yaml.json").read_text())
 PARTS = 8
@@ -47,6 +48,7 @@ def test_envoy_reads_it_so(part: int, tmp_path: Path) -> None:
     wrong = {}
     for number, case in enumerate(CASES[part::PARTS]):
         read = metadata(tmp_path / str(number), case["text"])
-        if read != case.get("value"):
+        is_refused = version() < tuple(case.get("since", ()))
+        if read != (None if is_refused else case.get("value")):
             wrong[case["name"]] = read
     assert not wrong

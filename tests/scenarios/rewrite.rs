@@ -20,6 +20,7 @@ at_a_target! {
         logs_of_a_cut_request_are_not_made,
         the_logs_of_a_project_without_rum,
         a_copy_without_a_body,
+        an_announced_body_that_never_comes_is_not_copied,
         books_at_the_end_of_a_drain;
     Nginx as core_as_nginx, module_in_nginx:
         a_request_goes_on_as_the_copy,
@@ -319,6 +320,24 @@ fn a_copy_without_a_body<T: Edge>(profile: Profile) {
     assert!(target.seen(stream).ended);
     target.answer(stream, 400);
     assert_eq!(target.books(), [1, 0, 1, 0, 0]);
+}
+
+/// Envoy 1.36 shows its filters such a request, and refuses it then.
+fn an_announced_body_that_never_comes_is_not_copied<T: Edge>(profile: Profile) {
+    let mut target = T::start(profile, &with_logs(""));
+    let stream = target.headers(
+        &Request::post("/api/42/envelope/").header("content-length", "2"),
+        true,
+    );
+    target.seen(stream).assert_answered();
+    target.close(stream);
+    target.advance(200);
+    assert_eq!(target.calls().len(), 0);
+    assert_eq!(target.books(), [0; 5]);
+    assert_eq!(
+        (target.rum("skipped.aborted"), target.sls("skipped.aborted")),
+        (1, 1)
+    );
 }
 
 /// Streams may outlive the drain by far; what they come to then is counted already.

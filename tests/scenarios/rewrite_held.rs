@@ -12,6 +12,7 @@ at_a_target! {
         it_is_tried_again_as_in_tee,
         it_waits_for_its_end,
         a_copy_without_a_body,
+        an_announced_body_that_never_comes_is_not_copied,
         without_room_it_goes_on_in_place,
         room_that_ends_in_the_middle,
         a_large_one_goes_on_in_place,
@@ -96,6 +97,24 @@ fn a_copy_without_a_body<T: Edge>(profile: Profile) {
     let stream = target.upload(&Request::post("/api/42/envelope/"));
     target.seen(stream).assert_answered();
     assert!(target.call().body.is_empty());
+}
+
+/// Envoy 1.36 shows its filters such a request, and refuses it then.
+fn an_announced_body_that_never_comes_is_not_copied<T: Edge>(profile: Profile) {
+    let mut target = T::start(profile, &fast(&format!(", {}", sls::section(""))));
+    let stream = target.headers(
+        &Request::post("/api/42/envelope/").header("content-length", "2"),
+        true,
+    );
+    target.seen(stream).assert_answered();
+    target.close(stream);
+    target.advance(200);
+    assert_eq!(target.calls().len(), 0);
+    assert_eq!(target.books(), [0; 5]);
+    assert_eq!(
+        (target.rum("skipped.aborted"), target.sls("skipped.aborted")),
+        (1, 1)
+    );
 }
 
 /// Fills the budget with a copy that RUM does not answer.
