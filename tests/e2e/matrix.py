@@ -2,8 +2,9 @@
 
     python tests/e2e/matrix.py [--only VERSION ...] [TEST ...]
 
-Installs the versions of versions.txt under .tools/envoy, once, and runs the suite on each and on the pinned one. A whole
-run (no arguments) writes matrix.md, and the table in envoy/README.md.
+Installs the versions of versions.txt under .tools/envoy, once, and runs the suite on each and on the pinned one. What the
+whole suite (no TEST) said of a version is in matrix.md as soon as it has ended, and in the table of envoy/README.md; of the
+other versions there stays what a run before has said.
 """
 
 import argparse
@@ -26,6 +27,8 @@ DOCUMENT = paths.ROOT / "envoy" / "README.md"
 BEGIN, END = "<!-- versions: written by make matrix -->", "<!-- versions: end -->"
 HEAD = ["Envoy", "carried by", "end-to-end suite"]
 NOT_RUN = "not run as a whole yet"
+# As `make e2e`.
+PARALLEL = ["--numprocesses", "6", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def suite(version: Version, tests: list[str]) -> Outcome:
     """Runs it, to be seen, and reads what it wrote."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        command = [paths.python(), "-m", "pytest", f"--junitxml={report}", "--numprocesses", "4", "--dist", "loadfile"]
+        command = [paths.python(), "-m", "pytest", f"--junitxml={report}", *PARALLEL]
         began = time.monotonic()
         environment = {**os.environ, "ENVOY": installed(version)}
         code = subprocess.run([*command, *(tests or [str(HERE)])], cwd=paths.ROOT, env=environment, check=False).returncode
@@ -97,8 +100,26 @@ def read(report: str) -> Outcome:
     return Outcome(len(good) - len(failed), failed)
 
 
-def table(outcomes: dict[Version, Outcome | None]) -> str:
-    rows = [[its.number, its.gateways, str(outcome or NOT_RUN)] for its, outcome in outcomes.items()]
+def section(outcome: Outcome, heading: str) -> str:
+    """What is kept of a run."""
+    parts = [heading, f"{outcome}, in {outcome.seconds / 60:.1f} minutes."]
+    if outcome.failed:
+        parts.append("\n".join(f"* `{name}`" for name in outcome.failed))
+    return "\n\n".join(parts)
+
+
+def sections(kept: str) -> dict[str, str]:
+    """Those of a results file, by version."""
+    found = re.findall(r"^## Envoy (\S+)\n\n(.*?)\s*(?=^## |\Z)", kept, re.M | re.S)
+    return dict(found)
+
+
+def table(kept: dict[str, str]) -> str:
+    """One row for each version, with the outcome that its section has."""
+    rows = []
+    for its in versions():
+        outcome = re.search(r"^(\d+ passed.*), in ", kept.get(its.number, ""), re.M)
+        rows.append([its.number, its.gateways, outcome[1] if outcome else NOT_RUN])
     return results.table(HEAD, rows)
 
 
@@ -111,14 +132,18 @@ def written(text: str, made: str) -> str:
     return f"{before}{BEGIN}\n{made}\n{END}{after}"
 
 
-def report(outcomes: dict[Version, Outcome], before: float) -> str:
-    parts = ["# Every Envoy that people run", "Written by `make matrix`: the whole end-to-end suite on each."]
-    parts += [results.heading(before, envoy="as below"), table(dict(outcomes))]
-    for version, outcome in outcomes.items():
-        parts.append(f"## Envoy {version.number}\n\n{outcome}, in {outcome.seconds / 60:.1f} minutes.")
-        if outcome.failed:
-            parts.append("\n".join(f"* `{name}`" for name in outcome.failed))
+def report(kept: dict[str, str]) -> str:
+    parts = ["# Every Envoy that people run", "`make matrix` wrote this: the whole end-to-end suite on each.", table(kept)]
+    parts += [f"## Envoy {its.number}\n\n{kept[its.number]}" for its in versions() if its.number in kept]
     return "\n\n".join(parts) + "\n"
+
+
+def keep(version: Version, outcome: Outcome, heading: str) -> None:
+    """Writes it into the results file and the document."""
+    kept = sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    kept[version.number] = section(outcome, heading)
+    RESULTS.write_text(report(kept), encoding="utf-8")
+    DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), table(kept)), encoding="utf-8")
 
 
 def main() -> int:
@@ -130,15 +155,14 @@ def main() -> int:
     if unknown := set(arguments.only) - set(known):
         parser.error(f"unknown version {', '.join(sorted(unknown))}, expected one of {', '.join(known)}")
     chosen = [known[number] for number in arguments.only] or list(known.values())
-    before = results.load()
     outcomes = {}
     for version in chosen:
         print(f"Envoy {version.number}", flush=True)
+        heading = results.heading(results.load(), counted=True, envoy=version.number)
         outcomes[version] = suite(version, arguments.tests)
-    print(table(dict(outcomes)))
-    if not arguments.only and not arguments.tests:
-        RESULTS.write_text(report(outcomes, before), encoding="utf-8")
-        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), table(dict(outcomes))), encoding="utf-8")
+        print(f"Envoy {version.number}: {outcomes[version]}", flush=True)
+        if not arguments.tests:
+            keep(version, outcomes[version], heading)
     for version, outcome in outcomes.items():
         for name in outcome.failed:
             print(f"Envoy {version.number}: {name}", file=sys.stderr)

@@ -1,9 +1,11 @@
 """What `make matrix` reads and writes; not the run itself."""
 
+from pathlib import Path
+
 import pytest
 
 import matrix
-from matrix import Outcome, Version
+from matrix import Outcome
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.e2e.test_a" name="test_one"/>
@@ -36,13 +38,33 @@ def test_a_report_is_read() -> None:
     assert str(outcome) == "2 passed, 3 failed"
 
 
+def test_what_a_run_says_replaces_what_was_kept_of_its_version_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = tmp_path / "README.md"
+    document.write_text(f"a\n{matrix.BEGIN}\n{matrix.END}\nb\n", encoding="utf-8")
+    monkeypatch.setattr(matrix, "DOCUMENT", document)
+    monkeypatch.setattr(matrix, "RESULTS", tmp_path / "matrix.md")
+    first, second, *others = matrix.versions()
+    matrix.keep(first, Outcome(5), "* commit a")
+    matrix.keep(second, Outcome(6), "* commit a")
+    matrix.keep(first, Outcome(7, ["test_x::test_y"], 90.0), "* commit b")
+    kept = matrix.RESULTS.read_text(encoding="utf-8")
+    assert f"## Envoy {first.number}\n\n* commit b\n\n7 passed, 1 failed, in 1.5 minutes.\n\n* `test_x::test_y`\n\n" in kept
+    assert kept.endswith(f"## Envoy {second.number}\n\n* commit a\n\n6 passed, in 0.0 minutes.\n")
+    for text in (kept, document.read_text(encoding="utf-8")):
+        assert f"| {first.number} | {first.gateways} | 7 passed, 1 failed |" in text
+        assert f"| {second.number} | {second.gateways} | 6 passed |" in text
+        assert text.count(matrix.NOT_RUN) == len(others)
+
+
 def test_only_what_is_between_the_markers_is_written() -> None:
     text = f"a\n{matrix.BEGIN}\nold\n{matrix.END}\nb\n"
-    made = matrix.table({Version("1.2.3", "Gateway 4"): Outcome(5), Version("1.2.4", "Gateway 5"): None})
+    made = matrix.table({})
     once = matrix.written(text, made)
     assert once == matrix.written(once, made)
     assert once.startswith("a\n") and once.endswith(f"{matrix.END}\nb\n") and "old" not in once
-    assert "| 1.2.3 | Gateway 4 | 5 passed |" in once and matrix.NOT_RUN in once
+    assert once.count(matrix.NOT_RUN) == len(matrix.versions())
     with pytest.raises(ValueError, match="no markers"):
         matrix.written("a", made)
 
