@@ -35,6 +35,7 @@ from callgrind import Callgrind, Counts  # noqa: E402
 from contenders import LUA_CALL, OURS, PLACEMENT, PLAIN, SHADOW, UPSTREAM_LUA, Contender, Ports  # noqa: E402
 from measure import Workload, copies, fetch, make_workload  # noqa: E402
 from support import paths, results  # noqa: E402
+from support.free_port import free_port  # noqa: E402
 
 ALL = (PLAIN, SHADOW, UPSTREAM_LUA, LUA_CALL, OURS, PLACEMENT)
 BODY_BYTES = 8192
@@ -116,13 +117,6 @@ class Client:
             self.send()
         time.sleep(max(0.0, start + seconds - time.monotonic()))
         return time.monotonic() - start
-
-
-def free_port() -> int:
-    """A port that was free on loopback a moment ago."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 Bootstrap = Callable[[Contender, Ports], dict]

@@ -15,7 +15,6 @@ Exit status 0 when everything could be measured; nothing here is a timed test.
 
 import argparse
 import contextlib
-import socket
 import statistics
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from processes import Process, cores  # noqa: E402
 from support import nginx, replay, results, wait  # noqa: E402
 from support.envoy import Envoy  # noqa: E402
 from support.fake_rum import Behaviour, FakeRum  # noqa: E402
+from support.free_port import free_port  # noqa: E402
 from support.primary import Primary  # noqa: E402
 
 ROUNDS = 10
@@ -75,12 +75,6 @@ def module(directory: Path, primary: int, rum: int, configuration: dict) -> Iter
         nginx.mirror(directory / "nginx", primary, envoy.port) as running,
     ):
         yield running.port
-
-
-def free_port() -> int:
-    """A port free on loopback a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def accepts(port: int, process: Process) -> bool:

@@ -169,6 +169,12 @@ def warnings(results: Results) -> list[str]:
     return found
 
 
+def spread(samples: list[Sample]) -> str:
+    """p99 times p50 of the same window: the median, and the range of the rounds."""
+    found = [sample.p99_us / sample.p50_us for sample in samples if sample.p50_us]
+    return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})" if found else "-"
+
+
 def markdown(results: Results, targets: list[dict], rate: float, heading: str) -> str:
     """The results file: ratios with their range, since a machine's own figures mean nothing elsewhere."""
 
@@ -183,6 +189,8 @@ def markdown(results: Results, targets: list[dict], rate: float, heading: str) -
     shown = [c for c in ALL if any(s.contender == c.key for s in results.samples)]
     head = ["", "CPU a request", "the same, full speed", "p99 of the primary", "the same, full speed", "rounds that count"]
     fast = [head, ["---"] * len(head)]
+    head = ["", "p50 of the primary", "the same, full speed", "p99, times its own p50", "the same, full speed"]
+    tail = [head, ["---"] * len(head)]
     head = ["", "requests/s of plain Envoy", "copies", "most memory, MiB"]
     slow = [head, ["---"] * len(head)]
     for contender in shown:
@@ -190,6 +198,8 @@ def markdown(results: Results, targets: list[dict], rate: float, heading: str) -
         cells = [cell(key, load, field) for field in ("cpu_us", "p99_us") for load in LOADS]
         rounds = min(len(results.of((key, "fast", load))) for load in LOADS)
         fast.append([contender.title, *cells, str(rounds)])
+        typical = [cell(key, load, "p50_us") for load in LOADS]
+        tail.append([contender.title, *typical, *(spread(results.of((key, "fast", load))) for load in LOADS)])
         speed = results.ratio((key, "slow", "max"), (PLAIN.key, "slow", "max"), "rps")
         copies = results.value((key, "slow", "max"), "copies_per_request") if contender.mirrors else None
         memory = number(peak(results, key, "slow"))
@@ -210,6 +220,10 @@ POST of 8 KiB, one worker, {CONNECTIONS} connections; {rate:.0f} requests/s, or 
 shadow ("{SHADOW.title}"), each round by itself: the median, and the range of the rounds.
 
 {lines(fast)}
+
+Where p99 comes from: what every request takes longer is in p50, and what a few do besides in p99 times p50.
+
+{lines(tail)}
 
 A RUM that takes 2 s, at full speed. Copies are those that had arrived when the window ended.
 

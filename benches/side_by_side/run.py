@@ -40,6 +40,7 @@ from processes import Process, cores, wait_until
 
 sys.path.append(str(HERE.parents[1] / "tests" / "e2e"))
 from support import results as page  # noqa: E402
+from support.free_port import free_port  # noqa: E402
 
 BODY_BYTES = 8192
 # How long to wait for a quiet machine.
@@ -99,15 +100,6 @@ def search_path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports free on loopback a moment ago, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 class Bench:
     """The stubs, the workload and the working directory of one run."""
 
@@ -115,7 +107,7 @@ class Bench:
         self.args, self.directory, self.stack = args, directory, stack
         self.proxy_core, self.other_cores = cores()
         self.work = make_workload(contenders.PROJECT, BODY_BYTES, directory)
-        self.primary_port, self.fast_port, self.slow_port = free_ports(3)
+        self.primary_port, self.fast_port, self.slow_port = (free_port() for _ in range(3))
         self.nginx = shutil.which("nginx", path=search_path())
         self.primary = self.start_stub("primary", self.primary_port)
         self.fast_rum = self.start_stub("fast-rum", self.fast_port)
@@ -138,7 +130,7 @@ class Bench:
         """Starts one contender, waits until it serves, and checks its copies."""
         directory = self.directory / f"{contender.key}-{rum}-{turn}"
         directory.mkdir()
-        edge, admin, inner = free_ports(3)
+        edge, admin, inner = (free_port() for _ in range(3))
         ports = Ports(edge, admin, inner, self.primary_port, self.fast_port if rum == "fast" else self.slow_port)
         config = contenders.write_config(contender, ports, self.args.repository, directory)
         if contender.program == "nginx":

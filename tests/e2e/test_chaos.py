@@ -11,12 +11,12 @@ from chaos.faults import FAULTS, QUICK, Fault, away
 from chaos.world import BUDGET, World
 
 # Other tests run at the same time.
-GENTLE = 60.0
+GENTLE = {"rate": 60.0, "busy": True}
 
 
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.title)
 def test_survived(fault: Fault, tmp_path: Path) -> None:
-    row = run.run(fault, tmp_path, seconds=4, rate=GENTLE)
+    row = run.run(fault, tmp_path, seconds=4, **GENTLE)
     print(run.table([row]))
     assert row.problems == []
 
@@ -37,5 +37,5 @@ def hold_up(world: World, _legs: tuple[str, ...], _seconds: float) -> None:
 
 
 def test_a_client_that_waits_is_a_problem(tmp_path: Path) -> None:
-    row = run.run(Fault("held up", hold_up), tmp_path, seconds=0, rate=GENTLE)
+    row = run.run(Fault("held up", hold_up), tmp_path, seconds=0, **GENTLE)
     assert [text for text in row.problems if "slowest latency" in text], row.problems

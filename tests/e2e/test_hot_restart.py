@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 from support import paths, replay, sample, wait
 from support.envoy import PREFIX
 from support.fake_rum import FakeRum
+from support.free_port import free_port
 from support.primary import Primary
 
 PATIENT = {"rum": {"timeout_ms": 2000}, "retry": {"max_attempts": 100, "initial_backoff_ms": 100, "max_backoff_ms": 500}}
@@ -55,8 +55,7 @@ class Epoch:
 def test_what_the_old_process_had_pending(long: bool, tmp_path: Path, primary: Primary) -> None:
     rum = FakeRum("rum.example.com", keep=False)
     bootstrap = sample.adapt(sample.load("tee.yaml"), primary.port, rum.port, PATIENT, True, None)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     bootstrap["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = port
     config = tmp_path / "envoy.yaml"
     config.write_text(yaml.safe_dump(bootstrap))

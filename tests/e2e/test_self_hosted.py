@@ -1,7 +1,6 @@
 """The kit of envoy/self-hosted/: its Compose files are what Compose takes, and what they start does what its README says."""
 
 import re
-import socket
 import subprocess
 import threading
 import time
@@ -14,6 +13,7 @@ from support import compose, nginx, paths, replay, self_hosted, sls_edge, tls, w
 from support.envoy import Envoy, settled
 from support.fake_rum import Behaviour
 from support.fake_sls import FakeSls
+from support.free_port import free_port
 from support.primary import Primary
 from support.tls import Receiver
 
@@ -164,9 +164,7 @@ def test_step_a(tmp_path: Path, primary: Primary, second: Primary, receiver: Rec
 
 
 def test_step_a_does_not_need_its_edge(tmp_path: Path, primary: Primary) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        gone = taken.getsockname()[1]
-    with self_hosted.nginx(tmp_path / "nginx", "mirror", primary.port, primary.port, gone) as front:
+    with self_hosted.nginx(tmp_path / "nginx", "mirror", primary.port, primary.port, free_port()) as front:
         traffic(front.port, "edge away")
     assert len(primary.requests) == 3
 
