@@ -6,6 +6,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
+from .free_port import free_port
+
 
 @functools.cache
 def _get() -> asyncio.AbstractEventLoop:
@@ -29,7 +31,7 @@ class Server:
         self._tasks: set[asyncio.Task] = set()
         self._ssl = ssl
         self._server: asyncio.Server | None = None
-        run(self._start(port))
+        run(self._start(port or free_port()))
 
     async def _start(self, port: int) -> None:
         # The backlog is deep because some tests open hundreds of connections to a server that never answers.

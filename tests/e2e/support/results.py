@@ -31,7 +31,7 @@ def heading(before: float, counted: bool = False, envoy: str | None = None) -> s
     """Markdown. `before`: the load when the run began. Where things are counted it does not matter. `envoy`: its version, if
     not that of the suite."""
     lines = [
-        f"* commit {_output('git', 'describe', '--always', '--dirty', '--exclude=*')}",
+        f"* commit {_commit()}",
         f"* {time.strftime('%Y-%m-%d', time.gmtime())}, load average before it started: {before:.2f}",
         f"* Envoy {envoy or '.'.join(map(str, version()))}, {os.cpu_count()} cores, {_processor()}",
     ]
@@ -40,9 +40,15 @@ def heading(before: float, counted: bool = False, envoy: str | None = None) -> s
     return "\n".join(lines)
 
 
+def _commit() -> str:
+    # A run that writes several results files has changed some of them already.
+    changed = _output("git", "status", "--porcelain", "--untracked-files=no", "--", ":!*.md", ":!*.svg")
+    return _output("git", "describe", "--always", "--exclude=*") + ("-dirty" if changed else "")
+
+
 def _output(*command: str) -> str:
     done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
 
 
 def _processor() -> str:
