@@ -11,45 +11,44 @@
 //!                        ▼
 //!                  /rum/sentry/<workspace>/<service_id> + the original target at RUM
 //! ```
-//! A second Sentry has a leg of copies too. Its path and key are those of a DSN: copies::rekey, and copies::review on ticks.
+//! A second Sentry is a leg of copies too, with the path and key of a DSN: copies::rekey, and copies::review on ticks.
 //! The SLS leg shares the body and nothing else: worker ─▶ sls::intake ─▶ (ticks) sls::leg: sentry::{decode, envelope} ─▶
 //! sls::{record, scrub, batch} ─▶ delivery::outbox of its own ─▶ signed when dispatched ─▶ SLS.
-//! Mode `sign`: proxy::sign holds a request ─▶ worker::signing ─▶ sls::{wire_digest, write_request} ─▶ new headers, and
-//! on, or an answer from here. Never the one without the other: a request never goes on as it came.
+//! Mode `sign`: proxy::sign holds a request ─▶ worker::signing ─▶ sls::{wire_digest, write_request} ─▶ it goes on with new
+//! headers, or is answered here. A request never goes on unchanged.
 //!
-//! In mode `rewrite` the request is the copy itself: worker::rewrite says whether it goes on with the copy's headers in
-//! place of its own, or is kept, answered and delivered from the outbox.
+//! In mode `rewrite` the request is itself the copy: worker::rewrite decides whether it goes on with the copy's headers in
+//! place of its own, or is held, answered and delivered from the outbox.
 //!
-//! The rooms, from the top. Each uses only those below it:
+//! The layers, from the top. Each uses only those below it:
 //!
-//! | room | owns |
+//! | layer | owns |
 //! | --- | --- |
 //! | `proxy` | the calls to and from a host: the only code that knows the ABI |
-//! | [`worker`] | one instance: modes, bodies that are being received, effects, books, the account |
+//! | [`worker`] | one instance: modes, bodies being received, effects, books, the account |
 //! | [`config`] | reading a configuration into the settings that the legs own |
-//! | [`copies`], [`sls`] | a leg each: what is sent, and what an answer means |
+//! | [`copies`], [`sls`] | one leg each: what is sent, and what an answer means |
 //! | [`delivery`] | when something is sent, and how often; knows no leg |
 //! | [`sentry`] | what SDKs send: routes, credentials, encodings, envelopes, times |
 //!
-//! Below them stand [`host`] (what the proxies do differently), [`log`], [`metric`], [`meter`] and small
-//! things that all share.
+//! Below these are [`host`] (how the proxies differ), [`log`], [`metric`], [`meter`] and small things shared by all.
 //!
 //! The core (everything but `proxy`) does no I/O: bytes and time in, effects out. Invariants:
 //! 1. In mode `tee` the primary exchange is never paused, changed, delayed or failed.
 //! 2. Every captured copy, and every log, ends as delivered, failed or dropped:
 //!    `captured = delivered + failed + dropped + pending`.
-//! 3. Memory stays within `limits.max_pending_bytes` per worker, and each second Sentry's own beside it; bodies that are being
-//!    received (worker::collect) within half of it, and the host's copy of what is in flight within a quarter.
-//! 4. Target, body and Content-Encoding of a copy are the received bytes, unless a rule for copies takes something out.
-//!    For a second Sentry project and key are others.
-//! 5. No cookie, foreign credential or payload reaches the second party by header, or the proxy's log at all.
-//! 6. Nothing in here can panic: the lints below deny what could.
+//! 3. Memory stays within `limits.max_pending_bytes` per worker, plus a separate budget for each second Sentry; bodies being
+//!    received (worker::collect) stay within half of it, and the host's copy of what is in flight within a quarter.
+//! 4. Target, body and Content-Encoding of a copy are the received bytes, unless a rule for copies removes something.
+//!    A second Sentry gets another project and key.
+//! 5. No cookie, foreign credential or payload reaches the second party in a header, and none ever reaches the proxy's log.
+//! 6. Nothing here can panic: the lints below deny whatever could.
 //!
-//! Units: times in milliseconds, sizes in bytes, both in names.
+//! Units: times are in milliseconds, sizes in bytes; names say so.
 
 // The documentation is for developers: it shows private items.
 #![allow(rustdoc::private_intra_doc_links)]
-// A panic kills the instance with everything that is pending. Tests may.
+// A panic kills the instance and everything pending in it. Tests may panic.
 #![cfg_attr(
     not(test),
     deny(
@@ -96,7 +95,7 @@ pub mod sls;
 pub mod time;
 pub mod worker;
 
-/// How this is built and changed; and what the proxies, Sentry, RUM and SLS really do.
+/// How this is built and changed, and what the proxies, Sentry, RUM and SLS really do.
 #[cfg(doc)]
 pub mod manual {
     #[doc = include_str!("manual/architecture.md")]
