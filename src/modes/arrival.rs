@@ -1,4 +1,4 @@
-//! The headers of a request, read for the legs.
+//! Reads a request's headers for the legs.
 
 use super::Stream;
 use crate::copies::headers::Head;
@@ -7,14 +7,14 @@ use crate::sls::intake::first;
 use crate::worker::Worker;
 use crate::worker::exchange::Plan;
 
-/// Reads the headers, and gives `begin` those of a request that a leg wants.
+/// Reads the headers. If a leg wants the request, passes them to `begin`.
 pub(super) fn arrive<T>(
     worker: &mut Worker,
     stream: &impl Stream,
     begin: impl FnOnce(&mut Worker, Plan, &Head<'_, Pairs<'_>>) -> T,
 ) -> Option<T> {
     let traits = worker.config().host.traits();
-    // One call for everything: a crossing costs more than what is read for nothing.
+    // One call for all headers: crossing into the host costs more than reading some for nothing.
     let map = stream.headers();
     let (method, path) = method_and_path(map.iter());
     let method = method?;
@@ -46,7 +46,7 @@ pub(super) fn arrive<T>(
     Some(begin(worker, plan, &head))
 }
 
-/// Pseudo headers come first in Envoy; nginx has them too.
+/// Pseudo headers come first in Envoy; nginx provides them too.
 fn method_and_path(headers: Pairs<'_>) -> (Option<&[u8]>, Option<&[u8]>) {
     let (mut method, mut path) = (None, None);
     for (name, value) in headers {

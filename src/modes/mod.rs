@@ -1,8 +1,8 @@
-//! What becomes of a request, by mode.
+//! What happens to a request in each mode.
 //!
 //! [`Request`] is what is known of a request between the proxy's callbacks. Each mode is a [`Mode`]: it answers a callback
-//! with a [`Step`], and [`Request`] carries the steps out on the [`Stream`] until the request may go on or has to wait.
-//! So no mode knows a proxy, and a proxy knows no mode: it implements [`Stream`], and passes its callbacks on.
+//! with a [`Step`], and [`Request`] carries out the steps on the [`Stream`] until the request may go on or has to wait. So
+//! modes and proxies do not know each other: a proxy implements [`Stream`] and passes on its callbacks.
 
 mod arrival;
 mod rewrite;
@@ -21,12 +21,12 @@ use rewrite::Rewrite;
 use sign::Sign;
 use tee::Tee;
 
-/// What the proxy is to do with a request.
+/// What the proxy should do with a request.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Let it, or this piece of it, go on.
+    /// Let the request, or this piece of it, go on.
     Pass,
-    /// Keep it.
+    /// Hold it.
     Wait,
     /// Replace its headers, then ask [`Mode::replaced`].
     ReplaceHeaders(Replacement),
@@ -34,12 +34,12 @@ pub(crate) enum Step {
     Answer(LocalAnswer),
 }
 
-/// New headers of a request.
+/// New headers for a request.
 #[derive(Debug)]
 pub(crate) enum Replacement {
-    /// These, and no others.
+    /// These headers and no others.
     All(HeaderList),
-    /// These in place of their namesakes, and the target last: the request may leave then.
+    /// Each replaces those of the same name. The target comes last: after it the request may leave.
     Each(HeaderList),
 }
 
@@ -48,13 +48,13 @@ pub(crate) enum Replacement {
 pub enum Flow {
     /// The request goes on.
     Continue,
-    /// The proxy keeps it.
+    /// The proxy holds it.
     Hold,
 }
 
-/// A request in one of the modes. The defaults are those of a mode that only watches.
+/// A request in one of the modes. The default methods suit a mode that only watches.
 pub(crate) trait Mode: Sized {
-    /// The headers are complete; with `end` the request is, too.
+    /// The headers are complete. With `end`, so is the request.
     fn headers(worker: &mut Worker, stream: &mut impl Stream, end: bool) -> (Self, Step);
 
     /// The proxy can hand out `size` bytes of the body.
@@ -66,7 +66,7 @@ pub(crate) trait Mode: Sized {
         end: bool,
     ) -> Step;
 
-    /// Trailers: the request is complete.
+    /// The trailers arrived: the request is complete.
     fn trailers(&mut self, worker: &mut Worker, stream: &mut impl Stream) -> Step;
 
     /// Whether the headers were replaced.
@@ -79,10 +79,10 @@ pub(crate) trait Mode: Sized {
         Step::Wait
     }
 
-    /// The headers of the answer, the target's or the proxy's own.
+    /// The headers of the response, from the target or from the proxy itself.
     fn response(&mut self, _: &mut Worker, _: &mut impl Stream) {}
 
-    /// The stream is over, whether the request was complete or not. Nothing comes after it.
+    /// The stream is over, whether or not the request was complete. Nothing comes after this.
     fn gone(&mut self, worker: &mut Worker, stream: &mut impl Stream);
 }
 
@@ -92,7 +92,7 @@ pub struct Request(State);
 
 #[derive(Debug, Default)]
 enum State {
-    /// Its headers have not come.
+    /// Its headers have not arrived.
     #[default]
     New,
     Tee(Tee),
@@ -100,7 +100,7 @@ enum State {
     Sign(Box<Sign>),
 }
 
-/// Carries out a request's steps. It ends: a mode answers a failure with another step, and has no more than one of each.
+/// Carries out a request's steps. This terminates: a mode answers a failure with a different step, and uses each at most once.
 fn carry_out(
     mode: &mut impl Mode,
     worker: &mut Worker,
@@ -139,8 +139,8 @@ fn replace(worker: &mut Worker, stream: &mut impl Stream, replacement: &Replacem
     }
 }
 
-/// What becomes of a request of the mode of which nothing is known. On nginx nothing is held: the location itself answers
-/// what was not put in place.
+/// What to do with a request of this mode when nothing is known about it. On nginx nothing is held: the location itself
+/// answers whatever was not put in place.
 #[must_use]
 pub fn unknown(config: &config::Config) -> Flow {
     if config.mode != config::Mode::Tee && config.host.traits().answers_requests {
@@ -151,9 +151,9 @@ pub fn unknown(config: &config::Config) -> Flow {
 }
 
 impl Request {
-    /// The headers are complete; with `end` the request is, too.
+    /// The headers are complete. With `end`, so is the request.
     pub fn headers(&mut self, worker: &mut Worker, stream: &mut impl Stream, end: bool) -> Flow {
-        // No host says the headers twice; should one do so, nothing goes uncounted.
+        // No host reports the headers twice. If one does, nothing goes uncounted.
         self.gone(worker, stream);
         match worker.config().mode {
             config::Mode::Tee => {
@@ -177,8 +177,8 @@ impl Request {
         }
     }
 
-    /// The proxy can hand out `size` bytes of the body: the new piece of a request that goes on, everything of one that is
-    /// kept.
+    /// The proxy can hand out `size` bytes of the body: only the new piece if the request goes on, all of it if the request
+    /// is held.
     pub fn body(
         &mut self,
         worker: &mut Worker,
@@ -203,7 +203,7 @@ impl Request {
         }
     }
 
-    /// Trailers: the request is complete.
+    /// The trailers arrived: the request is complete.
     pub fn trailers(&mut self, worker: &mut Worker, stream: &mut impl Stream) -> Flow {
         match &mut self.0 {
             State::New => unknown(worker.config()),
@@ -222,7 +222,7 @@ impl Request {
         }
     }
 
-    /// The headers of the answer, the target's or the proxy's own.
+    /// The headers of the response, from the target or from the proxy itself.
     pub fn response(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
         match &mut self.0 {
             State::New => {}
@@ -232,7 +232,7 @@ impl Request {
         }
     }
 
-    /// A tick's turn of a request that waits for it: see [`Worker::next_turn`].
+    /// In a tick: the turn of a request that waits for one, see [`Worker::next_turn`].
     pub fn turn(&mut self, worker: &mut Worker, stream: &mut impl Stream, meter: &mut Meter) {
         if let State::Sign(sign) = &mut self.0 {
             let step = sign.turn(worker, stream, meter);
@@ -240,16 +240,16 @@ impl Request {
         }
     }
 
-    /// The proxy lets no tick act for the stream: the request is over, and waits, for nobody can answer it.
+    /// The proxy does not let ticks act on the stream. Nobody can answer the request: it is over, and waits.
     pub fn stuck(&mut self, worker: &mut Worker) {
         if let State::Sign(sign) = &mut self.0 {
             sign.stuck(worker);
         }
     }
 
-    /// The stream is over, whether the request was complete or not. May come more than once.
+    /// The stream is over, whether or not the request was complete. May be called more than once.
     pub fn gone(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
-        // Whatever may still come is of nothing that is known.
+        // Callbacks that still follow find nothing known.
         match std::mem::take(&mut self.0) {
             State::New => {}
             State::Tee(mut tee) => tee.gone(worker, stream),
@@ -258,7 +258,7 @@ impl Request {
         }
     }
 
-    /// Its headers are those of the copy, and it may go on without us.
+    /// Its headers are those of the copy, and it may go on without this filter.
     #[must_use]
     pub fn is_rewritten(&self) -> bool {
         matches!(&self.0, State::Rewrite(rewrite) if rewrite.is_rewritten())

@@ -1,4 +1,4 @@
-//! Mode `rewrite`: the request that arrives is the copy. It is changed in place and goes on, or it is answered.
+//! Mode `rewrite`: the arriving request is itself the copy. It is changed in place and goes on, or it is answered.
 //!
 //! ```text
 //! headers ─▶ no leg wants it ─────────────────────────────────────────────────▶ Answer (204)
@@ -6,15 +6,15 @@
 //!         ─▶ held: Wait ... Wait ─ complete ─▶ Answer (204) ─ answered ─▶ the outbox (and the SLS leg)
 //!                    └─ no room, too large ─▶ ReplaceHeaders: forwarded after all
 //! ```
-//! Forwarded is the plain way: the body streams through the proxy and nothing of it is kept, but for the SLS leg.
-//! Held is the way of `fast_ack`, and of requests that only the SLS leg wants: whoever sent the copy waits no longer than
-//! until its end. nginx bears no answer of a filter in a mirror subrequest (it closes the client's connection, measured):
-//! there nothing is held, and what does not go on is answered by the location's own configuration.
+//! Forwarding is the plain path: the body streams through the proxy and none of it is kept, except for the SLS leg. Holding
+//! is for `fast_ack` and for requests that only the SLS leg wants: the sender of the copy waits only until its request ends.
+//! On nginx nothing is held, because a filter that answers a mirror subrequest makes nginx close the client's connection
+//! (measured). What does not go on there is answered by the location's own configuration.
 //!
-//! What cannot be replaced does not leave: it would carry cookies. What cannot even be answered waits until the proxy gives
-//! it up.
+//! If the headers cannot be replaced, the request does not leave: it would carry cookies. If it cannot even be answered, it
+//! waits until the proxy gives it up.
 //!
-//! A forwarded request counts as captured when it leaves, as pending and in flight until its answer; it has one attempt.
+//! A forwarded request counts as captured when it leaves, then as pending and in flight until its response. It has one attempt.
 
 mod forwarded;
 mod held;
@@ -34,13 +34,13 @@ use crate::worker::exchange::{Exchange, Mirrored, Parts};
 use crate::worker::signing::LocalAnswer;
 use held::{begin_logs, part};
 
-/// What the sender of a copy gets: it does not read it.
+/// The answer to the sender of a copy, who does not read it.
 const NO_CONTENT: u16 = 204;
 
 /// Where a request is.
 #[derive(Debug)]
 enum Stage {
-    /// Waits for its end.
+    /// Waiting for its end.
     Held,
     /// Its headers are being replaced; then it is forwarded.
     Replacing,
@@ -56,13 +56,13 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Rewrite {
     stage: Stage,
-    /// What is delivered from here: held, everything; forwarded, the SLS leg's part.
+    /// What is delivered from here: everything if held, only the SLS leg's part if forwarded.
     exchange: Option<Ticket>,
-    /// How it is forwarded, once it is not held any more.
+    /// How it is forwarded, once it is no longer held.
     forward: Option<Mirrored>,
-    /// Bytes of the body that went by.
+    /// Bytes of the body that have passed.
     bytes: usize,
-    /// The request is complete, and was at this time.
+    /// When the request was complete, if it is.
     ended: Option<Millis>,
     /// The headers are those of the copy.
     in_place: bool,
@@ -113,7 +113,7 @@ impl Mode for Rewrite {
         }
     }
 
-    /// Of a held request the whole body is still to be had, of a forwarded one nothing new.
+    /// For a held request the whole body is still available; for a forwarded one there is nothing new.
     fn trailers(&mut self, worker: &mut Worker, stream: &mut impl Stream) -> Step {
         let kept = match self.stage {
             Stage::Held => self.bytes,
@@ -140,7 +140,7 @@ impl Mode for Rewrite {
             worker.end(exchange, stream.now());
             return Step::Wait;
         }
-        // The logs have it in full; as a copy it goes on.
+        // The logs have the whole body; the copy goes on.
         (self.forward, self.exchange) = part(worker, exchange);
         if self.forward.is_some() {
             return self.replace(worker, stream);
@@ -233,7 +233,7 @@ impl Rewrite {
     fn replacement(&self, stream: &impl Stream, whole: bool) -> Option<Replacement> {
         let copy = &self.forward.as_ref()?.headers;
         let request = stream.headers();
-        // No request is without a header: what is not seen would leave as it is.
+        // Every request has headers. If they cannot be seen, it would leave unchanged.
         if request.is_empty() {
             return None;
         }
@@ -250,7 +250,7 @@ impl Rewrite {
         Step::Answer(LocalAnswer::empty(NO_CONTENT))
     }
 
-    /// What was to be delivered from here is not complete.
+    /// What was to be delivered from here is incomplete.
     fn forget(&mut self, worker: &mut Worker, reason: SkipReason) {
         if let Some(exchange) = self.take_exchange(worker) {
             worker.skip_all(exchange.wanted(), reason);

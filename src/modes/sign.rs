@@ -1,6 +1,6 @@
 //! Mode `sign`: a write is held until it is complete and signed, or answered here.
 //!
-//! Whatever fails, a request never goes on as it came: it waits, and is answered.
+//! Whatever fails, a request never goes on unsigned: it waits and is answered.
 
 use super::{Mode, Replacement, Step, Stream};
 use crate::header_map::HeaderMap;
@@ -14,17 +14,17 @@ use std::task::Poll;
 enum Stage {
     /// It is held, with its headers.
     Held(HeaderMap),
-    /// It went on, or is about to.
+    /// It went on, or is about to go on.
     Signed,
     /// It was answered here, or is over.
     Over,
 }
 
-/// A write that is to be signed.
+/// A write to be signed.
 #[derive(Debug)]
 pub(crate) struct Sign {
     stage: Stage,
-    /// None: it was answered at once.
+    /// `None`: it was answered at once.
     write: Option<Write>,
 }
 
@@ -65,7 +65,7 @@ impl Mode for Sign {
             return Step::Wait;
         };
         let mut meter = Meter::new(REQUEST);
-        // The proxy holds all of it, and says how much that is by now.
+        // The proxy holds the whole body and reports how large it is by now.
         let read = |start, size| stream.body(start, size);
         match worker.write_grows(write, size, read, &mut meter) {
             Ok(()) if end => self.conclude(worker, stream, &mut meter),
@@ -108,7 +108,7 @@ impl Mode for Sign {
 }
 
 impl Sign {
-    /// A tick's turn of a write that waits for it.
+    /// In a tick: the turn of a write that waits for one.
     pub(super) fn turn(
         &mut self,
         worker: &mut Worker,
@@ -126,7 +126,7 @@ impl Sign {
         }
     }
 
-    /// The proxy lets no tick act for it: it waits, for nobody can answer it.
+    /// The proxy does not let ticks act on it. Nobody can answer it, so it waits.
     pub(super) fn stuck(&mut self, worker: &mut Worker) {
         if let (Stage::Held(_), Some(write)) = (&self.stage, &mut self.write) {
             worker.write_stuck(write);
@@ -134,9 +134,9 @@ impl Sign {
         }
     }
 
-    /// The request is complete: it is signed, or answered, or waits for its turn.
+    /// The request is complete: it is signed, answered, or waits for its turn.
     fn conclude(&mut self, worker: &mut Worker, stream: &impl Stream, meter: &mut Meter) -> Step {
-        // No host ends a request twice; should one do so, its answer is still counted.
+        // No host ends a request twice. If one does, its response is still counted.
         let (Stage::Held(map), Some(write)) = (&self.stage, &mut self.write) else {
             return Step::Wait;
         };
@@ -150,7 +150,7 @@ impl Sign {
         }
     }
 
-    /// A host that refuses even this leaves the request waiting, which is better than passing it on.
+    /// If the host refuses even this, the request keeps waiting, which is better than passing it on.
     fn deny(&mut self, answer: LocalAnswer) -> Step {
         self.stage = Stage::Over;
         Step::Answer(answer)

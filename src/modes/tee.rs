@@ -1,4 +1,4 @@
-//! Mode `tee`: the request goes on at once, whatever happens, and a copy of it is made.
+//! Mode `tee`: the request always goes on at once, and a copy of it is made.
 
 use super::arrival::arrive;
 use super::{Mode, Step, Stream};
@@ -9,7 +9,7 @@ use crate::worker::primary::{Waiting, is_refusal};
 /// A request that is watched.
 #[derive(Debug)]
 pub(crate) enum Tee {
-    /// Nothing of it is copied, or no more.
+    /// Nothing of it is copied, or nothing more.
     Passing,
     /// It is being copied. `answered`: the primary has answered it already.
     Copying { exchange: Ticket, answered: bool },
@@ -76,7 +76,7 @@ impl Mode for Tee {
     fn gone(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
         match std::mem::replace(self, Self::Passing) {
             Self::Passing => {}
-            // Without an answer nobody knows that it was refused.
+            // Without a response nobody knows whether it was refused.
             Self::Unanswered(copies) => worker.primary_answered(&copies, false, stream.now()),
             Self::Copying { exchange, .. } if was_complete(worker, stream, exchange) => {
                 worker.end(exchange, stream.now());
@@ -94,9 +94,9 @@ impl Tee {
         }
     }
 
-    /// The headers are all of it. If they announce a body all the same, the request is malformed: Envoy refuses it, but
-    /// 1.36 does so only after its filters have seen it (HTTP/2, END_STREAM with `content-length: 2`). The primary never
-    /// gets it.
+    /// The headers end the request. If they announce a body all the same, the request is malformed. Envoy refuses it, but
+    /// 1.36 does so only after its filters have seen it (HTTP/2, END_STREAM with `content-length: 2`). The primary never gets
+    /// it.
     fn end_of_headers(&mut self, worker: &mut Worker, stream: &mut impl Stream) {
         let Self::Copying { exchange, .. } = *self else {
             return;
@@ -122,7 +122,7 @@ impl Tee {
     }
 }
 
-/// nginx never says that headers end a request, and has no body callback for a request without a body.
+/// nginx never reports that headers end a request, and has no body callback for a request without a body.
 fn was_complete(worker: &Worker, stream: &impl Stream, ticket: Ticket) -> bool {
     let Some(exchange) = worker.exchange(ticket) else {
         return false;

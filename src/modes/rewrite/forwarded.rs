@@ -1,4 +1,4 @@
-//! A copy that goes on: its headers are replaced, its body streams through the proxy.
+//! A copy that goes on: its headers are replaced and its body streams through the proxy.
 
 use super::{Rewrite, Stage, Step, Stream};
 use crate::delivery::verdict::Verdict;
@@ -16,7 +16,7 @@ impl Rewrite {
         }
     }
 
-    /// Its headers cannot be replaced: it stays here.
+    /// Its headers cannot be replaced, so it stays here.
     pub(super) fn cannot_leave(&mut self, worker: &mut Worker) -> Step {
         if let Some(copy) = self.forward.take() {
             worker.not_in_place(copy.target.project);

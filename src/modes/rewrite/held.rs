@@ -1,4 +1,4 @@
-//! A copy that the proxy keeps until it is complete; then it is answered, and delivered from here.
+//! A copy that is held until it is complete, then answered and delivered from here.
 
 use super::{Rewrite, Stage, Step, Stream};
 use crate::copies::capture::Refusal;
@@ -27,7 +27,7 @@ impl Rewrite {
         Step::Wait
     }
 
-    /// A piece has come: `before` bytes had, now there are `size`, and the proxy has all of them.
+    /// A piece arrived: the proxy had `before` bytes, and now holds `size`.
     pub(super) fn held_piece(
         &mut self,
         worker: &mut Worker,
@@ -39,7 +39,7 @@ impl Rewrite {
             return Step::Wait;
         };
         let Some(room) = room_to_hold(worker, ticket, size, before) else {
-            // It was too slow, or gave way: that is counted, and nobody has to wait any more.
+            // It was too slow or was dropped for another. That is counted already, and nobody has to wait any longer.
             self.exchange = None;
             return self.answer();
         };
@@ -66,7 +66,7 @@ impl Rewrite {
         self.let_go(worker, stream, refusal)
     }
 
-    /// It is not held any more: it goes on, if it is a copy.
+    /// Stops holding it. It goes on if it is a copy.
     fn let_go(&mut self, worker: &mut Worker, stream: &impl Stream, refusal: Refusal) -> Step {
         let Some(rum) = &self.forward else {
             return self.answer();
@@ -76,9 +76,9 @@ impl Rewrite {
     }
 }
 
-/// What may be held of a body of which `before` bytes had come, and now there are `size`: what the RUM leg has room
-/// for, because the other way for it is open still. The proxy keeps it until it is complete, so it needs no part of
-/// what is set aside for bodies that are being received. `None` if its exchange is over.
+/// How much of a body may be held that had `before` bytes and now has `size`: whatever the RUM leg has room for, since it can
+/// still be forwarded instead. The proxy keeps the body until it is complete, so it takes nothing of the share set aside for
+/// bodies being received. `None` if its exchange is over.
 fn room_to_hold(worker: &mut Worker, ticket: Ticket, size: usize, before: usize) -> Option<usize> {
     let mut wants = worker
         .collecting
@@ -88,7 +88,7 @@ fn room_to_hold(worker: &mut Worker, ticket: Ticket, size: usize, before: usize)
     Some(room.saturating_sub(worker.collecting.bytes()))
 }
 
-/// Takes an exchange apart: what is forwarded, and what is still to be delivered from here.
+/// Splits an exchange into what is forwarded and what is still to be delivered from here.
 pub(super) fn part(worker: &mut Worker, ticket: Ticket) -> (Option<Mirrored>, Option<Ticket>) {
     let rum = worker.collecting.change(ticket, Exchange::take_rum);
     let rest = worker.collecting.get(ticket);
