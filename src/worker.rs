@@ -1,15 +1,15 @@
 //! The composition root of the core: one instance in one worker of the proxy.
 //!
-//! Request callbacks: [`decide`](Worker::decide), [`begin`](Worker::begin), [`chunk`](Worker::chunk), then
-//! [`end`](Worker::end) or [`abort`](Worker::abort); in mode `sign` those of [`signing`]. The modes make them. Root
-//! callbacks: [`start`](Worker::start), [`tick`](Worker::tick), [`tick_for_lane`](Worker::tick_for_lane),
-//! [`answered`](Worker::answered) or [`drain`](Worker::drain). After each, [`carry_out`](Worker::carry_out). After a root
-//! callback, [`keep_account`](Worker::keep_account) besides, and then again.
+//! Request callbacks, which the modes make: [`decide`](Worker::decide), [`begin`](Worker::begin), [`chunk`](Worker::chunk),
+//! then [`end`](Worker::end) or [`abort`](Worker::abort); in mode `sign` those of [`signing`]. Root callbacks:
+//! [`start`](Worker::start), [`tick`](Worker::tick), [`tick_for_lane`](Worker::tick_for_lane), [`answered`](Worker::answered)
+//! or [`drain`](Worker::drain). Call [`carry_out`](Worker::carry_out) after each. After a root callback also call
+//! [`keep_account`](Worker::keep_account), and then `carry_out` again.
 //!
-//! The legs share a body, and nothing else. Each has its own outbox and its own metrics. RUM and SLS have, when both are
-//! configured, half of the budgets; each second Sentry has budgets of its own. So a dead target takes nothing from the others.
+//! The legs share a body and nothing else. Each has its own outbox and its own metrics. When RUM and SLS are both configured,
+//! each has half of the budgets; each second Sentry has budgets of its own. So a dead target takes nothing from the others.
 //!
-//! `legs` holds them, `schedule` says what may leave, `publisher` what the host is told, `drain` how it ends.
+//! `legs` holds the legs, `schedule` decides what may leave, `publisher` what the host is told, `drain` how the worker ends.
 
 pub mod account;
 mod accounts;
@@ -52,7 +52,7 @@ pub struct Worker {
     config: Config,
     clock: Clock,
     legs: Legs,
-    /// The bodies that are being received.
+    /// The bodies being received.
     pub(crate) collecting: Collecting,
     schedule: Schedule,
     publisher: Publisher,
@@ -60,7 +60,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// `seed` is for jitter, and the name of the account: any number that differs between instances.
+    /// `seed` is for jitter and for the account's ID: any number that differs between instances.
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
         let (max_calls, _) = legs::max_calls(&config);
@@ -75,12 +75,12 @@ impl Worker {
         }
     }
 
-    /// What the proxy does.
+    /// What the proxy can do.
     fn host(&self) -> &'static HostTraits {
         self.config.host.traits()
     }
 
-    /// Both clocks, now that the host's is known.
+    /// Both clocks, given the current time of the host's clock.
     pub(crate) fn moment(&mut self, wall: Millis) -> Moment {
         if let Some(passed) = self.clock.advance(wall) {
             self.collecting.pass(passed);
@@ -111,7 +111,7 @@ impl Worker {
         self.life_cycle();
     }
 
-    /// The legs that there are, or the mode that stands in their place.
+    /// The configured legs, or the mode that takes their place.
     pub fn legs(&self) -> impl Iterator<Item = Leg> {
         self.legs.names()
     }
@@ -122,20 +122,20 @@ impl Worker {
         self.publisher.is_due_soon = false;
     }
 
-    /// Request callback: whether there are effects. Most requests cause none, and then the clock need not be read.
+    /// Request callback: whether there are effects. Most requests have none, and then the clock need not be read.
     #[must_use]
     pub fn has_effects(&self) -> bool {
         self.schedule.stage != Stage::Settled
     }
 
-    /// Root callback: the tick. `slot` says whether the root context may make a call, which on nginx it may not while one of
-    /// its own is out.
+    /// Root callback: the tick. `slot` says whether the root context may make a call. On nginx it may not while one of its
+    /// own calls is in flight.
     pub fn tick(&mut self, slot: bool) {
         self.publisher.is_due_soon = false;
         self.schedule.tick(Stage::Working, slot);
     }
 
-    /// nginx, root callback: the tick of a lane, which may make one call for this worker.
+    /// nginx, root callback: a lane's tick, which may make one call for this worker.
     pub fn tick_for_lane(&mut self) {
         self.schedule.tick(Stage::Sending, true);
     }
@@ -146,19 +146,19 @@ impl Worker {
         self.legs.all().any(|(caller, _)| caller.has_ready())
     }
 
-    /// Calls without an answer.
+    /// Calls still without an answer.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.legs.calls(self.clock.last().steady)
     }
 
-    /// Root callback: which leg waits for the answer to a call.
+    /// Root callback: which leg is waiting for the answer to a call.
     #[must_use]
     pub fn waits_for(&self, token: u32) -> Option<Leg> {
         self.legs.waits_for(token)
     }
 
-    /// Root callback: how much of the body of this answer is to be read.
+    /// Root callback: how much of this answer's body should be read.
     #[must_use]
     pub fn answer_bytes(&self, token: u32, status: Option<u16>) -> usize {
         let leg = self.waits_for(token).and_then(|leg| self.legs.get(leg));
@@ -183,8 +183,8 @@ impl Worker {
 
     /// The proxy took the call.
     fn call_started(&mut self, token: u32, now: Millis) {
-        // Where each step of a call has a timeout of its own, what trickles may end long after ours, and does not give its
-        // slot away before (see `lanes`).
+        // If each step of a call has its own timeout, a response that trickles may end long after our timeout. It keeps its
+        // slot until then (see `lanes`).
         let tells = self.host().tells_every_end;
         if let Some(Leaving { leg, id }) = self.schedule.leaving.take()
             && let Some((caller, _)) = self.legs.caller(leg)
@@ -202,7 +202,7 @@ impl Worker {
         }
     }
 
-    /// Root callback: the worker is to end. [`carry_out`](Self::carry_out) says when it is over.
+    /// Root callback: the worker should end. [`carry_out`](Self::carry_out) says when it has.
     pub fn drain(&mut self, now: Millis) {
         let now = self.moment(now).steady;
         if self.drain.life == Life::Serving {
@@ -217,7 +217,7 @@ impl Worker {
         self.life_cycle();
     }
 
-    /// Root callback: the worker ends now, whatever is pending. Requests that are open have been aborted, or left, before.
+    /// Root callback: the worker ends now, whatever is pending. Open requests have already been aborted or abandoned.
     pub fn give_up(&mut self, now: Millis) {
         let until = self.moment(now).steady;
         // After a drain there may still be something to publish.
@@ -232,8 +232,8 @@ impl Worker {
         self.schedule.stage = Stage::Settling;
     }
 
-    /// Has the proxy do what the callback asks for. `true`: the root context may go.
-    // Of several callers: not as often in the module.
+    /// Has the proxy do what the callback asks for. `true`: the root context may be deleted.
+    // Several callers: not inlined, to keep the module small.
     #[inline(never)]
     pub fn carry_out(&mut self, proxy: &mut impl Proxy, now: Millis) -> bool {
         let mut over = false;
@@ -285,17 +285,17 @@ impl Worker {
         self.publisher.effects.pop_front()
     }
 
-    /// A tick's work, before anything is sent. `true` if it took its time: then [`worked`](Self::worked) is to hear when it
-    /// ended.
+    /// The tick's work, before anything is sent. `true` if it took noticeable time: then [`worked`](Self::worked) must be
+    /// told when it ended.
     fn work(&mut self, now: Moment) -> bool {
         self.sweep();
-        // What is being collected is charged to the other leg as far as it has room.
+        // Bytes being collected are charged to the other leg only as far as it has room.
         let rum = self.legs.rum.as_ref().map_or(0, |rum| rum.leg.free());
         let collecting = self.collecting.bytes();
         let mut took_time = false;
         for place in self.legs.places() {
             let leg = self.legs.at(place);
-            // A slice is enough for one tick.
+            // One slice is enough for one tick.
             if !took_time && let Some((caller, mut context)) = self.legs.caller(leg) {
                 let reserved = match leg {
                     Leg::Rum => collecting,
@@ -308,7 +308,7 @@ impl Worker {
         took_time
     }
 
-    /// The clock has been asked since.
+    /// The clock has been read again since.
     fn worked(&mut self, now: Millis) {
         for place in self.legs.places() {
             if let Some((caller, _)) = self.legs.caller(self.legs.at(place)) {
@@ -351,14 +351,14 @@ impl Worker {
         }
     }
 
-    /// Something was counted in a request callback: a tick must come, unless one is on its way.
+    /// Something was counted in a request callback: a tick must come, unless one is already on its way.
     pub(crate) fn publish_soon(&mut self) {
         if !self.publisher.is_due_soon && self.legs.is_pressing() {
             self.wake();
         }
     }
 
-    /// The timer is to be looked at before the callback ends, which a callback that sends does anyhow.
+    /// Marks the timer to be checked before the callback ends. A callback that sends does so anyway.
     fn wake(&mut self) {
         if !self.host().calls_in_ticks && self.schedule.stage == Stage::Settled {
             self.schedule.stage = Stage::Settling;

@@ -1,20 +1,20 @@
 //! What an instance has pending, kept where it outlives the instance: in the host's shared data.
 //!
-//! Gauges belong to the process. When an instance ends with work to do (its VM was replaced, or it trapped), what it
-//! had added to them would stay for ever, and what it held would be lost uncounted. (Envoy calls `proxy_on_done` before
-//! it replaces a VM, as it does when the VM stays: nothing says that there will be no other callback.) So each instance
-//! keeps an account of what its gauges have added ([`Account::keep`]), and each looks after the accounts of the others
-//! ([`Account::look`]): one that nobody has renewed for [`ORPHAN_MS`] is taken over, and its holdings are booked as
-//! lost by whoever took it. How they are booked is the worker's affair.
+//! Gauges belong to the process. When an instance ends with work pending (its VM was replaced, or it trapped), what it had
+//! added to them would stay there for ever, and what it held would be lost uncounted. (Envoy calls `proxy_on_done` both
+//! before it replaces a VM and when the VM stays, so nothing tells which callback is the last.) So each instance keeps an
+//! account of what its gauges have added ([`Account::keep`]) and watches the accounts of the others ([`Account::look`]). An
+//! account that has not been renewed for [`ORPHAN_MS`] is taken over, and
+//! its holdings are booked as lost by whoever took it. The worker decides how.
 //!
-//! An account is written whenever the gauges are published with other values, and every [`BEAT_MS`] as long as they are
-//! not all 0. Then its slot is free for another. Slots are never given up, since shared data cannot be deleted: there are
+//! An account is written whenever the gauges are published with other values, and every [`BEAT_MS`] while any of them is not
+//! 0. Once all are 0, its slot is free for another. Slots are never removed, since shared data cannot be deleted: there are
 //! as many as there ever were accounts at one time, at most [`SLOTS`].
 //!
-//! Whose time: the observer's. It takes over what it saw unchanged for so long itself, and never counts more than
-//! [`LOOK_MS`] from one look to the next. So a clock that leaps and a process that was stopped make nobody seem dead.
+//! Time is the observer's own. It takes over an account that it has itself seen unchanged for that long, and counts at most
+//! [`LOOK_MS`] from one look to the next. So neither a clock that jumps nor a process that was stopped makes anyone look dead.
 //!
-//! Who shares: Envoy keys shared data by `vm_id`. Not on nginx, where the call traps unless a `shm_kv` zone is configured.
+//! Envoy keys shared data by `vm_id`. On nginx it is not used: the call traps unless a `shm_kv` zone is configured.
 
 mod record;
 mod watch;
@@ -24,21 +24,21 @@ use crate::time::{Millis, earliest};
 use record::Record;
 use watch::Watch;
 
-/// An account that is not renewed for so long is an orphan.
+/// An account that has not been renewed for this long is an orphan.
 pub const ORPHAN_MS: u64 = 15_000;
 /// How often an account is renewed while something is pending.
 pub const BEAT_MS: u64 = 1_000;
-/// From one look at the other accounts to the next.
+/// The time between two looks at the other accounts.
 pub const LOOK_MS: u64 = 5_000;
-/// Accounts at one time: workers x root contexts with something pending. A first look reads each at some 20 000
-/// instructions; who finds no slot has no account.
+/// Accounts at one time: workers x root contexts with something pending. A first look reads each at some 20 000 instructions.
+/// An instance that finds no slot has no account.
 pub const SLOTS: u16 = 256;
-/// So many values that are no records, and a scan ends: somebody else uses these keys.
+/// After this many values that are not records, a scan ends: somebody else uses these keys.
 const MAX_STRANGE: u32 = 8;
-/// So many slots are tried when others are faster, or nothing can be written.
+/// How many slots are tried when others are faster or nothing can be written.
 const MAX_TRIES: u32 = 8;
-/// A `cas` that no value has: what is written with it comes into being, or is refused. (Hosts count from 1; with 0 they
-/// write over whatever is there, and what is not there they write whatever the `cas`.)
+/// A `cas` that no value has: a write with it creates the value or is refused. (Hosts count from 1. With 0 they overwrite
+/// whatever is there; an absent key they write whatever the `cas`.)
 const CREATE: u32 = u32::MAX;
 
 /// What shared data has under a key.
@@ -48,7 +48,7 @@ pub enum Read {
     Found(Vec<u8>, u32),
     /// Nothing has ever been written.
     Absent,
-    /// The host does not say.
+    /// The host does not tell.
     Failed,
 }
 
@@ -56,13 +56,13 @@ pub enum Read {
 pub trait Store {
     /// Reads shared data.
     fn read(&mut self, key: &str) -> Read;
-    /// Writes shared data if its version is still this one. `false` if it was not written.
+    /// Writes shared data if it still has this version. `false` if it was not written.
     fn write(&mut self, key: &str, value: &[u8], cas: u32) -> bool;
-    /// The value of a gauge at the host, whoever added to it.
+    /// The value of a gauge at the host, including what others added to it.
     fn gauge(&mut self, series: Series) -> Option<u64>;
 }
 
-/// What gauges have added at the host, by leg in their order.
+/// What gauges have added at the host, by leg and in the legs' order.
 #[derive(Clone, Debug, Default)]
 pub struct Held(Vec<(Leg, Gauges)>);
 
@@ -72,7 +72,7 @@ impl Held {
         self.change(leg, |held| *held = gauges);
     }
 
-    /// Adds what another held.
+    /// Adds what another instance held.
     pub fn add(&mut self, other: &Self) {
         for (leg, gauges) in &other.0 {
             self.change(*leg, |held| {
@@ -113,7 +113,7 @@ impl Held {
         found.fold(0, |sum, (_, amount)| sum.saturating_add(amount))
     }
 
-    /// Copies that wait or are in flight, whoever is to get them.
+    /// Copies that are waiting or in flight, for any target.
     pub(super) fn copies(&self) -> usize {
         self.sum(Metric::Pending, Leg::sends_copies)
     }
@@ -136,7 +136,7 @@ impl Held {
     }
 }
 
-/// A leg of which nothing is known has 0 everywhere.
+/// A leg that is missing has 0 everywhere.
 impl PartialEq for Held {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -159,20 +159,20 @@ pub struct Account {
     id: u64,
     /// What the gauges have added at the host.
     held: Held,
-    /// Not all of it is 0.
+    /// Whether any of it is not 0.
     pending: bool,
-    /// It is not what was written.
+    /// Whether it differs from what was written.
     changed: bool,
     own: Option<Own>,
-    /// Where the last one was: most likely it is free.
+    /// The last slot used: most likely it is free.
     slot: u16,
-    /// When it was last written, or could not be.
+    /// When a write was last tried, successful or not.
     tried: Option<Millis>,
     watch: Watch,
 }
 
 impl Account {
-    /// `id` is unlike that of every other instance; `active` says whether there is shared data.
+    /// `id` differs from that of every other instance; `active` says whether there is shared data.
     #[must_use]
     pub fn new(id: u64, active: bool) -> Self {
         Self {
@@ -204,8 +204,7 @@ impl Account {
         self.active && (self.changed || beats || self.watch.is_due(now))
     }
 
-    /// Brings the account up to date. What another instance has booked as lost, because it took this one for dead, is given
-    /// back.
+    /// Brings the account up to date. If another instance took this one for dead, returns what that instance booked as lost.
     pub fn keep(&mut self, now: Millis, store: &mut impl Store) -> Option<Held> {
         let rested = self.has_rested(now);
         let Some(own) = &self.own else {
@@ -221,11 +220,11 @@ impl Account {
         self.tried = Some(now);
         let (slot, before) = (own.slot, own.held.clone());
         let key = record::key(slot);
-        // Twice: there may be no other callback.
+        // Twice, because there may be no other callback.
         for _ in 0..2 {
             let cas = match store.read(&key) {
                 Read::Failed => continue,
-                // No instance takes an account without leaving its own name: what is no record is no reason to believe it.
+                // An instance that takes an account always leaves its own name, so a non-record is not a takeover.
                 Read::Absent => CREATE,
                 Read::Found(value, cas) => {
                     let record = Record::parse(&value);
@@ -245,13 +244,13 @@ impl Account {
         None
     }
 
-    /// Looks at the accounts of the others, every [`LOOK_MS`]. Gives what those held that were taken over.
+    /// Looks at the accounts of the others, every [`LOOK_MS`]. Returns what the accounts taken over held.
     pub fn look(&mut self, now: Millis, store: &mut impl Store) -> Vec<Held> {
         let own = self.own.as_ref().map(|own| own.slot);
         self.watch.look(own, self.id, now, store)
     }
 
-    /// When this is to be called again, once it was in this callback and all went well.
+    /// When this is to be called again, if it was called in this callback and all went well.
     #[must_use]
     #[inline]
     pub fn due(&self, now: Millis) -> Option<Millis> {
@@ -262,7 +261,7 @@ impl Account {
         earliest([beat, self.watch.due(now)])
     }
 
-    /// When it is to be tried again, if it did not go well.
+    /// When to try again if it failed.
     #[must_use]
     pub fn again(&self, now: Millis) -> Option<Millis> {
         self.changed.then(|| next(self.tried, BEAT_MS, now))
@@ -317,7 +316,7 @@ impl Account {
     }
 }
 
-/// The moment after `last` by `every`, unless it is now: then after now.
+/// `every` after `last`, unless that has passed: then `every` after now.
 fn next(last: Option<Millis>, every: u64, now: Millis) -> Millis {
     let due = last.map(|last| last.after(every));
     due.filter(|due| *due > now)

@@ -1,12 +1,12 @@
-//! The instance's account, and what is booked of the accounts of those that are no more: see [`account`](crate::worker::account).
+//! The instance's account, and how the accounts of instances that are gone are booked: see [`account`](crate::worker::account).
 //!
-//! What an instance held when it ended is lost: dropped, or of mode `sign` aborted and unanswered. Only what the host was
-//! told is booked: what was counted after the last publication died with the instance, in the counters too. So the books
-//! of the host add up, by what they said before.
+//! What an instance held when it ended is lost: dropped, or in mode `sign` aborted and unanswered. Only what the host was
+//! told is booked. What was counted after the last publication died with the instance, and is missing from the counters too.
+//! So the host's books add up to what they said before.
 //!
-//! An instance that only stood still is taken for dead as well. It goes on with what it has, which is not lost after all;
-//! but a counter does not go down. So it adds to its gauges again what was taken from them, and counts it as captured once
-//! more: what is then delivered, failed or dropped has a partner, and nothing is thrown away for the sake of a number.
+//! An instance that only stalled is taken for dead too. It goes on with what it has, which is not lost after all, but a counter
+//! cannot go down. So the instance adds to its gauges again what was taken from them, and counts it as captured once more.
+//! Whatever is then delivered, failed or dropped has its counterpart, and nothing is thrown away for the sake of a number.
 
 use super::Worker;
 use super::drain::Life;
@@ -18,10 +18,10 @@ use crate::time::earliest;
 use crate::worker::account::{BEAT_MS, Held, ORPHAN_MS, Store};
 
 impl Worker {
-    /// After the effects of each root callback: keeps the account and looks after the others. `true` if there are more
-    /// effects now.
+    /// After the effects of each root callback: keeps the account and watches the others. `true` if there are more effects
+    /// now.
     pub fn keep_account(&mut self, store: &mut impl Store) -> bool {
-        // The effects are carried out: it is known.
+        // The effects have been carried out, so the time is known.
         let now = self.clock.last().steady;
         if !self.publisher.account.wants(now) {
             return false;
@@ -46,7 +46,7 @@ impl Worker {
         !self.publisher.effects.is_empty()
     }
 
-    /// Books what others held when they ended.
+    /// Books what other instances held when they ended.
     fn bury(&mut self, orphans: &[Held], store: &mut impl Store) {
         if orphans.is_empty() {
             return;
@@ -56,7 +56,7 @@ impl Worker {
             held.add(orphan);
         }
         for (series, amount) in held.iter() {
-            // Metrics that no instance has any more are gone, and their books with them. No gauge goes below 0.
+            // Metrics that no instance defines any more are gone, and their books with them. No gauge goes below 0.
             let amount = to_i64(amount).min(store.gauge(series).map_or(0, to_i64));
             self.count(series.leg, series.metric, amount.saturating_neg());
             for metric in lost(series) {
@@ -118,7 +118,7 @@ pub(super) fn held(legs: &Legs) -> Held {
     held
 }
 
-/// The counters of what leaves a gauge because it is lost.
+/// The counters for what leaves a gauge because it is lost.
 fn lost(gauge: Series) -> &'static [Metric] {
     match (gauge.leg, gauge.metric) {
         (Leg::Sign, Metric::Pending) => &[Metric::Aborted],
@@ -130,7 +130,7 @@ fn lost(gauge: Series) -> &'static [Metric] {
     }
 }
 
-/// The counters of what comes back to a gauge. Unread envelopes have no counter before they are read.
+/// The counters for what comes back to a gauge. Envelopes that have not been read are not counted yet.
 fn found(gauge: Series) -> &'static [Metric] {
     match (gauge.leg, gauge.metric) {
         (Leg::Sign, Metric::Pending) => &[Metric::Received],

@@ -5,9 +5,9 @@ use crate::time::{Millis, Moment};
 /// Both clocks, as they were last known.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    /// The host's clock when it last had a time (the epoch: never yet).
+    /// The host's clock when it last gave a time (the epoch: not yet).
     wall: Millis,
-    /// The time that has passed by it.
+    /// The time that has passed according to it.
     steady: Millis,
 }
 
@@ -20,9 +20,9 @@ impl Clock {
         }
     }
 
-    /// Time that never goes back, from the host's clock, which may: a wait must not become an hour because NTP corrected
-    /// the clock. The epoch is the answer of a clock that failed: then no time has passed, or the next answer would make
-    /// everything that is pending half a century old. Gives how much has passed, if that is known.
+    /// Time that never goes back, derived from the host's clock, which may: a wait must not become an hour because NTP
+    /// corrected the clock. A clock that failed answers with the epoch. Then no time has passed; otherwise the next answer
+    /// would make everything pending half a century old. Returns how much time has passed, if that is known.
     pub(super) fn advance(&mut self, wall: Millis) -> Option<u64> {
         let unknown = Millis::default();
         if wall == unknown {

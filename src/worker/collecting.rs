@@ -1,18 +1,17 @@
-//! Bodies that are being received: the room that they get, and what becomes of those that are slow.
+//! Bodies being received: how much room they get, and what happens to slow ones.
 //!
-//! *Room.* A body is charged with what has come of it. All together hold at most half of a leg's budget, and no more than
-//! a leg has free: with two legs a body is collected while either of them has room for it, and charged once, to both. A second
-//! Sentry's budget is for what is complete: bodies that are being received are not charged to it. The
-//! other half is for what is complete.
+//! *Room.* A body is charged with the bytes of it that have arrived. All bodies together hold at most half of a leg's budget,
+//! and no more than the leg has free. With two legs a body is collected while either has room for it, and is charged once, to
+//! both. The other half is for what is complete. So is a second Sentry's whole budget: bodies being received are not charged
+//! to it.
 //!
-//! *Giving way.* When the half is full, the body that grows slowest is dropped for one that grows faster, or for a newcomer:
-//! one of up to 256 KiB that began less than 30 s ago. Those that are younger than two seconds give way to nobody, unless
-//! they hold more than a quarter of the half: then one that grows well gives way to none of them, and they give way to it. So
-//! nobody drives it out with many small beginnings. What is pending never gives way, and nothing gives way to what is
-//! pending.
+//! *Giving way.* When the half is full, the slowest-growing body is dropped for one that grows faster or for a newcomer: a
+//! body of up to 256 KiB that began less than 30 s ago. Bodies younger than two seconds give way to none, unless they hold
+//! more than a quarter of the half. Then a body that grows well gives way to none of them, and they give way to it, so nobody
+//! can drive it out with many small beginnings. What is pending never gives way, and nothing gives way to it.
 //!
-//! *Giving up.* No byte for 30 s, or after 30 s less than 1 KiB/s: found by ticks, which come every second while a body is
-//! being received. On nginx, where bodies come whole, nothing is given up, nothing gives way, and there is no half.
+//! *Giving up.* No byte for 30 s, or after 30 s less than 1 KiB/s. Ticks find this; they come every second while a body is
+//! being received. On nginx bodies arrive whole: nothing is given up, nothing gives way, and there is no half.
 
 use super::{Worker, report};
 use crate::copies::capture::Refusal;
@@ -22,9 +21,9 @@ use crate::worker::collect::{Collecting, PULSE_MS, Swept, Ticket};
 use crate::worker::exchange::{Exchange, Parts};
 use crate::worker::wanted::{SENTRY, Wants};
 
-/// So many bodies give way in one callback at most.
+/// The most bodies that give way in one callback.
 const MOST_VICTIMS: usize = 32;
-/// Looks at slow bodies in one tick, and of these, those that are given up: the rest follows with the next ticks.
+/// Looks at slow bodies in one tick, including those that are given up. The rest follows with the next ticks.
 const MOST_LOOKS: usize = 128;
 const MOST_GIVEN_UP: usize = 32;
 
@@ -35,7 +34,7 @@ impl Worker {
         self.collecting.get(ticket)
     }
 
-    /// Begins to collect a body, if it may become one that fits.
+    /// Begins to collect a body, if it may turn out to fit.
     pub(crate) fn open(&mut self, parts: Parts) -> Result<Ticket, (Box<Parts>, Refusal)> {
         let exchange = Exchange::new(parts, self.config.limits.max_body_bytes)
             .map_err(|parts| (parts, Refusal::TooLarge))?;
@@ -45,7 +44,7 @@ impl Worker {
         }
         let opened = self.collecting.insert(exchange);
         let ticket = opened.map_err(|exchange| (exchange.restart(), Refusal::NoRoom))?;
-        // Nothing else may wake the worker.
+        // Nothing else might wake the worker.
         let now = self.clock.last().steady;
         if !self.publisher.ticker.comes_by(now, now.after(PULSE_MS)) {
             self.wake();
@@ -53,7 +52,7 @@ impl Worker {
         Ok(ticket)
     }
 
-    /// A piece of a body comes.
+    /// A piece of a body arrives.
     pub(super) fn collect(
         &mut self,
         ticket: Ticket,
@@ -68,7 +67,7 @@ impl Worker {
         self.collecting.push(ticket, size, room, fill)
     }
 
-    /// What a body may grow by. When that is less than it wants, others give way.
+    /// How much a body may grow by. If that is less than it wants, others give way.
     fn make_room(&mut self, ticket: Option<Ticket>, wants: Wants) -> usize {
         let (half, room) = (self.half(), self.room(wants));
         let free = room.min(half).saturating_sub(self.collecting.bytes());
@@ -78,13 +77,13 @@ impl Worker {
         free
     }
 
-    /// What a body may grow by, of a half that it needs so much of: others give way.
-    // Seldom: apart, so that others do not pay for it.
+    /// How much a body may grow by, given how much of the half it needs. Others give way.
+    // Seldom needed: kept apart so that other calls do not pay for it.
     #[inline(never)]
     fn drive_out(&mut self, ticket: Option<Ticket>, needs: usize, half: usize) -> usize {
         let free = |collecting: &Collecting| half.saturating_sub(collecting.bytes());
         for _ in 0..MOST_VICTIMS {
-            // So many newcomers at a time are no ordinary traffic.
+            // This many newcomers at a time is not ordinary traffic.
             let crowded = self.collecting.new_bytes() > half / 4;
             let slowest = self.collecting.slower_than(ticket, !crowded);
             let newcomer = ticket.filter(|_| crowded && slowest.is_none());
@@ -100,7 +99,7 @@ impl Worker {
         free(&self.collecting)
     }
 
-    /// While one leg has room, a body is collected.
+    /// A body is collected while one leg has room.
     pub(crate) fn room(&self, wants: Wants) -> usize {
         let legs = &self.legs;
         let rum = wants.rum;
@@ -113,7 +112,7 @@ impl Worker {
         rum.max(sls).max(sentries).unwrap_or_default()
     }
 
-    /// What all bodies that are being received may hold.
+    /// What all bodies being received may hold.
     fn half(&self) -> usize {
         self.config.collecting_bytes()
     }
@@ -126,7 +125,7 @@ impl Worker {
         }
     }
 
-    /// A tick's share: bodies that are too slow are given up.
+    /// A tick's share of the work: bodies that are too slow are given up.
     pub(super) fn sweep(&mut self) {
         if !self.host().streams_bodies {
             return;

@@ -8,7 +8,7 @@ use crate::time::Millis;
 
 /// How long a drain may take before what is left is given up.
 pub(super) const DRAIN_MS: u64 = 10_000;
-/// Copies or writes that are given up in one tick: each has buffers to be freed.
+/// Copies or writes given up in one tick: each has buffers to free.
 const MAX_LOST: usize = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Life {
     Over,
 }
 
-/// How far a worker is, and what it has given up.
+/// How far the worker's end has come, and what has been given up.
 #[derive(Debug)]
 pub(super) struct Drain {
     pub(super) life: Life,
@@ -34,7 +34,7 @@ impl Drain {
         }
     }
 
-    /// When what is left is given up.
+    /// When what is left will be given up.
     pub(super) fn due(&self) -> Option<Millis> {
         match self.life {
             Life::Draining { until } => Some(until),
@@ -80,7 +80,7 @@ impl Worker {
         over
     }
 
-    /// Gives up on so many bodies, on so many copies, and then on so many writes. `true` if none is left.
+    /// Gives up at most this many bodies, then copies, then writes. `true` if none is left.
     fn lose(&mut self, most: usize) -> bool {
         let mut left = most;
         for _ in 0..most {

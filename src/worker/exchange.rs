@@ -1,8 +1,8 @@
 //! One mirrored HTTP exchange: its headers, the body as it streams past, and one end for each leg.
 //!
-//! An exchange is begun, fed and ended (or aborted) through the [`Worker`](crate::worker::Worker), which owns the
-//! budgets and the counters. It never holds up the request: whatever goes wrong, the exchange is over and the request
-//! goes on. (In mode `rewrite`, where the request is a copy itself, it may be held for an exchange.) The body is collected once; both legs share it.
+//! An exchange is begun, fed and ended (or aborted) through the [`Worker`](crate::worker::Worker), which owns the budgets and the
+//! counters. It never holds up the request: whatever goes wrong, the exchange is over and the request goes on. (In mode
+//! `rewrite`, where the request is itself a copy, it may be held for an exchange.) The body is collected once; the legs share it.
 
 use crate::copies::capture::Capture;
 use crate::copies::copy::Copy;
@@ -15,14 +15,14 @@ use crate::time::Millis;
 use crate::worker::wanted::{Wanted, Wants};
 use std::rc::Rc;
 
-/// What is to become of a request: at least one leg wants it.
+/// What to do with a request that at least one leg wants.
 #[derive(Debug)]
 pub struct Plan {
     /// Where the copy goes.
     pub(crate) rum: Option<Target>,
-    /// The project, if its envelope is to become logs.
+    /// The project, if its envelope becomes logs.
     pub(crate) sls: Option<u64>,
-    /// Where its copies for second Sentries go: which of them, and there.
+    /// Which second Sentries get a copy, and where each copy goes.
     pub(crate) sentries: Vec<(usize, Target)>,
 }
 
@@ -41,7 +41,7 @@ impl Plan {
     }
 }
 
-/// A part of an exchange: that of a leg of copies.
+/// The part of an exchange that belongs to a leg of copies.
 #[derive(Debug)]
 pub(crate) struct Mirrored {
     pub(crate) target: Target,
@@ -69,8 +69,8 @@ impl Mirrored {
 
     fn into_copy(self, body: &Rc<Vec<u8>>) -> Copy {
         let mut headers = self.headers;
-        // Relay uses the envelope's own DSN only when nothing else is a credential; so when there is one, a Basic
-        // next to it is somebody's else. What cannot be read may have one.
+        // Relay uses the envelope's own DSN only when there is no other credential. So if the envelope has one, a Basic
+        // credential beside it is not Sentry's. What cannot be read may have one.
         if let Some(basic) = self.basic
             && first_line::read(body) == Line::WithoutDsn
         {
@@ -84,7 +84,7 @@ impl Mirrored {
     }
 }
 
-/// What a complete exchange comes to.
+/// What a complete exchange becomes.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) rum: Option<Copy>,
@@ -102,12 +102,12 @@ pub struct Exchange {
     announced: Announced,
 }
 
-/// What is known of a body before it comes.
+/// What is known of a body before it arrives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Announced {
     /// Content-Length.
     pub(crate) length: Option<u64>,
-    /// Transfer-Encoding is there.
+    /// Whether Transfer-Encoding is present.
     pub(crate) transfer_encoding: bool,
 }
 
@@ -147,7 +147,7 @@ fn wanted(rum: Option<&Mirrored>, sls: Option<&Head>, sentries: &[(usize, Mirror
 
 impl Exchange {
     /// # Errors
-    /// The parts, when the announced body is over the limit.
+    /// Returns the parts if the announced body is over the limit.
     pub(crate) fn new(parts: Parts, max_body_bytes: usize) -> Result<Self, Box<Parts>> {
         let announced = parts.announced;
         let Some(capture) = Capture::new(announced.length, max_body_bytes) else {
@@ -162,7 +162,7 @@ impl Exchange {
         })
     }
 
-    /// As it began, without what it has collected.
+    /// As it began, without what it collected.
     pub(crate) fn restart(self) -> Box<Parts> {
         Box::new(Parts {
             rum: self.rum,
@@ -193,7 +193,7 @@ impl Exchange {
         wanted(rum.as_ref(), None, &sentries)
     }
 
-    /// Whether no leg wants it any more.
+    /// Whether no leg wants it any longer.
     pub(crate) fn is_unwanted(&self) -> bool {
         self.rum.is_none() && self.sls.is_none() && self.sentries.is_empty()
     }
@@ -202,7 +202,7 @@ impl Exchange {
         &mut self.capture
     }
 
-    /// What a piece of its body needs at least.
+    /// The least that a piece of its body needs.
     pub(crate) fn needs(&self, size: usize) -> usize {
         self.capture.needs(size)
     }
@@ -212,12 +212,12 @@ impl Exchange {
         wanted(self.rum.as_ref(), self.sls.as_ref(), &self.sentries)
     }
 
-    /// The share of the RUM leg's budgets, if it wants the exchange.
+    /// Its share of the RUM leg's budgets, if that leg wants it.
     pub(crate) fn share(&self) -> Option<usize> {
         self.rum.as_ref().map(|rum| rum.target.destination.share)
     }
 
-    /// What it needs room for, beside what it holds.
+    /// What it needs room for, besides what it holds.
     pub(crate) fn wants(&self, bytes: usize) -> Wants {
         Wants {
             rum: self.share(),
@@ -237,7 +237,7 @@ impl Exchange {
         self.announced.length == Some(0)
     }
 
-    /// The headers say nothing of a body: in HTTP/1 there is none, in HTTP/2 there may be one.
+    /// The headers say nothing about a body: in HTTP/1 there is none, in HTTP/2 there may be one.
     #[must_use]
     pub fn announces_no_body(&self) -> bool {
         self.announced.length.is_none() && !self.announced.transfer_encoding
@@ -248,7 +248,7 @@ impl Exchange {
         self.announced.is_more_than(bytes)
     }
 
-    /// Bytes of the budget that it occupies: open requests without a body are bounded too.
+    /// Bytes of the budget that it takes up. Counted without a body too, so that open requests are bounded.
     #[must_use]
     pub fn held(&self) -> usize {
         let rum = self.rum.as_ref().map_or(0, Mirrored::held);
@@ -260,13 +260,13 @@ impl Exchange {
             .saturating_add(Copy::OVERHEAD)
     }
 
-    /// Whether a piece of the body has come.
+    /// Whether a piece of the body has arrived.
     #[must_use]
     pub fn has_body(&self) -> bool {
         self.capture.held() > 0
     }
 
-    /// What is to be delivered, and what is to be read.
+    /// What is to be delivered and what is to be read.
     pub(crate) fn into_parts(self, now: Millis) -> Ended {
         let body = Rc::new(self.capture.into_body());
         let sls = self.sls.map(|head| Envelope {

@@ -1,4 +1,4 @@
-//! Copies that leave with the request itself, in mode `rewrite`: what the RUM leg counts of them.
+//! Copies that leave with the request itself, in mode `rewrite`: how the RUM leg counts them.
 
 use super::{Worker, report};
 use crate::copies::capture::Refusal;
@@ -14,7 +14,7 @@ impl Worker {
         self.publish_soon();
     }
 
-    /// Request callback: the end of the only attempt of a copy that left.
+    /// Request callback: the only attempt of a copy that left has ended.
     pub(crate) fn forwarded_ended(
         &mut self,
         project: u64,
@@ -37,12 +37,12 @@ impl Worker {
         self.publish_soon();
     }
 
-    /// Request callback: a request that was held goes on.
+    /// Request callback: a held request goes on.
     pub(crate) fn let_go(&mut self, project: u64, refusal: Refusal) {
         report::let_go(&mut self.legs.log, project, refusal);
     }
 
-    /// Request callback: nginx's location does not answer what is no copy.
+    /// Request callback: nginx's location does not answer requests that are not copies.
     pub(crate) fn unguarded(&mut self) {
         report::unguarded(&mut self.legs.log);
     }

@@ -1,22 +1,22 @@
-//! nginx: which root context has a call out, and whose answer comes to it.
+//! nginx: which root context has a call in flight, and whose answer it receives.
 //!
-//! A root context of ngx_wasm_module bears one call at a time: with a second one a connection slot leaks each
-//! time one ends (manual: hosts, "One call per root context"). A root context that mirrors uses its own slot for itself. A *lane* is a further root context of the
-//! same instance, which mirrors nothing: on its tick it makes the next call of one of those that do.
+//! A root context of ngx_wasm_module supports one call at a time: with a second one, a connection slot leaks each time one
+//! ends (manual: hosts, "One call per root context"). A root context that mirrors uses its own slot for itself. A *lane* is a
+//! further root context of the same instance, which mirrors nothing: on its tick it makes the next call for one that does.
 //!
-//! A slot is taken until its answer comes, however late: that host always tells, and its timeouts are for each step, so
-//! a target that trickles may outlast ours. A slot that is given up too early would cost the worker's clients, one that is
-//! given up too late costs copies.
+//! A slot is taken until its answer comes, however late. That host always reports the end, and its timeouts are per step, so
+//! a target that trickles may outlast our timeout. Giving up a slot too early would cost the worker's clients; giving it up
+//! too late costs copies.
 
-/// Names a root context.
+/// Identifies a root context.
 pub type Root = u32;
 
-/// The calls that are out.
+/// The calls in flight.
 #[derive(Debug, Default)]
 pub struct Lanes {
-    /// The root context that made it, the token, and whose call it is. A handful.
+    /// The root context that made it, the token, and the root context it was made for. A handful.
     calls: Vec<(Root, u32, Root)>,
-    /// Who was served last by a lane.
+    /// Who was last served by a lane.
     last: Root,
 }
 
@@ -35,7 +35,7 @@ impl Lanes {
         }
     }
 
-    /// An answer came to `root`: whose is it?
+    /// An answer came to `root`: whose call was it?
     pub fn answered(&mut self, root: Root, token: u32) -> Root {
         let is_it = |(made_by, known, _): &(Root, u32, Root)| (*made_by, *known) == (root, token);
         match self.calls.iter().position(is_it) {
@@ -44,8 +44,8 @@ impl Lanes {
         }
     }
 
-    /// Who is next, of those that have a call to make and, with each, the number of its calls that are out: the one
-    /// with the fewest, so that a target that hangs does not hold every lane; of equals the one after the last.
+    /// Who is next among those that have a call to make, each given with the number of its calls in flight. The one with the
+    /// fewest, so that a hanging target does not hold every lane; on a tie, the one after the last.
     #[must_use]
     pub fn next(&self, waiting: impl Iterator<Item = (Root, usize)>) -> Option<Root> {
         let turn = |root: Root| (root <= self.last, root);
@@ -55,8 +55,8 @@ impl Lanes {
     }
 }
 
-/// What is to be said when the lanes that are there are not those that the configuration counts on; `lanes` are calls at
-/// a time, and the root context that mirrors makes one of them.
+/// The warning to log if the lanes present are not those that the configuration counts on. `lanes` is the number of calls at
+/// a time; the root context that mirrors makes one of them.
 #[must_use]
 pub fn mismatch(lanes: u8, there: usize) -> Option<String> {
     let expected = usize::from(lanes).saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The legs that there are, each with its metrics, and what they share: the log and random waits.
+//! The configured legs, each with its metrics, and what they share: the log and the jitter.
 
 use super::published::PublishedMetrics;
 use super::signing::Signer;
@@ -18,7 +18,7 @@ use crate::sls::record::ItemScrubber;
 use crate::time::{Millis, Moment, earliest};
 use std::collections::VecDeque;
 
-/// A leg, and what is counted of it.
+/// A leg and its metrics.
 #[derive(Debug)]
 pub(super) struct Counted<L> {
     pub(super) leg: L,
@@ -39,8 +39,8 @@ impl<L: Caller> Counted<L> {
     }
 }
 
-// What is not inlined has many callers, and would stand in the module as often.
-/// See the module's documentation. The larger ones stand behind a pointer: in most configurations they are not there.
+// Functions here marked `inline(never)` have many callers; inlined, they would bloat the module.
+/// The larger legs are behind a pointer: most configurations do not have them.
 #[derive(Debug)]
 pub(super) struct Legs {
     pub(super) rum: Option<Counted<CopyLeg>>,
@@ -49,14 +49,14 @@ pub(super) struct Legs {
     pub(super) sign: Option<Box<Counted<Signer>>>,
     /// The second Sentries, in the order of the configuration.
     pub(super) sentries: Vec<Counted<CopyLeg>>,
-    /// Where they stand: [`at`](Self::at) says which stands where.
+    /// The places of the legs: [`at`](Self::at) says which leg has which.
     places: Places,
     pub(super) log: RateLimitedLog,
     jitter: Jitter,
 }
 
-/// How many calls there may be without an answer: in all, and of a leg. RUM and SLS have half of them each; a second Sentry
-/// has its own, where there is not one slot for all.
+/// How many calls may be without an answer: in all, and per leg. RUM and SLS have half of them each; a second Sentry has its
+/// own, unless all share one set of slots.
 pub(super) fn max_calls(config: &Config) -> (usize, usize) {
     let shared =
         usize::from(config.rum.is_some()).saturating_add(usize::from(config.sls.is_some()));
@@ -64,7 +64,7 @@ pub(super) fn max_calls(config: &Config) -> (usize, usize) {
     if config.host.traits().calls_in_ticks {
         let all = limit.min(config.lanes.into());
         let legs = shared.saturating_add(config.sentries.len());
-        // A few, and never all but one of two legs' worth: what hangs leaves the other leg one.
+        // A few, but not all when there are two legs: a leg that hangs leaves the other one a slot.
         return (all, all.div_ceil(legs.max(1)));
     }
     (
@@ -77,7 +77,7 @@ pub(super) fn max_calls(config: &Config) -> (usize, usize) {
     )
 }
 
-/// A leg of copies within these bounds.
+/// A leg of copies with these bounds.
 fn copy_leg(
     config: &Config,
     copies: &Copies,
@@ -146,7 +146,7 @@ impl Legs {
         }
     }
 
-    /// Where they stand.
+    /// The places of the legs.
     pub(super) fn places(&self) -> Places {
         self.places
     }
@@ -164,12 +164,12 @@ impl Legs {
         }
     }
 
-    /// All that there are.
+    /// All configured legs.
     pub(super) fn names(&self) -> impl Iterator<Item = Leg> {
         self.places().map(|place| self.at(place))
     }
 
-    /// Bytes that are pending in a leg of the legs with a budget, and its budget.
+    /// Bytes pending in the legs that share this leg's budget, and that budget.
     pub(super) fn budget(&self, leg: Leg) -> (usize, usize) {
         match leg {
             Leg::Sls => self.sls.as_ref().map(|sls| sls.leg.budget()),
@@ -243,7 +243,7 @@ impl Legs {
         Some(with(self.sign.as_mut()?, &mut self.log, &mut self.jitter))
     }
 
-    /// All that there are.
+    /// All configured legs.
     pub(super) fn all(&self) -> impl Iterator<Item = (&dyn Caller, &PublishedMetrics)> {
         self.names().filter_map(|leg| self.get(leg))
     }
@@ -256,7 +256,7 @@ impl Legs {
         }
     }
 
-    /// Everything that has changed, in one go.
+    /// Publishes everything that has changed, in one go.
     pub(super) fn publish(
         &mut self,
         sets: bool,
@@ -277,9 +277,9 @@ impl Legs {
         }
     }
 
-    /// Whether something was counted that must not wait for other business to be published.
+    /// Whether something was counted that must be published without waiting for other work.
     pub(super) fn is_pressing(&self) -> bool {
-        // In every request: without detours.
+        // Runs in every request: no detours.
         let rum = self.rum.as_ref();
         let (sls, sign) = (self.sls.as_ref(), self.sign.as_ref());
         rum.is_some_and(|rum| rum.metrics.ledger.is_pressing())
@@ -291,7 +291,7 @@ impl Legs {
                 .any(|sentry| sentry.metrics.ledger.is_pressing())
     }
 
-    /// Whether the host knows other gauges than these.
+    /// Whether the host's gauges differ from these.
     pub(super) fn is_stale(&self, collecting: usize) -> bool {
         fn differs<L: Caller>(counted: &Counted<L>, collecting: usize) -> bool {
             counted.metrics.is_stale(counted.leg.gauges(collecting))
@@ -307,7 +307,7 @@ impl Legs {
                 .any(|sentry| differs(sentry, collecting))
     }
 
-    /// When a leg has something to do.
+    /// When a leg next has something to do.
     pub(super) fn due(&self, now: Moment) -> Option<Millis> {
         let rum = self.rum.as_ref().and_then(|rum| rum.leg.due(now));
         let sls = self.sls.as_ref().and_then(|sls| sls.leg.due(now));
@@ -317,9 +317,9 @@ impl Legs {
         earliest([rum, sls, sign, sentries])
     }
 
-    /// The leg that waits for the answer to a call.
+    /// The leg that is waiting for the answer to a call.
     pub(super) fn waits_for(&self, token: u32) -> Option<Leg> {
-        // For nearly every answer it is the first one.
+        // Nearly every answer is for the first one.
         let waits = |leg: &CopyLeg| leg.answer_bytes(token, None).is_some();
         if self.rum.as_ref().is_some_and(|rum| waits(&rum.leg)) {
             return Some(Leg::Rum);
@@ -329,7 +329,7 @@ impl Legs {
         self.names().find(is_it)
     }
 
-    /// Calls without an answer, of all.
+    /// Calls without an answer, over all legs.
     pub(super) fn calls(&self, now: Millis) -> usize {
         let calls = self.all().map(|(caller, _)| caller.calls(now));
         calls.fold(0, usize::saturating_add)

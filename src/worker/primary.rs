@@ -1,7 +1,7 @@
-//! The primary's answer, for copies that go only if it is no refusal (`only_accepted`).
+//! The primary's answer, for copies that are sent only if it is not a refusal (`only_accepted`).
 //!
-//! A complete copy waits in the leg. One that is not complete when the answer comes, which is how servers refuse what is too
-//! large, is decided about at once, and collected no further.
+//! A complete copy waits in the leg. If the answer comes before the copy is complete, which is how servers refuse bodies that
+//! are too large, the copy is decided at once and collected no further.
 
 use super::Worker;
 use super::schedule::Stage;
@@ -20,14 +20,13 @@ pub(crate) struct Waiting {
 }
 
 impl Worker {
-    /// Whether the primary's answer decides about the copy of a request that is not complete.
+    /// Whether the primary's answer decides about the copy of an incomplete request.
     pub(crate) fn awaits_answer(&self, ticket: Ticket) -> bool {
         let exchange = self.collecting.get(ticket);
         exchange.is_some_and(Exchange::awaits_answer)
     }
 
-    /// Request callback: the primary has refused a request that is not complete. Gives the ticket back if another leg wants
-    /// it.
+    /// Request callback: the primary has refused an incomplete request. Gives the ticket back if another leg wants it.
     pub(crate) fn refused_early(&mut self, ticket: Ticket) -> Option<Ticket> {
         let taken = self.collecting.change(ticket, Exchange::take_unanswered)?;
         self.skip_all(taken, SkipReason::Refused);
@@ -38,7 +37,7 @@ impl Worker {
         Some(ticket)
     }
 
-    /// Request callback: the primary has answered the request of copies that wait for it, or never will.
+    /// Request callback: the primary has answered the request whose copies wait for it, or never will.
     pub(crate) fn primary_answered(&mut self, copies: &[Waiting], refused: bool, now: Millis) {
         let now = self.moment(now).steady;
         for Waiting { leg, copy } in copies {
@@ -52,7 +51,7 @@ impl Worker {
     }
 }
 
-/// Whether an answer with this status says that the primary has not kept the request: no key, not allowed, too large, over a
+/// Whether a response with this status says that the primary has not kept the request: no key, not allowed, too large, over a
 /// quota. Without a status nobody knows.
 pub(crate) fn is_refusal(status: Option<u16>) -> bool {
     matches!(status, Some(401 | 403 | 413 | 429))

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(super) struct PublishedMetrics {
     pub(super) ledger: Ledger,
-    /// Nothing before the first publication: on nginx an instance takes over the gauges of the one before it.
+    /// `None` before the first publication: on nginx an instance inherits the gauges of the one before it.
     published: Option<Gauges>,
 }
 
@@ -20,7 +20,7 @@ impl PublishedMetrics {
         }
     }
 
-    /// Whose they are.
+    /// Whose metrics these are.
     pub(super) fn leg(&self) -> Leg {
         self.ledger.leg()
     }
@@ -30,15 +30,15 @@ impl PublishedMetrics {
         self.published.unwrap_or_default()
     }
 
-    /// Whether the host knows other gauges than these.
+    /// Whether the host's gauges differ from these.
     pub(super) fn is_stale(&self, gauges: Gauges) -> bool {
-        // One by one: as a whole they would be compared byte by byte, in every request.
+        // One by one: the whole would be compared byte by byte, in every request.
         let known = self.published.iter().flatten();
         let differ = known.zip(&gauges).any(|(known, gauge)| known != gauge);
         differ || self.published.is_none()
     }
 
-    /// Gauges, counters and samples in one go, so that they add up for whoever reads them.
+    /// Publishes gauges, counters and samples in one go, so that they add up for whoever reads them.
     pub(super) fn publish(
         &mut self,
         sets_gauges: bool,

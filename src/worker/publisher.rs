@@ -1,7 +1,7 @@
-//! What the host is told beside calls: counters and gauges, the log, and when to wake us.
+//! What the host is told besides calls: counters and gauges, the log, and when to wake us.
 //!
-//! When counters are published: together, so that they add up at every moment; at once when nothing is pending and nothing
-//! was published in the last [`PUBLISH_MS`], else that much later.
+//! Counters are published together, so that they always add up. They are published at once if nothing is pending and nothing
+//! was published in the last [`PUBLISH_MS`]; otherwise that much later.
 
 use super::account::Account;
 use super::legs::Legs;
@@ -12,7 +12,7 @@ use crate::host::HostKind;
 use crate::time::Millis;
 use std::collections::VecDeque;
 
-/// Counters are published this often at most: a few host calls a batch, not ten a request.
+/// The shortest time between publications: a few host calls per batch, not ten per request.
 const PUBLISH_MS: u64 = 100;
 
 /// See the module's documentation.
@@ -20,9 +20,9 @@ const PUBLISH_MS: u64 = 100;
 pub(super) struct Publisher {
     pub(super) effects: VecDeque<Effect<'static>>,
     pub(super) ticker: Ticker,
-    /// What the gauges have added, for whoever comes after this instance.
+    /// What the gauges have added, for whoever follows this instance.
     pub(super) account: Account,
-    /// The tick that publishes what was counted is on its way.
+    /// The tick that will publish what was counted is on its way.
     pub(super) is_due_soon: bool,
     sets_gauges: bool,
     last: Option<Millis>,
@@ -57,7 +57,7 @@ impl Publisher {
         }
     }
 
-    /// When what has changed is published.
+    /// When changes will be published.
     pub(super) fn due(&self, now: Millis) -> Millis {
         let latest = now.after(PUBLISH_MS);
         match self.last {
@@ -66,7 +66,7 @@ impl Publisher {
         }
     }
 
-    /// Everything that has changed, in one go. `last`: nothing comes after it.
+    /// Publishes everything that has changed, in one go. `last`: nothing comes after it.
     pub(super) fn publish(&mut self, legs: &mut Legs, collecting: usize, last: bool, now: Millis) {
         self.last = Some(now);
         legs.publish(self.sets_gauges, collecting, &mut self.effects);

@@ -1,7 +1,7 @@
 //! The worker's log lines: what an operator reads at night.
 //!
-//! WARN is odd but nothing is lost, ERROR is data lost or an operator needed. Of the client's bytes only the project
-//! id is ever written.
+//! WARN: something is odd but nothing is lost. ERROR: data was lost or an operator is needed. Of the client's bytes only the
+//! project id is ever written.
 
 use crate::copies::capture::Refusal;
 use crate::log::{Level, RateLimitedLog, Topic};
@@ -9,7 +9,7 @@ use crate::metric::Leg;
 use crate::outcome::{DenyReason, SkipReason};
 use crate::sls::write_request::Denial;
 
-/// An answer that nobody waits for.
+/// An answer that nobody is waiting for.
 pub(super) fn unexpected(log: &mut RateLimitedLog) {
     log.note(Topic::new("unexpected reply"), Level::Warn, || {
         "an answer came for a call that was given up, or never made".to_owned()
@@ -54,7 +54,7 @@ pub(super) fn skipped(log: &mut RateLimitedLog, reason: SkipReason, project: Opt
     });
 }
 
-/// A budget that has no room, and for what.
+/// A budget without room, and what the room was for.
 pub(super) struct Full {
     pub(super) max_bytes: usize,
     pub(super) pending: usize,
@@ -72,7 +72,7 @@ pub(super) fn no_room(log: &mut RateLimitedLog, leg: Leg, project: u64, full: Fu
             pending,
             collecting,
         } = full;
-        // When these hold more than what is pending, clients are slow, not the target.
+        // If these hold more than what is pending, clients are slow, not the target.
         let cause = if collecting > pending {
             "bodies that are being received hold the room that they may have"
         } else {
@@ -120,7 +120,7 @@ pub(super) fn unguarded(log: &mut RateLimitedLog) {
     });
 }
 
-/// Mode `sign`: answered by us. The denial's text holds nothing of the client's.
+/// Mode `sign`: answered here. The denial's text contains nothing from the client.
 pub(super) fn denied(log: &mut RateLimitedLog, denial: &Denial) {
     let level = match denial.reason {
         DenyReason::Forbidden | DenyReason::Malformed | DenyReason::TooLarge => Level::Warn,
@@ -149,7 +149,7 @@ pub(super) fn answered_unasked(log: &mut RateLimitedLog, status: u16) {
     });
 }
 
-/// A mode that holds requests, whose filter may not be allowed to.
+/// In a mode that holds requests, the filter may not be allowed to.
 pub(super) fn never_fed(log: &mut RateLimitedLog, mode: &'static str) {
     log.note(Topic::new("never fed"), Level::Warn, || {
         format!("{mode}: a request ended before any of its body was seen; if all do, the filter lacks allow_on_headers_stop_iteration: true")

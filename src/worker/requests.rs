@@ -1,4 +1,4 @@
-//! The request callbacks: what becomes of a request, its body, and its end or abort.
+//! The request callbacks: what happens to a request, its body, and its end or abort.
 
 use super::primary::Waiting;
 use super::schedule::Stage;
@@ -20,7 +20,7 @@ use crate::worker::collect::Ticket;
 use crate::worker::exchange::{Announced, Mirrored, Parts, Plan};
 
 impl Worker {
-    /// Request callback: what becomes of a request, from its method and target.
+    /// Request callback: decides what happens to a request, from its method and target.
     pub fn decide(&mut self, method: &[u8], target: &[u8]) -> Option<Plan> {
         let decision = match &self.config.rum {
             Some(rum) => decide::decide(rum, method, target),
@@ -53,7 +53,7 @@ impl Worker {
         is_wanted.then_some(Plan { rum, sls, sentries })
     }
 
-    /// Where a leg's copy goes, if there is one; else that is counted.
+    /// Where a leg's copy goes. If there is no copy, that is counted.
     fn decided(&mut self, leg: Leg, decision: Decision) -> Option<Target> {
         match decision {
             Decision::Ignore => None,
@@ -65,7 +65,7 @@ impl Worker {
         }
     }
 
-    /// Request callback: the request is for a host that is not this Sentry's. What would be ingest traffic is counted.
+    /// Request callback: the request is for a host that is not this Sentry's. Requests that would be ingest traffic are counted.
     pub fn other_host(&mut self, method: &[u8], target: &[u8]) {
         let Some(Route::Envelope(id) | Route::Other(id)) = recognise(method, target) else {
             return;
@@ -75,8 +75,8 @@ impl Worker {
         }
     }
 
-    /// Request callback: the headers are complete. `None` when the request is marked as a copy, its body is known to be
-    /// too large, or there is no room.
+    /// Request callback: the headers are complete. `None` if the request is marked as a copy, its body is known to be too
+    /// large, or there is no room.
     pub fn begin<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Ticket>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
@@ -87,7 +87,7 @@ impl Worker {
             .ok()
     }
 
-    /// What is needed of a request's headers. `None` when it is marked as a copy, or they are too many.
+    /// What is needed of a request's headers. `None` if it is marked as a copy or has too many headers.
     pub(crate) fn prepare<'a, I>(&mut self, plan: Plan, head: &Head<'a, I>) -> Option<Parts>
     where
         I: Iterator<Item = Pair<'a>> + Clone,
@@ -105,7 +105,7 @@ impl Worker {
         } else {
             for_sentries(self.config.host, plan.sentries, head)
         };
-        // Of the request they all say the same.
+        // About the request they all say the same.
         let first = sentries.first().map(|(_, composed)| composed);
         let first = rum.as_ref().or(first).map(|(_, copy)| copy);
         let oversized = match first {
@@ -163,13 +163,13 @@ impl Worker {
         })
     }
 
-    /// Request callback: a request that is held has ended, and nothing of its body came.
+    /// Request callback: a held request has ended and no part of its body came.
     pub(crate) fn never_fed(&mut self) {
         report::never_fed(&mut self.legs.log, "rewrite");
     }
 
     /// Request callback: a piece of the body, of `size` bytes, which `fill` appends. Gives the ticket back unless the
-    /// exchange is over, which it may have been before.
+    /// exchange is over, which it may have been already.
     #[must_use]
     pub fn chunk(
         &mut self,
@@ -192,8 +192,8 @@ impl Worker {
         self.end_with(ticket, now, true);
     }
 
-    /// Request callback: the request is complete. `answered`: the primary has answered it, or need not be waited for; else
-    /// copies may have to wait for it, which this gives.
+    /// Request callback: the request is complete. `answered`: the primary has answered it or need not be waited for.
+    /// Otherwise returns the copies that have to wait for it.
     pub(crate) fn end_with(&mut self, ticket: Ticket, now: Millis, answered: bool) -> Vec<Waiting> {
         let now = self.moment(now);
         let mut waits = Vec::new();
@@ -228,7 +228,7 @@ impl Worker {
         waits
     }
 
-    /// What a leg has made of a copy: gives it if it waits for the primary.
+    /// Handles what a leg made of a copy. Returns the copy if it waits for the primary.
     fn taken(&mut self, leg: Leg, project: u64, taken: Taken) -> Option<Waiting> {
         match taken {
             Taken::Done => None,
@@ -248,7 +248,7 @@ impl Worker {
         }
     }
 
-    /// What a body that is not collected counts as.
+    /// Counts a body that is not collected.
     pub(crate) fn refuse(&mut self, wanted: Wanted, refusal: Refusal) {
         match refusal {
             Refusal::TooLarge => self.skip_all(wanted, SkipReason::TooLarge),
@@ -266,9 +266,8 @@ impl Worker {
     fn skip(&mut self, leg: Leg, reason: SkipReason, project: Option<u64>) {
         if let Some((_, context)) = self.legs.caller(leg) {
             let metric = Metric::Skipped(reason);
-            // Other routes are ordinary traffic under `routes: envelope`, and it costs them nothing: their count goes with
-            // the next publication, and causes one only now and then. So are other projects beside those that have a
-            // second Sentry.
+            // Other routes are ordinary traffic under `routes: envelope`, and must cost nothing: they are counted in the next
+            // publication, and cause one only now and then. So are projects without a second Sentry when others have one.
             let named = matches!(leg, Leg::Sentry(_));
             match reason {
                 SkipReason::Route => context.ledger.one_quietly(metric),
@@ -298,7 +297,7 @@ impl Worker {
         report::no_room(&mut self.legs.log, leg, project, full);
     }
 
-    /// Counts an exchange that is not collected to its end because there is no room.
+    /// Counts an exchange that is abandoned because there is no room.
     pub(super) fn drop_unfinished(&mut self, wanted: Wanted) {
         for place in self.legs.places().among(wanted.places()) {
             let leg = self.legs.at(place);
@@ -314,7 +313,7 @@ impl Worker {
 }
 
 /// The headers of the copies for second Sentries.
-// Most requests have none: apart, so that they do not pay for it.
+// Most requests have none: kept apart so that they do not pay for it.
 #[inline(never)]
 fn for_sentries<'a, I>(
     host: HostKind,
@@ -338,7 +337,7 @@ fn mirrored(copies: Vec<(usize, (Target, CopyHeaders))>) -> Vec<(usize, Mirrored
     copies.collect()
 }
 
-/// What the headers say of a body, when the RUM leg has not read them.
+/// What the headers say about a body, if the RUM leg has not read them.
 fn announced<'a, I>(head: &Head<'a, I>) -> Announced
 where
     I: Iterator<Item = Pair<'a>> + Clone,

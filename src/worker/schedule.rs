@@ -1,34 +1,34 @@
 //! What may leave in this callback, and which leg is next.
 //!
-//! When calls leave: on nginx from ticks only, because a dispatch from anywhere else kills the worker. In Envoy a finished
-//! copy leaves in the callback that finished it: the host files every call under the root context, whoever makes it, so
-//! that the answer arrives when the stream is long gone; no tick has to be asked for and ended. Retries leave from ticks,
-//! and so do calls that take work to prepare.
+//! When calls leave: on nginx only from ticks, because a dispatch from anywhere else kills the worker. In Envoy a finished
+//! copy leaves in the callback that finished it, so no tick has to be started and stopped. The host files every call under
+//! the root context, whoever makes it, so the answer arrives even when the stream is long gone. Retries leave from ticks, and
+//! so do calls that take work to prepare.
 //!
-//! On nginx a tick makes one call at most, that of a lane included ([`lanes`](super::lanes)), and the legs take turns.
+//! On nginx a tick, including a lane's, makes at most one call ([`lanes`](super::lanes)), and the legs take turns.
 
 use super::legs::Legs;
 use crate::delivery::caller::{CallId, Next};
 use crate::metric::Leg;
 use crate::time::Moment;
 
-/// Steps of the legs in one callback, calls and losses together.
+/// Steps of the legs in one callback: calls and losses together.
 const MAX_STEPS: u32 = 64;
 
-/// The kind of the callback that is running.
+/// The kind of callback that is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Callback {
     Request,
     Answer,
     Tick,
-    /// Start, drain: everything is published.
+    /// Start or drain: everything is published.
     LifeCycle,
 }
 
 impl Callback {
     /// How many calls may leave in one callback. Each keeps the worker busy for some ten microseconds: a client's request
-    /// must not wait for a backlog, nor may a backlog stall the other clients of the worker. The rest follows with the
-    /// next tick, a millisecond later.
+    /// must not wait for a backlog, nor may a backlog stall the worker's other clients. The rest follows with the next tick,
+    /// a millisecond later.
     fn max_calls(self) -> u32 {
         match self {
             Self::Request => 1,
@@ -46,13 +46,13 @@ pub(super) enum Stage {
     Working,
     /// Sending what is ready.
     Sending,
-    /// Nothing to send in this callback; counters and the tick are left.
+    /// Nothing to send in this callback; counters and the tick remain.
     Settling,
-    /// Handing out what was settled.
+    /// Handing over what was settled.
     Settled,
 }
 
-/// A call that was given to the host, which says next whether it took it.
+/// A call that was given to the host, which then says whether it took it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Leaving {
     pub(super) leg: Leg,
@@ -71,7 +71,7 @@ pub(super) struct Schedule {
     slot: bool,
     /// nginx: calls without an answer, of all legs.
     max_calls: usize,
-    /// Calls that have left in this callback, and steps that were taken.
+    /// Calls that have left in this callback, and steps taken.
     calls: u32,
     steps: u32,
 }
@@ -90,20 +90,20 @@ impl Schedule {
         }
     }
 
-    /// A tick begins. `slot`: a call may leave, where one at a time may.
+    /// A tick begins. `slot`: a call may leave, where only one at a time may.
     pub(super) fn tick(&mut self, stage: Stage, slot: bool) {
         self.callback = Callback::Tick;
         self.slot = slot;
         self.stage = stage;
     }
 
-    /// An answer has been heard.
+    /// An answer has been processed.
     pub(super) fn after_answer(&mut self, in_ticks: bool) {
         self.callback = Callback::Answer;
         self.stage = if in_ticks {
             Stage::Settling
         } else {
-            // The slot that is free now is for the next copy.
+            // The slot that is free now goes to the next copy.
             Stage::Sending
         };
     }
@@ -115,7 +115,7 @@ impl Schedule {
         std::mem::replace(&mut self.callback, Callback::Request)
     }
 
-    /// The next call of this callback; `None` when there is no other.
+    /// The next call of this callback, or `None` if there is none.
     pub(super) fn next(&mut self, legs: &mut Legs, now: Moment, in_ticks: bool) -> Option<Leaving> {
         loop {
             if self.calls >= self.callback.max_calls() || self.steps >= MAX_STEPS {
@@ -136,8 +136,8 @@ impl Schedule {
         }
     }
 
-    /// What is to be done next. In Envoy the copies come first, because only they may leave at once; on nginx, where a tick
-    /// makes one call at most, the legs take turns.
+    /// What to do next. In Envoy the copies come first, because only they may leave at once. On nginx, where a tick makes one
+    /// call at most, the legs take turns.
     fn step(&mut self, legs: &mut Legs, now: Moment, in_ticks: bool) -> (Next, Leg) {
         let turn = if in_ticks { self.turn } else { 0 };
         let open = !in_ticks || self.slot && legs.calls(now.steady) < self.max_calls;

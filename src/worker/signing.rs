@@ -1,16 +1,16 @@
-//! Mode `sign`: a write is held until its body is complete, signed, and let go; or answered here.
+//! Mode `sign`: a write is held until its body is complete, then signed and let go; or it is answered here.
 //!
 //! Callbacks: [`write_begins`](Worker::write_begins), [`write_grows`](Worker::write_grows), then
 //! [`write_ends`](Worker::write_ends) with [`write_left`](Worker::write_left) or
 //! [`write_stuck`](Worker::write_stuck), [`write_answered`](Worker::write_answered), and always
-//! [`write_gone`](Worker::write_gone). What gives a [`LocalAnswer`] has ended the write.
+//! [`write_gone`](Worker::write_gone). Whatever returns a [`LocalAnswer`] has ended the write.
 //!
-//! The host holds the body. Here it is hashed as it comes, and only its size is kept: what is charged to
+//! The host holds the body. Here it is hashed as it arrives, and only its size is kept: what is charged to
 //! `limits.max_pending_bytes` is the host's memory, until the target has answered.
 //!
-//! What comes in one piece that is too large for one callback is hashed in ticks, as are all pieces behind it: while
-//! [`has_turns`](Worker::has_turns), each tick asks [`turns_begin`](Worker::turns_begin), then for each
-//! [`next_turn`](Worker::next_turn) does [`write_turn`](Worker::write_turn), and says [`turns_end`](Worker::turns_end).
+//! A piece that is too large to hash in one callback is hashed in ticks, as are all pieces behind it. While
+//! [`has_turns`](Worker::has_turns), each tick calls [`turns_begin`](Worker::turns_begin), then
+//! [`write_turn`](Worker::write_turn) for each [`next_turn`](Worker::next_turn), and finally [`turns_end`](Worker::turns_end).
 //!
 //! `received = signed + denied + aborted + pending`, `signed = answered + unanswered + in_flight`.
 
@@ -33,14 +33,14 @@ use crate::sls::write_request::Denial;
 use crate::time::Millis;
 use std::task::Poll;
 
-/// What an open request costs beside its headers and its body.
+/// What an open request costs besides its headers and its body.
 const OVERHEAD: usize = 1_024;
 
-/// What a request callback may spend on a write: with all that it does besides it stays under
-/// [`CALLBACK`](crate::meter::CALLBACK). So a piece of up to 512 KiB (v4: 110 KiB) is hashed as it comes, and a write of that
-/// size goes on in the callback that completed it.
+/// What a request callback may spend on a write: with everything else it does it stays under
+/// [`CALLBACK`](crate::meter::CALLBACK). So a piece of up to 512 KiB (v4: 110 KiB) is hashed as it arrives, and a write of
+/// that size goes on in the callback that completed it.
 pub const REQUEST: u64 = 9_650_000;
-/// What a turn costs beside the work that is done in it.
+/// What a turn costs besides the work done in it.
 const TURN: u64 = 2_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ enum Stage {
 /// A request between its headers and its end.
 #[derive(Debug)]
 pub struct Write {
-    /// The host's name of its stream.
+    /// The host's ID for its stream.
     stream: u32,
     hasher: Hasher,
     /// What the host holds of the body.
@@ -62,9 +62,9 @@ pub struct Write {
     /// What it is charged with.
     bytes: usize,
     stage: Stage,
-    /// A piece of the body has come, or none will.
+    /// A piece of the body has arrived, or none will.
     fed: bool,
-    /// It waits for its turn.
+    /// It is waiting for its turn.
     waits: bool,
     /// It is complete.
     ended: bool,
@@ -75,13 +75,13 @@ impl Write {
         usize::try_from(self.hasher.len()).unwrap_or(usize::MAX)
     }
 
-    /// What is to be hashed still.
+    /// What is still to be hashed.
     fn rest(&self) -> usize {
         self.size.saturating_sub(self.hashed())
     }
 }
 
-/// An answer in the target's place, in SLS's shape.
+/// An answer in the target's place, in the form that SLS uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAnswer {
     /// The status.
@@ -93,11 +93,11 @@ pub struct LocalAnswer {
 }
 
 impl Worker {
-    /// Request callback: the headers. `stream` is the host's name of the request, by which [`next_turn`](Worker::next_turn)
-    /// speaks of it; `head_bytes` is what the caller keeps of the headers.
+    /// Request callback: the headers. `stream` is the host's ID for the request, by which [`next_turn`](Worker::next_turn)
+    /// refers to it; `head_bytes` is what the caller keeps of the headers.
     ///
     /// # Errors
-    /// What does not pass gets this answer.
+    /// Requests that do not pass get this answer.
     pub fn write_begins<'a, I>(
         &mut self,
         stream: u32,
@@ -113,16 +113,16 @@ impl Worker {
         };
         context.ledger.one(Metric::Received);
         let begun = signer.begin(stream, &headers, head_bytes, now);
-        // The gauges show who waits.
+        // The gauges show who is waiting.
         self.publish_soon();
         begun.map_err(|denial| self.deny(&denial))
     }
 
-    /// Request callback: the host holds `size` bytes of the body by now; `read` hands out so many from an offset. What
+    /// Request callback: the host holds `size` bytes of the body by now; `read` hands out a given number from an offset. What
     /// `meter` does not allow for waits for its turn.
     ///
     /// # Errors
-    /// What does not pass gets this answer.
+    /// Requests that do not pass get this answer.
     pub fn write_grows(
         &mut self,
         write: &mut Write,
@@ -140,11 +140,11 @@ impl Worker {
         grown.map_err(|denial| self.deny_write(write, &denial))
     }
 
-    /// Request or root callback: the request is complete. Gives all its headers as they are to go on. `Pending`: not
+    /// Request or root callback: the request is complete. Returns all its headers as they should go on. `Pending`: not
     /// everything is hashed, or `meter` does not allow for a signature; its turn will come.
     ///
     /// # Errors
-    /// What does not pass gets this answer.
+    /// Requests that do not pass get this answer.
     pub fn write_ends<'a, I>(
         &mut self,
         write: &mut Write,
@@ -174,15 +174,15 @@ impl Worker {
         sign.is_some_and(|sign| sign.leg.backlog.is_due(now))
     }
 
-    /// Whether a write waits for its turn.
+    /// Whether a write is waiting for its turn.
     #[must_use]
     pub fn has_turns(&self) -> bool {
         let sign = self.legs.sign.as_ref();
         sign.is_some_and(|sign| !sign.leg.backlog.is_empty())
     }
 
-    /// Root callback, in a tick: the stream whose turn it is, which may have ended meanwhile. It gets
-    /// [`write_turn`](Worker::write_turn).
+    /// Root callback, in a tick: the stream whose turn it is, which may have ended meanwhile. Call
+    /// [`write_turn`](Worker::write_turn) for it.
     pub fn next_turn(&mut self, meter: &mut Meter) -> Option<u32> {
         if meter.is_empty() {
             return None;
@@ -194,7 +194,7 @@ impl Worker {
     /// Root callback, in a tick: the turn of a write. `true`: [`write_ends`](Worker::write_ends) is next.
     ///
     /// # Errors
-    /// What does not pass gets this answer.
+    /// Requests that do not pass get this answer.
     pub fn write_turn(
         &mut self,
         write: &mut Write,
@@ -208,17 +208,17 @@ impl Worker {
         turn.map_err(|denial| self.deny_write(write, &denial))
     }
 
-    /// Root callback, in a tick: the turns are over that began then.
+    /// Root callback, in a tick: the turns that began at `begun` are over.
     pub fn turns_end(&mut self, begun: Millis, now: Millis) {
         let ended = self.moment(now).steady;
-        // On a clock that went back meanwhile they took no time.
+        // On a clock that went back meanwhile, they took no time.
         let begun = Millis(ended.0.saturating_sub(now.since(begun)));
         if let Some((signer, _)) = self.legs.signer() {
             signer.backlog.took(begun, ended);
         }
     }
 
-    /// Request callback: the host took the headers, the request goes on.
+    /// Request callback: the host took the headers, so the request goes on.
     pub fn write_left(&mut self, write: &mut Write) {
         let Some((signer, context)) = self.legs.signer() else {
             return;
@@ -235,7 +235,7 @@ impl Worker {
         self.deny_write(write, &Denial::busy(DenyReason::Host, message))
     }
 
-    /// Response callback: the headers of the answer, the target's or the proxy's own.
+    /// Response callback: the headers of the response, from the target or from the proxy itself.
     pub fn write_answered(
         &mut self,
         write: &mut Write,
@@ -258,7 +258,7 @@ impl Worker {
         signer.release(write);
         let class = AnswerClass::of(status);
         context.ledger.one(Metric::Answered(class));
-        // Only SLS itself knows what time it is, and whose key it knows.
+        // Only SLS itself knows the time and which keys it accepts.
         if matches!(status, 400 | 401) && header("x-log-requestid").is_some() {
             let now = now();
             if let Some(server) = clock::server_time(header)
@@ -312,7 +312,7 @@ impl Worker {
 }
 
 impl LocalAnswer {
-    /// Nothing but a status.
+    /// A status and nothing else.
     #[must_use]
     pub fn empty(status: u16) -> Self {
         Self {

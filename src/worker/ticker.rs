@@ -1,24 +1,24 @@
-//! When the root context must wake up, and what has to be said to the host for it.
+//! When the root context must wake up, and what to tell the host for that.
 //!
-//! Envoy: a tick is asked for when there is something to do and ended when there is not, so that an idle edge does
-//! nothing at all. nginx allows one call in the life of an instance (manual: hosts, "One tick period"): there the tick runs always.
+//! Envoy: a tick is requested when there is something to do and cancelled when there is not, so that an idle edge does nothing at
+//! all. nginx allows one such call in the life of an instance (manual: hosts, "One tick period"): there the tick always runs.
 
 use crate::host::HostKind;
 use crate::time::Millis;
 
 /// The shortest tick: how soon a copy leaves.
 const SOON_MS: u32 = 1;
-/// No timer longer than this: the host's clock may jump.
+/// No timer is longer than this: the host's clock may jump.
 const LONGEST_MS: u64 = 60_000;
-/// A tick that is this late will not come when we think: the clock has jumped ahead.
+/// A tick this late will not come when expected: the clock has jumped ahead.
 const LATE_MS: u64 = 1_000;
 
 /// The state of the host's timer.
 #[derive(Debug)]
 pub struct Ticker {
-    /// The only period that there is.
+    /// The only period possible, if there is only one.
     fixed_ms: Option<u32>,
-    /// When the host ticks next, as far as we asked for it.
+    /// When the host ticks next, as far as was requested.
     armed: Option<Millis>,
     /// The period that the host repeats by itself.
     period: u32,
@@ -26,7 +26,7 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// No tick is asked for yet.
+    /// No tick has been requested yet.
     #[must_use]
     pub fn new(host: HostKind) -> Self {
         Self {
@@ -37,8 +37,8 @@ impl Ticker {
         }
     }
 
-    /// The period to set so that a tick comes at `due`, or sooner; nothing if it will. For request callbacks: it never
-    /// puts a tick off.
+    /// The period to set so that a tick comes at `due` or sooner; `None` if one will anyway. For request callbacks: it never
+    /// postpones a tick.
     pub fn hurry(&mut self, now: Millis, due: Millis) -> Option<u32> {
         if self.fixed_ms.is_some() || self.comes_by(now, due) {
             return None;
@@ -46,8 +46,8 @@ impl Ticker {
         Some(self.arm(now, due))
     }
 
-    /// The period to set for the next tick at `due`, or for none. For root callbacks; `ticked` says that the armed tick
-    /// is over, and a period that is not changed would repeat it.
+    /// The period to set for the next tick at `due`, or for none. For root callbacks. `ticked` says that the armed tick has
+    /// come; a period left unchanged would repeat it.
     pub fn settle(&mut self, now: Millis, due: Option<Millis>, ticked: bool) -> Option<u32> {
         if let Some(fixed) = self.fixed_ms {
             let first = !std::mem::replace(&mut self.started, true);
@@ -60,7 +60,7 @@ impl Ticker {
                 self.period = 0;
                 Some(0)
             }
-            // A tick that comes too early costs less than putting it off at every answer.
+            // A tick that comes too early costs less than postponing it at every answer.
             (Some(due), _) if !ticked && self.comes_by(now, due) => None,
             (Some(due), _) => {
                 let repeated = self.period;
@@ -70,7 +70,7 @@ impl Ticker {
         }
     }
 
-    /// Whether a tick comes at `due`, or sooner.
+    /// Whether a tick comes at `due` or sooner.
     #[must_use]
     pub fn comes_by(&self, now: Millis, due: Millis) -> bool {
         let soonest = due.max(now.after(u64::from(SOON_MS)));

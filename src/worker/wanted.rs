@@ -1,6 +1,6 @@
-//! Which legs want a request: all of them have it from the same project. And what it needs room for.
+//! Which legs want a request, with the project that all of them get it from, and what it needs room for.
 
-/// Where RUM, SLS, mode `sign` and the first of the second Sentries stand among the legs.
+/// The places of RUM, SLS, mode `sign` and the first of the second Sentries among the legs.
 pub(super) const RUM: usize = 0;
 pub(super) const SLS: usize = 1;
 pub(super) const SIGN: usize = 2;
@@ -11,12 +11,12 @@ pub(super) const SENTRY: usize = 3;
 pub(crate) struct Wanted {
     /// The project.
     pub(crate) project: u64,
-    /// Where they stand.
+    /// Their places.
     places: Places,
 }
 
 impl Wanted {
-    /// By a request of this project: by nobody yet.
+    /// For a request of this project: wanted by nobody yet.
     pub(crate) fn new(project: u64) -> Self {
         Self {
             project,
@@ -24,30 +24,30 @@ impl Wanted {
         }
     }
 
-    /// By the leg at this place, too, if `yes`.
+    /// Also wanted by the leg at this place, if `yes`.
     pub(super) fn by(mut self, place: usize, yes: bool) -> Self {
         self.places = self.places.with(place, yes);
         self
     }
 
-    /// By the RUM leg, too, if `yes`.
+    /// Also wanted by the RUM leg, if `yes`.
     pub(crate) fn by_rum(self, yes: bool) -> Self {
         self.by(RUM, yes)
     }
 
-    /// By the SLS leg, too, if `yes`.
+    /// Also wanted by the SLS leg, if `yes`.
     pub(crate) fn by_sls(self, yes: bool) -> Self {
         self.by(SLS, yes)
     }
 
-    /// By these second Sentries, too.
+    /// Also wanted by these second Sentries.
     pub(crate) fn by_sentries(self, indices: impl Iterator<Item = usize>) -> Self {
         indices.fold(self, |wanted, index| {
             wanted.by(index.saturating_add(SENTRY), true)
         })
     }
 
-    /// Where those stand that want it.
+    /// The places of the legs that want it.
     pub(super) fn places(self) -> Places {
         self.places
     }
@@ -63,18 +63,18 @@ impl Wanted {
 pub(super) struct Places(u8);
 
 impl Places {
-    /// With this one.
+    /// Adds this one if `yes`.
     pub(super) fn with(self, place: usize, yes: bool) -> Self {
         let bit = u8::from(yes).unbounded_shl(u32::try_from(place).unwrap_or(u32::MAX));
         Self(self.0 | bit)
     }
 
-    /// Those that are among these.
+    /// Those that are also among `other`.
     pub(super) fn among(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Those from this one on, and the others.
+    /// Those from this one on, and the rest.
     pub(super) fn from(self, place: usize) -> [Self; 2] {
         let from = u8::MAX.unbounded_shl(u32::try_from(place).unwrap_or(u32::MAX));
         [Self(self.0 & from), Self(self.0 & !from)]
@@ -103,8 +103,8 @@ pub(crate) struct Wants {
     pub(crate) rum: Option<usize>,
     /// The SLS leg wants it.
     pub(crate) sls: bool,
-    /// The second Sentries that want it, among others.
+    /// The second Sentries that want it (and other legs).
     pub(crate) sentries: Wanted,
-    /// At least.
+    /// The least number of bytes.
     pub(crate) bytes: usize,
 }

@@ -1,7 +1,7 @@
 //! An account as text: `sentry_edge_mirror/1 <id> <gauge>=<number> ...`, with the gauges that are not 0. Without any, the
-//! slot is free, and the id is of whoever freed it.
+//! slot is free, and the id is that of the instance that freed it.
 //!
-//! Gauges stand there by name, because the instance that reads it may be of another version of the module.
+//! Gauges are written by name, because the instance that reads the record may run another version of the module.
 
 use super::Held;
 use crate::metric::{GAUGES, Leg};
@@ -27,22 +27,22 @@ pub(super) fn text(id: u64, held: &Held) -> String {
     text
 }
 
-/// Whether this is the record of a slot that is free. Of what is no record it says nothing.
+/// Whether this is the record of a free slot. `false` for anything that is not a record.
 pub(super) fn is_free(value: &[u8]) -> bool {
     value.len() == MAGIC.len().saturating_add(17) && value.starts_with(MAGIC.as_bytes())
 }
 
-/// A record that was read.
+/// A parsed record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) id: u64,
     pub(super) held: Held,
-    /// It holds nothing, not even what this version does not know.
+    /// It holds nothing, not even gauges that this version does not know.
     pub(super) is_free: bool,
 }
 
 impl Record {
-    /// `None` for what is no record.
+    /// `None` if it is not a record.
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(value.get(..value.len().min(MAX_BYTES))?).ok()?;
         let mut words = text.split(' ');

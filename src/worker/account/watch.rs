@@ -1,12 +1,12 @@
-//! Looking after the accounts of the other instances.
+//! Watching the accounts of the other instances.
 //!
-//! Work in one look: a read of each slot that was ever in use, and at most [`MAX_TAKEN`] takeovers.
+//! The work of one look: reading each slot that was ever in use, and at most [`MAX_TAKEN`] takeovers.
 
 use super::record::{self, Record};
 use super::{Held, LOOK_MS, MAX_STRANGE, ORPHAN_MS, Read, SLOTS, Store, next};
 use crate::time::Millis;
 
-/// Of one look.
+/// In one look.
 const MAX_TAKEN: usize = 32;
 
 /// An account of another instance.
@@ -14,7 +14,7 @@ const MAX_TAKEN: usize = 32;
 struct Seen {
     slot: u16,
     cas: u32,
-    /// How long it was seen like this.
+    /// How long it has been seen unchanged.
     unchanged_ms: u64,
 }
 
@@ -33,7 +33,7 @@ impl Watch {
             .is_none_or(|looked| now.since(looked) >= LOOK_MS)
     }
 
-    /// Looks, unless that was done a short time ago. Gives what those held that were taken over.
+    /// Looks, unless it did so a short time ago. Returns what the accounts taken over held.
     pub(super) fn look(
         &mut self,
         own: Option<u16>,
@@ -52,7 +52,7 @@ impl Watch {
             let key = record::key(slot);
             let (value, cas) = match store.read(&key) {
                 Read::Found(value, cas) => (value, cas),
-                // No slot is used before the one in front of it.
+                // Slots are used in order: none is used before the one in front of it.
                 Read::Absent | Read::Failed => break,
             };
             if own == Some(slot) || record::is_free(&value) {
@@ -63,7 +63,7 @@ impl Watch {
             let unchanged_ms =
                 unchanged.map_or(0, |seen| seen.unchanged_ms.saturating_add(LOOK_MS));
             let is_orphan = unchanged_ms >= ORPHAN_MS && taken.len() < MAX_TAKEN;
-            // It is read when it is new and when it is taken: the ones in between are most.
+            // Parsed only when it is new and when it is taken over; most reads are in between.
             if known.is_none() || is_orphan {
                 let Some(record) = Record::parse(&value) else {
                     if strange >= MAX_STRANGE {
@@ -88,7 +88,7 @@ impl Watch {
         taken
     }
 
-    /// When to look again, as long as there is anything to be seen.
+    /// When to look again, as long as there is anything to watch.
     pub(super) fn due(&self, now: Millis) -> Option<Millis> {
         let watching = !self.seen.is_empty();
         watching.then(|| next(self.looked, LOOK_MS, now))

@@ -1,12 +1,12 @@
-//! 64 linked lists of numbers, one for each value of a key modulo 64. Putting in, taking out and finding the first take
-//! the same few steps however many there are.
+//! 64 linked lists of numbers, one for each value of a key modulo 64. Insert, remove and find-first take the same few steps
+//! however many numbers there are.
 //!
-//! The caller sees to it that the keys that are in it at a time span less than 64.
+//! The caller ensures that the keys present at any time span less than 64.
 
 /// How many lists there are.
 const LISTS: usize = 64;
 const MASK: u64 = 63;
-/// What the keys may span.
+/// The greatest span of the keys.
 pub(super) const SPAN: u64 = MASK;
 /// No number.
 const NONE: u32 = u32::MAX;
@@ -19,7 +19,7 @@ struct Link {
     linked: bool,
 }
 
-/// Where a number stands.
+/// The position of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) index: u32,
@@ -50,12 +50,12 @@ fn list_of(key: u64) -> u8 {
 }
 
 impl Lists {
-    /// Whether a key belongs into this list.
+    /// Whether a key belongs in this list.
     pub(super) fn same(key: u64, list: u8) -> bool {
         list_of(key) == list
     }
 
-    /// Room for a number, which is the one after all that have room. `None` when there is no memory.
+    /// Makes room for a number, which must be the next after all that have room. `None` if there is no memory.
     pub(super) fn reserve(&mut self, index: u32) -> Option<()> {
         let known = self.links.len();
         if usize::try_from(index).ok()? < known {
@@ -75,7 +75,7 @@ impl Lists {
         self.links.get_mut(usize::try_from(index).ok()?)
     }
 
-    /// Puts a number at the beginning of a list. It stands in none.
+    /// Puts a number at the front of a list. It must not be in any list.
     pub(super) fn push(&mut self, index: u32, key: u64) {
         let list = list_of(key);
         let Some(head) = self.heads.get_mut(usize::from(list)) else {
@@ -96,7 +96,7 @@ impl Lists {
         self.used |= 1_u64.wrapping_shl(u32::from(list));
     }
 
-    /// Takes a number out, if it stands in a list.
+    /// Takes a number out, if it is in a list.
     pub(super) fn remove(&mut self, index: u32) {
         let Some(link) = self.link(index).filter(|link| link.linked) else {
             return;
@@ -123,19 +123,19 @@ impl Lists {
         }
     }
 
-    /// The first of a key's list.
+    /// The first number in a key's list.
     pub(super) fn head(&self, key: u64) -> Option<u32> {
         let head = *self.heads.get(usize::from(list_of(key)))?;
         (head != NONE).then_some(head)
     }
 
-    /// The first of all, counted from the list of the lowest key.
+    /// The first number of all, starting with the list of the lowest key.
     pub(super) fn first(&self, lowest: u64) -> Option<Place> {
         let start = u32::from(list_of(lowest));
         self.from(start, 0)
     }
 
-    /// The next one after a number that stands in a list.
+    /// The number after one that is in a list.
     pub(super) fn next(&self, index: u32, lowest: u64) -> Option<Place> {
         let link = self.links.get(usize::try_from(index).ok()?)?;
         if link.after != NONE {
@@ -149,7 +149,7 @@ impl Lists {
         self.from(start, at.saturating_add(1))
     }
 
-    /// The first in the lists that are at least `skip` after `start`.
+    /// The first number in the lists at least `skip` after `start`.
     fn from(&self, start: u32, skip: u32) -> Option<Place> {
         let in_order = self.used.rotate_right(start);
         let rest = in_order & u64::MAX.checked_shl(skip).unwrap_or_default();

@@ -1,16 +1,15 @@
-//! The bodies that are being received: what they hold, which of them is too slow, and which gives way when they hold too
-//! much.
+//! The bodies being received: what they hold, which of them is too slow, and which gives way when they hold too much.
 //!
-//! An exchange lives here, and not in the proxy's stream, which only has a [`Ticket`]: so one that is given up frees its
-//! memory at once, also when nothing comes of its stream any more. A ticket of one that is over opens nothing.
+//! An exchange lives here and not in the proxy's stream, which only has a [`Ticket`]. So an exchange that is given up frees
+//! its memory at once, even if its stream never gets another callback. The ticket of an exchange that is over finds nothing.
 //!
-//! Nothing here is proportional to how many are open. Each exchange stands in one of 64 lists by the second at which it is
-//! to be looked at, and after its first look in one of 64 by its growth ([`pace`]). Both are only brought up to date when
-//! it is looked at: a body can become faster than its place says, never slower. `lists` owns the links.
+//! Nothing here is proportional to how many are open. Each exchange is in one of 64 lists by the second at which it is to be
+//! looked at next, and after its first look also in one of 64 by its growth ([`pace`]). Both places are updated only when it
+//! is looked at: a body can be faster than its place says, never slower. `lists` owns the links.
 //!
-//! Time: that of callbacks which know it, see [`Collecting::pass`]. No piece of a body asks the host for the clock.
+//! Time comes from callbacks that know it, see [`Collecting::pass`]. A piece of a body does not ask the host for the clock.
 //!
-//! What is counted, and how much may be held, is the worker's to say.
+//! The worker decides what is counted and how much may be held.
 
 mod lists;
 mod pace;
@@ -24,18 +23,18 @@ use crate::worker::wanted::Wants;
 use lists::{Lists, Place};
 use pace::Pace;
 
-/// A body of up to so many bytes may be a newcomer: nearly every envelope is smaller.
+/// A body of up to this many bytes may be a newcomer: nearly every envelope is smaller.
 pub(crate) const LARGE_BYTES: usize = 262_144;
-/// So often the clock must be looked at while a body is being received.
+/// How often the clock must be read while a body is being received.
 pub(crate) const PULSE_MS: u64 = 1_000;
-/// How soon after its beginning a body is looked at first. Until then it is a newcomer, unless it is large.
+/// How soon after its beginning a body is first looked at. Until then it is a newcomer, unless it is large.
 const FIRST_LOOK_MS: u64 = 2 * PULSE_MS;
-/// Looks for the one that gives way, at most.
+/// The most looks in a search for the one that gives way.
 const MOST_LOOKS: usize = 16;
-/// Time that passes between two pulses at most: a clock that leaps, or a worker that stood still, makes nobody slow.
+/// The most time that may pass between two pulses: a clock that jumps or a worker that stalled makes no body slow.
 const MOST_PASSED_MS: u64 = 2 * PULSE_MS;
 
-/// Names an exchange. Never used twice.
+/// Identifies an exchange. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
     slot: u32,
@@ -48,7 +47,7 @@ struct Slot {
     turn: u32,
     exchange: Option<Exchange>,
     pace: Pace,
-    /// It stands among those that may have to give way.
+    /// It is among those that may have to give way.
     ranked: bool,
 }
 
@@ -59,22 +58,22 @@ pub(crate) struct Collecting {
     free: Vec<u32>,
     /// By the second of the next look.
     due: Lists,
-    /// By growth, those that are no newcomers.
+    /// Those that are not newcomers, by growth.
     ranks: Lists,
     open: usize,
     bytes: usize,
-    /// Of these, the newcomers'.
+    /// Of these bytes, those that newcomers hold.
     new_bytes: usize,
     /// Milliseconds, see [`Collecting::pass`].
     now: u64,
-    /// What passes next was before the first exchange that is open.
+    /// The next span that passes began before the first open exchange.
     unsure: bool,
-    /// Up to this second all that was due has been looked at.
+    /// Everything due up to this second has been looked at.
     swept: u64,
 }
 
 impl Collecting {
-    /// How many are open.
+    /// How many exchanges are open.
     pub(crate) fn len(&self) -> usize {
         self.open
     }
@@ -84,13 +83,13 @@ impl Collecting {
         self.bytes
     }
 
-    /// What the newcomers hold: those of up to [`LARGE_BYTES`] that have not been looked at.
+    /// What the newcomers hold: bodies of up to [`LARGE_BYTES`] that have not been looked at.
     pub(crate) fn new_bytes(&self) -> usize {
         self.new_bytes
     }
 
-    /// Time has passed. It counts while something is open, and never as more than two pulses: so it is at most a pulse
-    /// behind, but for ticks that are late.
+    /// Time has passed. It counts only while something is open, and as two pulses at most: so it lags by at most one pulse,
+    /// unless ticks are late.
     pub(crate) fn pass(&mut self, ms: u64) {
         if std::mem::take(&mut self.unsure) || self.open == 0 {
             return;
@@ -98,7 +97,7 @@ impl Collecting {
         self.now = self.now.saturating_add(ms.min(MOST_PASSED_MS));
     }
 
-    /// Takes an exchange in, or gives it back when there is no memory for it.
+    /// Takes an exchange in, or gives it back if there is no memory for it.
     pub(crate) fn insert(&mut self, exchange: Exchange) -> Result<Ticket, Box<Exchange>> {
         let held = exchange.held();
         let large = exchange.announces_more_than(LARGE_BYTES);
@@ -107,7 +106,7 @@ impl Collecting {
             None => {
                 let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
                 let missing = self.slots.try_reserve(1).is_err()
-                    // So that giving a slot back needs no memory.
+                    // So that giving back a slot needs no memory.
                     || self.free.try_reserve(self.slots.len().saturating_add(1)).is_err()
                     || self.due.reserve(index).is_none()
                     || self.ranks.reserve(index).is_none();
@@ -176,14 +175,14 @@ impl Collecting {
         Some(exchange)
     }
 
-    /// Takes out one that is open, whichever it is.
+    /// Takes out any one that is open.
     pub(crate) fn take(&mut self) -> Option<Exchange> {
         let index = self.due.first(self.swept)?.index;
         let turn = slot(&mut self.slots, index)?.turn;
         self.remove(Ticket { slot: index, turn })
     }
 
-    /// Does something to an exchange; what it holds then is charged.
+    /// Runs a change on an exchange, then charges what the exchange holds.
     pub(crate) fn change<T>(
         &mut self,
         ticket: Ticket,
@@ -203,7 +202,7 @@ impl Collecting {
         Some(result)
     }
 
-    /// So many bytes of its body come. What it needs for them, unless it is over.
+    /// `size` more bytes of its body arrive. Returns what it needs for them, unless it is over.
     pub(crate) fn grows(&mut self, ticket: Ticket, size: usize) -> Option<Wants> {
         let now = self.now;
         let slot = self.slot(ticket)?;
@@ -241,8 +240,8 @@ impl Collecting {
         self.ranks.push(index, slot.pace.rank());
     }
 
-    /// The one that grows slowest, in place of which `ticket` may grow: never itself, and no newcomer. If `ticket` is no
-    /// newcomer and grows no faster, there is none. One that grows well gives way only `if_fast`.
+    /// The slowest-growing exchange that may give way to `ticket`: never `ticket` itself, and never a newcomer. If `ticket`
+    /// is not a newcomer, it must grow faster. An exchange that grows well gives way only `if_fast`.
     pub(crate) fn slower_than(&mut self, ticket: Option<Ticket>, if_fast: bool) -> Option<Ticket> {
         let now = self.now;
         let own = ticket.and_then(|ticket| self.slot(ticket)).map(|slot| {
@@ -257,10 +256,10 @@ impl Collecting {
         gives_way.then_some(Ticket { slot: index, turn })
     }
 
-    /// Of the lowest ones by rank, the one that grows slowest. Those that have become faster are moved up on the way.
+    /// The slowest-growing of the lowest by rank. Those that have become faster are moved up on the way.
     fn slowest(&mut self, except: Option<u32>) -> Option<u32> {
         let mut best: Option<(u64, u32)> = None;
-        // One that may give way stands where it belongs.
+        // Whether one that may give way was already where it belongs.
         let mut sure = false;
         let lowest = pace::lowest_rank(self.now);
         let mut place = self.ranks.first(lowest);
@@ -284,7 +283,7 @@ impl Collecting {
                     best = Some((growth, index));
                 }
             }
-            // What comes after this list has grown more, whatever it has become.
+            // Everything after this list has grown more, even where its place is out of date.
             let last = place.is_none_or(|next| next.list != list);
             if last && sure {
                 break;
@@ -293,8 +292,8 @@ impl Collecting {
         best.map(|(_, index)| index)
     }
 
-    /// The newcomer that has got least of late, among the oldest of them, in place of which `ticket` may grow: only one that
-    /// grows well, and is none itself.
+    /// Among the oldest newcomers, the one that has received least of late, which gives way to `ticket`. `ticket` must grow
+    /// well and not be a newcomer itself.
     pub(crate) fn idle_newcomer(&mut self, ticket: Ticket) -> Option<Ticket> {
         let now = self.now;
         self.slot(ticket)
@@ -357,13 +356,13 @@ impl Collecting {
         }
     }
 
-    /// The first whole second that is not before this, or one before: there are so many lists.
+    /// The first whole second not before this one. It may be one earlier, because there are only so many lists.
     fn second(&self, ms: u64) -> u64 {
         ms.div_ceil(1_000)
             .min(self.swept.saturating_add(lists::SPAN))
     }
 
-    /// In how many milliseconds the clock must be looked at next: soon when a sweep was not complete.
+    /// In how many milliseconds the clock must be read next: soon if a sweep was not complete.
     pub(crate) fn next_pulse(&self) -> Option<u64> {
         const SOON_MS: u64 = 10;
         let behind = self.swept < self.now / 1_000;

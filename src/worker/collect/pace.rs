@@ -1,40 +1,40 @@
-//! How fast a body comes: whether that is too slow, and which of two grows more slowly.
+//! How fast a body arrives: whether that is too slow, and which of two grows more slowly.
 //!
-//! *Too slow*: no byte for 30 s, or after 30 s less than 1 KiB/s since its beginning. The clock may be a pulse behind when
-//! a byte comes, so both are granted a second more: nobody is given up early.
+//! *Too slow*: no byte for 30 s, or after 30 s less than 1 KiB/s since its beginning. The clock may lag by one pulse when a
+//! byte arrives, so both limits get an extra second: no body is given up early.
 //!
-//! *Growth* is what has come, each byte of it worth half after [`HALF_LIFE_MS`]: so who stops is behind everybody who goes
-//! on after a few seconds, whatever he sent before. All lose at the same rate, therefore the order of two does not change
-//! with time, and the growth can be kept as a number that only changes when a byte comes:
+//! *Growth* is what has arrived, each byte losing half of its worth every [`HALF_LIFE_MS`]. So a body that stops falls behind
+//! all that go on within a few seconds, whatever it received before. All decay at the same rate, so the order of two does not
+//! change with time, and growth can be kept as a number that changes only when a byte arrives:
 //! `log2(worth at t) + t / HALF_LIFE_MS`.
 
 use super::PULSE_MS;
 
-/// No byte for so long is too slow, and nobody is too slow before.
+/// No byte for this long is too slow. No body is too slow before.
 const PATIENCE_MS: u64 = 30_000;
-/// Less than so much each second is too slow.
+/// Fewer bytes per second than this is too slow.
 const LEAST_BYTES: u64 = 1_024;
-/// 2^12, for the sake of shifts.
+/// 2^12, so that shifts can be used.
 const HALF_LIFE_MS: u64 = 4_096;
-/// Of the growth: 256 stand for a factor of two.
+/// Of the growth: 256 is a factor of two.
 const FRACTION_BITS: u32 = 8;
-/// Worth so much now, a body grows well: about 11 KiB/s for some time, or 64 KiB just now.
+/// With this worth, a body grows well: about 11 KiB/s for some time, or 64 KiB just now.
 const FAST_BYTES: u64 = 65_536;
-/// More than any body: it keeps a product small.
+/// More than any body can be worth: it keeps a product small.
 const MOST_WORTH: u64 = 1 << 50;
-/// So much below the growth that nothing has now, no body's can be which is not given up.
+/// A body cannot rank further than this below the growth of a body worth nothing now, unless it is given up.
 const RANKS_BELOW: u64 = 20;
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     began: u64,
-    /// When the last byte came.
+    /// When the last byte arrived.
     touched: u64,
     came: usize,
     /// What it was worth then.
     worth: u64,
-    /// It is larger than a newcomer may be, or says that it will be.
+    /// It is larger than a newcomer may be, or announced that it will be.
     large: bool,
 }
 
@@ -49,12 +49,12 @@ impl Pace {
         }
     }
 
-    /// Whether it is larger than a newcomer may be, or says that it will be.
+    /// Whether it is larger than a newcomer may be, or announced that it will be.
     pub(super) fn is_large(&self) -> bool {
         self.large
     }
 
-    /// Bytes come.
+    /// Bytes arrive.
     pub(super) fn grow(&mut self, size: usize, now: u64) {
         let bytes = u64::try_from(size).unwrap_or(u64::MAX);
         self.worth = self.worth_at(now).saturating_add(bytes).min(MOST_WORTH);
@@ -70,16 +70,16 @@ impl Pace {
         let silent = now.saturating_sub(self.touched);
         let halves = u32::try_from(silent / HALF_LIFE_MS).unwrap_or(u32::MAX);
         let worth = self.worth.checked_shr(halves).unwrap_or_default();
-        // In between it is a straight line. The product is below 2^64.
+        // Linear in between. The product is below 2^64.
         let lost = worth.wrapping_mul(silent % HALF_LIFE_MS) / (2 * HALF_LIFE_MS);
         worth.saturating_sub(lost)
     }
 
-    /// The greater, the more has come of late. To be compared with others only.
+    /// Greater means that more has arrived of late. Only for comparison with others.
     pub(super) fn growth(&self) -> u64 {
         let worth = self.worth.max(1);
         let log = worth.ilog2();
-        // The bits after the first one, as a straight line between two powers.
+        // The bits after the first one: linear between two powers.
         let mantissa = match log.checked_sub(FRACTION_BITS) {
             Some(right) => worth.wrapping_shr(right),
             None => worth.wrapping_shl(FRACTION_BITS.saturating_sub(log)),
@@ -99,17 +99,17 @@ impl Pace {
         self.worth_at(now) >= FAST_BYTES
     }
 
-    /// Whether it began so lately that nobody can say how fast it is, and is not large.
+    /// Whether it is not large and began so recently that its speed is unknown.
     pub(super) fn is_new(&self, now: u64) -> bool {
         !self.large && now.saturating_sub(self.began) < PATIENCE_MS
     }
 
-    /// When it is to be looked at next; `None`: it is too slow.
+    /// When to look at it next. `None`: it is too slow.
     pub(super) fn next_look(&self, now: u64) -> Option<u64> {
         let patience = PATIENCE_MS.saturating_add(PULSE_MS);
         let came = u64::try_from(self.came).unwrap_or(u64::MAX);
         let silence = self.touched.saturating_add(patience);
-        // Until then what has come is enough.
+        // Until then, what has arrived is enough.
         let paid = came.saturating_mul(1_000) / LEAST_BYTES;
         let paid = paid.saturating_add(PULSE_MS).max(patience);
         let due = silence.min(self.began.saturating_add(paid));
@@ -117,7 +117,7 @@ impl Pace {
     }
 }
 
-/// No body that is open has a lower rank.
+/// No open body has a lower rank.
 pub(super) fn lowest_rank(now: u64) -> u64 {
     (now / HALF_LIFE_MS).saturating_sub(RANKS_BELOW)
 }

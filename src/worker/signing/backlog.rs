@@ -1,6 +1,6 @@
-//! Held writes of which a part is not hashed yet, or that are not signed yet: whose turn is next, and when.
+//! Held writes that are not yet fully hashed or not yet signed: whose turn is next, and when.
 //!
-//! Turns go round, so that all of them come on. A write that ends meanwhile is not looked for here: its turn finds nothing.
+//! Turns go round, so that all of them make progress. A write that ends meanwhile is not removed: its turn finds nothing.
 
 use crate::pace::Pace;
 use crate::time::Millis;
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    /// The host's names of their streams.
+    /// The host's IDs for their streams.
     waiting: VecDeque<u32>,
     pace: Pace,
 }
@@ -20,7 +20,7 @@ impl Backlog {
         self.waiting.push_back(stream);
     }
 
-    /// Its turn is the next one: it only needs more than was left.
+    /// Its turn is next: it only needs more than was left.
     pub(super) fn push_first(&mut self, stream: u32) {
         self.waiting.push_front(stream);
     }

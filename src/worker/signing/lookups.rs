@@ -1,4 +1,4 @@
-//! What mode `sign` is to the worker: the look-ups of its key. The writes themselves are the proxy's own calls.
+//! Mode `sign` as the worker sees it: the look-ups of its key. The writes themselves are the proxy's own calls.
 
 use super::signer::Signer;
 use crate::delivery::answer::Answer;
@@ -76,7 +76,7 @@ impl Caller for Signer {
         self.open.held == 0 && self.open.in_flight == 0
     }
 
-    /// What is open is the proxy's, and ends with it.
+    /// Open requests are the proxy's, and end with it.
     fn give_up(&mut self, _most: usize, _context: &mut Context<'_>) -> usize {
         0
     }

@@ -1,4 +1,4 @@
-//! The writes that are open: what each is charged with, and how many there are.
+//! The open writes: what each is charged with, and how many there are.
 //!
 //! The proxy holds their bodies: `limits.max_pending_bytes` bounds its memory, until the target has answered.
 
@@ -6,7 +6,7 @@ use super::{Stage, Write};
 use crate::outcome::DenyReason;
 use crate::sls::write_request::Denial;
 
-/// Up to here a body may take whatever is free: nearly every write is smaller.
+/// Up to this size a body may take whatever is free: nearly every write is smaller.
 const LARGE_BYTES: usize = 262_144;
 
 /// See the module's documentation.
@@ -28,7 +28,7 @@ impl Open {
         }
     }
 
-    /// Room for `more` bytes of a request.
+    /// Charges `more` bytes to a request, if there is room.
     pub(super) fn charge(&mut self, write: &mut Write, more: usize) -> Result<(), Denial> {
         let free = self.max_bytes.saturating_sub(self.bytes);
         let others = self.bytes.saturating_sub(write.bytes);
@@ -55,7 +55,7 @@ impl Open {
         self.in_flight = self.in_flight.saturating_add(1);
     }
 
-    /// The write is over, whatever it came to.
+    /// The write is over, whatever the result.
     pub(super) fn release(&mut self, write: &mut Write) {
         self.bytes = self.bytes.saturating_sub(std::mem::take(&mut write.bytes));
         match std::mem::replace(&mut write.stage, Stage::Over) {
@@ -66,9 +66,8 @@ impl Open {
     }
 }
 
-/// What of `free` a body may take that holds so much, when all `others` hold so much. Of several at a time, a large one
-/// may hold no more than it leaves free: a few that are huge, however slowly they come, do not take the room from all the
-/// small ones.
+/// How much of `free` a body may take that holds `held` bytes, when all others hold `others`. Among several, a large one may
+/// hold no more than it leaves free: so a few huge ones, however slow, do not take the room from all the small ones.
 fn fair(free: usize, held: usize, others: usize) -> usize {
     if others == 0 {
         return free;

@@ -1,4 +1,4 @@
-//! The mode's state, and what it does with one write: its digest, its signature, an answer in its place.
+//! The mode's state, and what it does with a write: its digest, its signature, an answer in its place.
 
 use super::backlog::Backlog;
 use super::open::Open;
@@ -15,13 +15,13 @@ use crate::sls::write_request::{self, Denial, Incoming, Rules};
 use crate::time::{Millis, Moment};
 use std::task::Poll;
 
-/// What is read of a body at once: more would be a copy of its own, less would be more host calls.
+/// How much of a body is read at once: larger pieces would be copied once more, smaller ones would cost more host calls.
 const PIECE: usize = 262_144;
-/// What a write may spend in its turn, so that several come on in one tick.
+/// What a write may spend in its turn, so that several make progress in one tick.
 const TURN: u64 = TICK / 4;
-/// What is signed of the headers, path and query at most.
+/// The most that is signed of the headers, path and query.
 const SIGNED: u64 = 12_288;
-/// So much may have been spent before a signature that costs more than is left: no meter is too small for it.
+/// If no more than this was spent before it, a signature may cost more than is left: no meter is too small for it.
 const BARELY: u64 = 100_000;
 
 /// The mode's state.
@@ -32,7 +32,7 @@ pub(in crate::worker) struct Signer {
     pub(super) clock: Clock,
     pub(super) backlog: Backlog,
     pub(super) open: Open,
-    /// Of the answers that we give, so that no two are alike.
+    /// For the answers given here, so that no two are alike.
     next_id: u128,
 }
 
@@ -48,7 +48,7 @@ impl Signer {
         }
     }
 
-    /// The write is over, whatever it came to.
+    /// The write is over, whatever the result.
     pub(super) fn release(&mut self, write: &mut Write) {
         write.waits = false;
         self.open.release(write);
@@ -78,7 +78,7 @@ impl Signer {
         let (method, target) = (text(method)?, text(target)?);
         write_request::admit(&self.rules, method, target, length)?;
         write_request::speaks(first(b"content-type"))?;
-        // Not after ten megabytes only. The clock is that of the last callback, which is good enough: it is asked again.
+        // Checked now, not only after ten megabytes. The last callback's clock is good enough: this is checked again.
         if self.keys.current(now).is_none() {
             return Err(Denial::no_credential());
         }
@@ -99,7 +99,7 @@ impl Signer {
         Ok(write)
     }
 
-    /// The host holds so much by now. It is hashed at once, or all of it waits for its turn.
+    /// The host holds this much by now. It is hashed at once, or all of it waits for its turn.
     pub(super) fn grow(
         &mut self,
         write: &mut Write,
@@ -130,7 +130,7 @@ impl Signer {
         self.backlog.push(write.stream);
     }
 
-    /// The turn of a write that waits. `true`: it is complete and hashed.
+    /// The turn of a waiting write. `true`: it is complete and hashed.
     pub(super) fn turn(
         &mut self,
         write: &mut Write,
@@ -179,7 +179,7 @@ impl Signer {
         Poll::Ready(self.sign_now(write, headers, now))
     }
 
-    /// What a signature costs at most: every header is looked at, and what is signed of them is hashed.
+    /// The most a signature costs: every header is looked at, and what is signed of them is hashed.
     fn signature_cost(&self, write: &Write) -> u64 {
         let head = u64::try_from(write.head_bytes).unwrap_or(u64::MAX);
         let (base, per_signed) = match self.rules.signature {
@@ -226,7 +226,7 @@ impl Signer {
     }
 }
 
-/// Hashes at most so much more of what the host holds.
+/// Hashes at most this much more of what the host holds.
 fn hash(
     write: &mut Write,
     most: usize,
