@@ -4,8 +4,8 @@
 //! added to them would stay there for ever, and what it held would be lost uncounted. (Envoy calls `proxy_on_done` both
 //! before it replaces a VM and when the VM stays, so nothing tells which callback is the last.) So each instance keeps an
 //! account of what its gauges have added ([`Account::keep`]) and watches the accounts of the others ([`Account::look`]). An
-//! account that has not been renewed for [`ORPHAN_MS`] is taken over, and
-//! its holdings are booked as lost by whoever took it. The worker decides how.
+//! account that has not been renewed for [`ORPHAN_MS`] is taken over, and its holdings are booked as lost by whoever took it.
+//! The worker decides how.
 //!
 //! An account is written whenever the gauges are published with other values, and every [`BEAT_MS`] while any of them is not
 //! 0. Once all are 0, its slot is free for another. Slots are never removed, since shared data cannot be deleted: there are
