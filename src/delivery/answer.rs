@@ -2,9 +2,9 @@
 
 /// What an answer says.
 pub struct Answer<'a> {
-    /// `:status`; without it there was no answer.
+    /// `:status`. Without it there was no answer.
     pub status: Option<u16>,
-    /// Looks a header up by its lower-case name.
+    /// Looks up a header by its lower-case name.
     pub header: &'a dyn Fn(&str) -> Option<String>,
     /// The body, or its beginning.
     pub body: &'a [u8],

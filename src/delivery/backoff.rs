@@ -1,6 +1,6 @@
 //! Exponential backoff with full jitter: the n-th wait is anything from 0 to min(max, initial * 2^(n-1)).
 //!
-//! Full jitter spreads the second tries of a burst evenly instead of sending them all at once again.
+//! Full jitter spreads the retries of a burst evenly instead of sending them all at once again.
 
 /// The bounds of the waits. `initial` is at least 1 and at most `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Backoff {
     }
 }
 
-/// A small generator (SplitMix64) for jitter; its seed is an input. Not for secrets.
+/// A small generator (SplitMix64) for jitter, seeded by the caller. Not for secrets.
 #[derive(Clone, Debug)]
 pub struct Jitter(u64);
 
@@ -42,7 +42,7 @@ impl Jitter {
         Self(seed)
     }
 
-    /// Evenly from 0 to `max`, both included.
+    /// Uniform from 0 to `max`, both included.
     pub fn up_to(&mut self, max: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -1,5 +1,5 @@
-//! What waits, by project: those of a project in their order, and projects in turn, so that one which sends more than can be
-//! worked on delays only itself.
+//! Waiting items by project: those of one project keep their order, and projects take turns, so that a project which sends
+//! more than can be handled delays only itself.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug)]
 pub struct ByProject<T> {
     waiting: BTreeMap<u64, VecDeque<T>>,
-    /// Projects of which something waits, the next one first.
+    /// Projects with something waiting, the next one first.
     turns: VecDeque<u64>,
 }
 
@@ -21,7 +21,7 @@ impl<T> Default for ByProject<T> {
 }
 
 impl<T> ByProject<T> {
-    /// Puts one behind the others of its project.
+    /// Puts an item behind the others of its project.
     pub fn push(&mut self, project: u64, item: T) {
         let queue = self.waiting.entry(project).or_default();
         if queue.is_empty() {
@@ -30,9 +30,9 @@ impl<T> ByProject<T> {
         queue.push_back(item);
     }
 
-    /// Takes the first one of the project whose turn it is. One of those that are `busy` loses its turn.
+    /// Takes the first item of the project whose turn it is. Projects that are `busy` lose their turn.
     pub fn pop(&mut self, busy: impl Fn(u64) -> bool) -> Option<(u64, T)> {
-        // Few are busy, so this is no walk over all.
+        // Few are busy, so this does not walk over all.
         let at = self.turns.iter().position(|project| !busy(*project))?;
         self.turns.rotate_left(at);
         let project = self.turns.pop_front()?;
@@ -46,7 +46,7 @@ impl<T> ByProject<T> {
         Some((project, item))
     }
 
-    /// The projects of which something waits, the next one first.
+    /// The projects with something waiting, the next one first.
     #[must_use]
     pub fn projects(&self) -> &VecDeque<u64> {
         &self.turns

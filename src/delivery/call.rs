@@ -1,4 +1,4 @@
-//! A call that is to be made.
+//! A call to be made.
 
 use crate::header_list::HeaderList;
 

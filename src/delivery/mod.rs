@@ -1,4 +1,4 @@
-//! When is something sent, and how often? Generic: knows neither leg, neither payload nor host.
+//! When something is sent, and how often. Generic: it knows no leg, no payload and no host.
 
 pub mod answer;
 pub mod backoff;

@@ -1,17 +1,17 @@
-//! The outbox: what waits, what is in flight, and what happens after each attempt.
+//! The outbox: what is waiting, what is in flight, and what happens after each attempt.
 //!
-//! An entry is pushed once and leaves once: delivered, failed or dropped by the caller. In between it is ready, waiting
-//! (for its backoff, or behind a gate) or in flight. One that is put aside is none of these until it is released.
+//! An entry is pushed once and leaves once: delivered, failed, or dropped by the caller. In between it is ready, waiting (for
+//! its backoff or behind a gate) or in flight. An entry put aside is none of these until it is released.
 //!
-//! Budgets: the bytes of all entries; the number of calls in flight; and the bytes in flight, a quarter of the first,
-//! because the host keeps its own copy of the body of every call (one call is always allowed, however large).
+//! Budgets: the bytes of all entries; the number of calls in flight; and the bytes in flight, a quarter of the first, because
+//! the host keeps its own copy of every call's body (one call is always allowed, however large).
 //!
-//! Fairness: an entry belongs to a share (a target), and each budget is a [quota](crate::delivery::quota) of the shares, so that
-//! a target that is dead or slow takes no more than the others can spare. Shares take turns; within one, what became ready first
-//! leaves first. What a target refuses waits behind a [gate]; what it refuses of a group, or of a part of one, waits with a
-//! bounded part of the bytes (`max_held_bytes`).
+//! Fairness: an entry belongs to a share (a target), and each budget is a [quota](crate::delivery::quota) of the shares, so
+//! that a dead or slow target takes no more than the others can spare. Shares take turns; within a share, what became ready
+//! first leaves first. What a target refuses waits behind a [gate]; what it refuses of a group, or of a part of one, may hold
+//! only a bounded part of the bytes (`max_held_bytes`).
 //!
-//! No clock, no randomness, no host in here: all three are arguments.
+//! There is no clock, randomness or host in here: all three are arguments.
 
 mod aside;
 mod attempt;
@@ -33,14 +33,14 @@ use gate::Passed;
 use register::{Register, Step};
 use std::collections::BTreeMap;
 
-/// What is to be done next.
+/// What to do next.
 #[derive(Debug)]
 pub enum Next<T> {
-    /// Send this one, then say [`Outbox::started`] or settle it.
+    /// Send this one, then call [`Outbox::started`] or settle it.
     Dispatch(Id),
-    /// This one became too old while it waited.
+    /// This one became too old while it was waiting.
     Expired(Entry<T>),
-    /// This one's answer never came: its end is ambiguous, and it is to be settled as such.
+    /// This one's answer never came: the result is ambiguous, and it must be settled as such.
     Lost(Id),
     /// Nothing now.
     Idle,
@@ -63,7 +63,7 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// The bounds, and what is tried again.
+    /// The bounds and the retry rules.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.register.policy
@@ -75,7 +75,7 @@ impl<T> Outbox<T> {
         self.register.bytes.total()
     }
 
-    /// Bytes that an entry of this share may still have.
+    /// Bytes that this share has left.
     #[must_use]
     pub fn room(&self, share: usize) -> usize {
         self.register.bytes.room(share)
@@ -87,7 +87,7 @@ impl<T> Outbox<T> {
         self.entries.len()
     }
 
-    /// Of these, how many are aside.
+    /// How many of these are put aside.
     pub(crate) fn aside(&self) -> usize {
         self.register.aside.0
     }
@@ -104,11 +104,11 @@ impl<T> Outbox<T> {
         self.register.in_flight.total()
     }
 
-    /// Takes an entry, or gives it back when its share of the budget has no room beside the `reserved` bytes of the
-    /// caller, or too much waits for the end of a hold already.
+    /// Takes an entry, or gives it back if its share of the budget has no room besides the caller's `reserved` bytes, or if
+    /// too much is already waiting for the end of a hold.
     ///
     /// # Errors
-    /// The payload.
+    /// Returns the payload.
     pub fn push(
         &mut self,
         payload: T,
@@ -121,7 +121,7 @@ impl<T> Outbox<T> {
         Ok(id)
     }
 
-    /// Takes an entry that is nowhere yet.
+    /// Takes an entry that is in no queue yet.
     fn insert(
         &mut self,
         payload: T,
@@ -151,12 +151,12 @@ impl<T> Outbox<T> {
         self.entries.get(&id)
     }
 
-    /// What is to be done at `now`. To be called until it is idle.
+    /// What to do at `now`. To be called until it is idle.
     pub fn next(&mut self, now: Millis) -> Next<T> {
         self.next_if(now, true)
     }
 
-    /// The same; nothing is dispatched unless `open`, but what ends by itself does.
+    /// The same, but dispatches nothing unless `open`. What ends by itself still does.
     pub fn next_if(&mut self, now: Millis, open: bool) -> Next<T> {
         if self.nothing_waits() && self.register.is_quiet(now) {
             return Next::Idle;
@@ -169,7 +169,7 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// The host took the call. Its answer is lost when it has not come at `deadline`.
+    /// The host took the call. Its answer counts as lost if it has not come by `deadline`.
     pub fn started(&mut self, id: Id, token: u32, deadline: Millis) {
         self.register
             .started(&mut self.entries, id, token, deadline);
@@ -186,19 +186,19 @@ impl<T> Outbox<T> {
         self.entries.values()
     }
 
-    /// Ends an attempt without an outcome: the caller makes something else of the entry.
+    /// Ends an attempt without an outcome: the caller turns the entry into something else.
     pub fn take(&mut self, id: Id) -> Option<Entry<T>> {
         self.register.land(&mut self.entries, id);
         self.remove(id)
     }
 
-    /// Gives up on the eldest.
+    /// Gives up the oldest entry.
     pub fn give_up(&mut self) -> Option<Entry<T>> {
         let (&id, _) = self.entries.first_key_value()?;
         self.take(id)
     }
 
-    /// Every entry is in flight: as it is most of the time.
+    /// Every entry is in flight, which is the usual case.
     fn nothing_waits(&self) -> bool {
         self.entries.len() == self.in_flight()
     }

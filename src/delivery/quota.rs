@@ -1,9 +1,9 @@
-//! One limit that several shares have in common: each is guaranteed a part, the rest is whoever comes first's.
+//! One limit shared by several shares: each is guaranteed a part, and the rest goes to whoever comes first.
 //!
-//! With `n` shares each is guaranteed `limit / 2n` (at least one, as long as there is one for each), so that half of the
-//! limit is always there for whom it is needed and the other half is never idle. What a share does not use of its
-//! guarantee is spared for it: a share may use what is neither used nor spared for others. So all together never use more
-//! than the limit, and a share within its guarantee has room whatever the others do. One share has all of it.
+//! With `n` shares each is guaranteed `limit / 2n` (at least one, as long as there is one for each). So half of the limit is
+//! always there for those that need it, and the other half is never idle. The unused part of a share's guarantee is reserved
+//! for it: a share may use whatever is neither used nor reserved for others. So all together never use more than the limit,
+//! and a share within its guarantee has room whatever the others do. A single share has all of it.
 //!
 //! Units are the caller's: bytes, calls.
 
@@ -14,12 +14,12 @@ pub(super) struct Quota {
     guarantee: usize,
     used: Vec<usize>,
     total: usize,
-    /// The sum of what the shares do not use of their guarantees.
+    /// The sum of the unused parts of the guarantees.
     spared: usize,
 }
 
 impl Quota {
-    /// A limit for so many shares, at least one.
+    /// A limit for this many shares, at least one.
     pub(super) fn new(limit: usize, shares: usize) -> Self {
         let shares = shares.max(1);
         let guarantee = match shares {
@@ -58,13 +58,13 @@ impl Quota {
         }
     }
 
-    /// Charges a share, also beyond its room.
+    /// Charges a share, even beyond its room.
     pub(super) fn add(&mut self, share: usize, amount: usize) {
         let now = self.used(share).saturating_add(amount);
         self.change(share, now);
     }
 
-    /// Gives back what a share was charged with.
+    /// Gives back part of what a share was charged.
     pub(super) fn remove(&mut self, share: usize, amount: usize) {
         let now = self.used(share).saturating_sub(amount);
         self.change(share, now);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever asks for what, and gives back when: never more than the limit, and never less than the guarantee.
+        /// Whoever asks for or returns what and when: never more than the limit, never less than the guarantee.
         #[test]
         fn within_the_limit_and_never_below_the_guarantee(
             limit in 0_usize..1_000,

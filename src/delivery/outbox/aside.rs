@@ -1,14 +1,14 @@
-//! Entries that are put aside: they take room from the beginning, and leave only when the caller says so.
+//! Entries put aside: they take room from the start, and leave only when the caller says so.
 
 use super::entry::State;
 use super::{Charge, Id, Outbox};
 use crate::time::Millis;
 
 impl<T> Outbox<T> {
-    /// As [`push`](Self::push), for an entry that may not leave yet.
+    /// Like [`push`](Self::push), for an entry that may not leave yet.
     ///
     /// # Errors
-    /// The payload.
+    /// Returns the payload.
     pub fn push_aside(
         &mut self,
         payload: T,
@@ -25,8 +25,8 @@ impl<T> Outbox<T> {
         Ok(id)
     }
 
-    /// From now on it may leave, and its age counts. `None` if it is not there, or not aside; `false` if it is gone because
-    /// too much waits for the end of a hold already.
+    /// From now on the entry may leave, and its age counts. `None` if it does not exist or is not aside; `false` if it is
+    /// gone because too much is already waiting for the end of a hold.
     pub fn release(&mut self, id: Id, now: Millis) -> Option<bool> {
         let entry = self.entries.get(&id).filter(|entry| entry.is_aside())?;
         let charge = entry.charge;
@@ -43,14 +43,14 @@ impl<T> Outbox<T> {
         Some(true)
     }
 
-    /// To which part of its group an entry belongs, now that it is known.
+    /// Sets the part of its group that an entry belongs to, now that it is known.
     pub fn assign(&mut self, id: Id, part: u8) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.standing.charge.part = part;
         }
     }
 
-    /// Bytes of those that are aside.
+    /// Bytes of the entries put aside.
     #[must_use]
     pub fn bytes_aside(&self) -> usize {
         self.register.aside.1

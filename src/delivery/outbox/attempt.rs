@@ -9,7 +9,7 @@ use crate::delivery::backoff::Jitter;
 use crate::delivery::verdict::Verdict;
 use crate::time::Millis;
 
-/// What became of an entry after an attempt.
+/// What happened to an entry after an attempt.
 #[derive(Debug)]
 pub enum Settled<T> {
     /// The target has it.
@@ -22,7 +22,7 @@ pub enum Settled<T> {
     Unknown,
 }
 
-/// The same, of whatever it is.
+/// The same, without the entry's payload.
 enum End {
     Delivered,
     Failed,
@@ -44,7 +44,7 @@ impl<T> Outbox<T> {
         self.ended(id, end)
     }
 
-    /// The host refused the dispatch: nothing was sent. Only the age bounds how often that is tried.
+    /// The host refused the dispatch: nothing was sent. Only the age limits how often that is retried.
     pub fn refused(&mut self, id: Id, now: Millis, jitter: &mut Jitter) -> Settled<T> {
         let end = self.register.refused(&mut self.entries, id, now, jitter);
         self.ended(id, end)
@@ -114,7 +114,7 @@ impl Register {
         if !retry || last || old {
             return End::Failed;
         }
-        // A gate that closed for another one may open sooner.
+        // A gate that another entry closed may open sooner.
         match self.stopped_by(all, id).filter(|_| closed) {
             Some(gate) => self.stop(all, id, gate, true),
             None => self.wait(all, id, due),
@@ -143,7 +143,7 @@ impl Register {
         }
     }
 
-    /// Takes a call out of flight; gives the entry as it stands then.
+    /// Takes a call out of flight; returns the entry as it is then.
     pub(super) fn land<'a>(
         &mut self,
         all: &'a mut dyn Entries,

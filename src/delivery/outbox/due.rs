@@ -6,7 +6,7 @@ use super::register::Register;
 use crate::time::{Millis, earliest};
 
 impl<T> Outbox<T> {
-    /// When something is to be done next: `now`, or later, or not before an answer or a push.
+    /// When to act next: `now`, later, or not before an answer or a push.
     #[must_use]
     pub fn due(&self, now: Millis) -> Option<Millis> {
         if self.entries.is_empty() {
@@ -16,7 +16,7 @@ impl<T> Outbox<T> {
         earliest([ready, self.register.due()])
     }
 
-    /// Whether an entry could leave at once, as far as its turn and the slots go.
+    /// Whether an entry could leave at once, as far as turns and slots allow.
     #[must_use]
     pub fn has_ready(&self) -> bool {
         !self.nothing_waits() && self.register.has_ready(&self.entries)
@@ -28,13 +28,13 @@ impl<T> Outbox<T> {
         self.policy().backoff.ceiling(u32::MAX)
     }
 
-    /// When the next one becomes too old, as far as it waits for its turn only.
+    /// When the next entry becomes too old, among those that wait only for their turn.
     #[must_use]
     pub fn expires(&self) -> Option<Millis> {
         self.register.expires(&self.entries)
     }
 
-    /// When something is to be done although nothing may be dispatched.
+    /// When to act even if nothing may be dispatched.
     #[must_use]
     pub fn due_closed(&self) -> Option<Millis> {
         earliest([self.expires(), self.register.due()])
@@ -42,13 +42,13 @@ impl<T> Outbox<T> {
 }
 
 impl Register {
-    /// No answer is late, and there are no gates.
+    /// Whether no answer is late and there are no gates.
     pub(super) fn is_quiet(&self, now: Millis) -> bool {
         let deadline = self.deadlines.first();
         self.gates.is_empty() && deadline.is_none_or(|(deadline, _)| *deadline > now)
     }
 
-    /// When a wait is over, an answer too late, or a gate has something to do.
+    /// When a wait is over, an answer is too late, or a gate has something to do.
     fn due(&self) -> Option<Millis> {
         let waiting = self.waiting.first().map(|(due, _)| *due);
         let deadline = self.deadlines.first().map(|(due, _)| *due);

@@ -1,11 +1,11 @@
-//! What waits in the outbox, and for what.
+//! What is waiting in the outbox, and for what.
 
 use super::gate::Passed;
 use crate::time::Millis;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-/// Names an entry. Never used twice.
+/// Identifies an entry. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(pub(super) u64);
 
@@ -14,9 +14,9 @@ pub struct Id(pub(super) u64);
 pub struct Charge {
     /// Bytes.
     pub size: usize,
-    /// What a 429 holds back together.
+    /// What a 429 holds back as one.
     pub group: u64,
-    /// A part of the group that may be held back alone. 0: only the whole group is.
+    /// A part of the group that may be held back alone. 0: only the whole group is held back.
     pub part: u8,
     /// The share of the budgets.
     pub share: usize,
@@ -25,12 +25,12 @@ pub struct Charge {
 /// Something to deliver.
 #[derive(Debug)]
 pub struct Entry<T> {
-    /// The caller's.
+    /// The caller's own data.
     pub payload: T,
     pub(super) standing: Standing,
 }
 
-/// What an outbox knows of an entry, whatever that holds.
+/// What an outbox knows of an entry, whatever the payload is.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
     /// What it is charged with.
@@ -39,10 +39,10 @@ pub struct Standing {
     pub created: Millis,
     /// Attempts so far.
     pub attempts: u32,
-    /// Dispatches that the host refused: nothing was sent, so they are no attempts.
+    /// Dispatches that the host refused: nothing was sent, so they do not count as attempts.
     pub refusals: u32,
     pub(super) state: State,
-    /// It counts in `held_bytes`.
+    /// It is counted in `held_bytes`.
     pub(super) held: bool,
     pub(super) passed: Passed,
 }
@@ -63,7 +63,7 @@ impl<T> Deref for Entry<T> {
     }
 }
 
-/// All entries, without what they hold.
+/// All entries, without their payloads.
 pub(super) trait Entries {
     fn of(&self, id: Id) -> Option<&Standing>;
 
@@ -86,7 +86,7 @@ pub(super) enum State {
     /// The caller has not decided yet whether it may leave.
     Aside,
     Waiting(Millis),
-    /// Given to the caller, who says next whether the host took it.
+    /// Given to the caller, who then says whether the host took it.
     Leaving,
     InFlight {
         token: u32,

@@ -1,25 +1,25 @@
-//! Gates: what a target refuses waits here, and comes out so that a fleet does not come back at once.
+//! Gates: what a target refuses waits here, and is let out so that a fleet does not return all at once.
 //!
 //! ```text
 //! open ──refused──▶ closed ──its time is up──▶ probing ──taken──▶ passing ──nothing waits──▶ open
 //!                     ▲                           │ refused          │ refused
 //!                     └───────────────────────────┴──────────────────┘
 //! ```
-//! A 429 closes the gate of a group, or of a part of one, and so do limits that a target tells with any answer; three refusals
-//! in a row without one, that of the whole target (a share).
+//! A 429 closes the gate of a group or of a part of one. So do limits that a target announces with any answer. Three refusals
+//! in a row that are not a 429 close the gate of the whole target (a share).
 //!
-//! *Closed*: nothing leaves, and the wait grows with the refusals. *Probing*: one call. *Passing*: what waits leaves in its
-//! order, twice as fast as it came. So an outage costs few calls, and a target that comes back sees one call of each worker, and
-//! then twice what it usually gets. `benches/fleet` shows what it is without that.
+//! *Closed*: nothing leaves, and the wait grows with the refusals. *Probing*: one call. *Passing*: what is waiting leaves in
+//! order, twice as fast as it came. So an outage costs few calls, and a target that comes back sees one call from each
+//! worker, and then twice its usual load. `benches/fleet` shows how it goes without that.
 
 use super::{Charge, Id};
 use crate::time::Millis;
 use std::collections::BTreeSet;
 
-/// So many calls that were taken make up for a refusal: more than one of nine refused, and the waits grow.
+/// This many accepted calls make up for one refusal: if more than one in nine is refused, the waits grow.
 const MAKE_UP: u32 = 8;
 
-/// Of what a gate is, in the order in which an entry passes them.
+/// What a gate is for, in the order in which an entry passes the gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     Target,
@@ -31,7 +31,7 @@ impl Level {
     pub(super) const ALL: [Self; 3] = [Self::Target, Self::Group, Self::Part];
 }
 
-/// What is held back together.
+/// What is held back as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) level: Level,
@@ -40,7 +40,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Of what is charged so. Part 0 is none: there is never a gate of it.
+    /// Of an entry with this charge. Part 0 means no part: it never has a gate.
     pub(super) fn of(charge: Charge, level: Level) -> Self {
         let Charge {
             group, part, share, ..
@@ -53,7 +53,7 @@ impl Key {
         Self { level, id, part }
     }
 
-    /// Of a part of a group, or with 0 of the group.
+    /// Of a part of a group; with part 0, of the group.
     pub(super) fn of_group(group: u64, part: u8) -> Self {
         let level = match part {
             0 => Level::Group,
@@ -98,13 +98,13 @@ impl Passed {
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) phase: Phase,
-    /// Refusals in a row while it is open, then how often it was closed: the wait grows with it.
+    /// Refusals in a row while it is open; after that, how often it was closed. The wait grows with it.
     pub(super) refusals: u32,
-    /// Calls that were taken since it closed first.
+    /// Calls accepted since it first closed.
     taken: u32,
-    /// In the order in which they came. Some may be gone.
+    /// In order of arrival. Some may be gone.
     pub(super) waiting: BTreeSet<(Millis, Id)>,
-    /// Of these, who was refused last: others come first, since the reason may be this one.
+    /// The one among these that was refused last. Others go first, since it may be the reason.
     pub(super) refused: Option<Id>,
 }
 
@@ -116,7 +116,7 @@ pub(super) enum Phase {
     Passing(Passing),
 }
 
-/// So many calls in so long.
+/// A number of calls in a span of time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passing {
     pub(super) since: Millis,
@@ -159,7 +159,7 @@ impl Gate {
     pub(super) fn was_taken(&mut self) {
         self.taken = self.taken.saturating_add(1);
         if self.taken == 1 {
-            // It was away. That says nothing of how much it takes.
+            // The target was away. That says nothing about how much it accepts.
             self.refusals = 0;
         }
         if self.taken.is_multiple_of(MAKE_UP) {
@@ -179,7 +179,7 @@ impl Gate {
         Some(first.1)
     }
 
-    /// From the first to the last that waits.
+    /// The time from the first to the last that is waiting.
     pub(super) fn span_ms(&self) -> u64 {
         match (self.waiting.first(), self.waiting.last()) {
             (Some((first, _)), Some((last, _))) => last.since(*first),

@@ -1,6 +1,6 @@
 //! All [gates](super::gate) of an outbox: who has to wait, who is let out, and what the end of a call means for them.
 //!
-//! Nothing in here knows what an entry holds, so that there is one of it in the module, not one for each kind of entry.
+//! Nothing here knows an entry's payload, so the module contains this code once and not once per kind of entry.
 
 use super::gate::{Gate, Key, Level, Passed, Passing, Phase};
 use super::{Charge, Id, Policy};
@@ -8,12 +8,12 @@ use crate::delivery::backoff::Jitter;
 use crate::delivery::verdict::Verdict;
 use crate::time::Millis;
 
-/// So many gates there are at most. Without one a group's entries wait each by itself.
+/// The most gates there may be. Without a gate, each of a group's entries waits by itself.
 pub(super) const MAX_GATES: usize = 1_000;
-/// So many refusals in a row, and a target's gate closes. Fewer may be a matter of single entries.
+/// After this many refusals in a row, a target's gate closes. Fewer may be due to single entries.
 const STRIKES: u32 = 3;
-/// What waited leaves at so many times the pace at which it came, since as much comes behind it as ever. With less, a pace that
-/// was known by few entries may be too slow for those.
+/// What waited leaves at this many times the pace at which it came, since as much comes behind it as ever. With less, a pace
+/// measured on few entries may be too slow for those.
 const PACE: u64 = 2;
 
 /// When something happens, and how much of that is random.
@@ -26,12 +26,12 @@ pub(super) struct Moment<'a> {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Gates {
-    /// In the order of their keys.
+    /// In order of their keys.
     gates: Vec<(Key, Gate)>,
-    /// When the first of them has something to do, and which: as it was before they `changed`.
+    /// When the first of them has something to do, and which one: as of the last search, before they `changed`.
     due: Option<(Millis, Key)>,
     changed: bool,
-    /// Nothing that may pass waits.
+    /// What may pass does not wait.
     hurries: bool,
 }
 
@@ -51,13 +51,13 @@ impl Gates {
         self.gates.get_mut(at).map(|(_, gate)| gate)
     }
 
-    /// One of them has changed. All are looked at when somebody asks, not at each change: there are few as a rule, and a thousand
-    /// at most.
+    /// One of them has changed. All are looked at when somebody asks, not at each change: there are usually few, and at most
+    /// a thousand.
     fn look(&mut self) {
         self.changed = true;
     }
 
-    /// When the first of them has something to do, and which.
+    /// When the first of them has something to do, and which one.
     #[inline(never)]
     fn first(&self) -> Option<(Millis, Key)> {
         if !self.changed {
@@ -75,12 +75,12 @@ impl Gates {
         self.due.is_some_and(|(due, _)| due <= now)
     }
 
-    /// What finding the first of them costs, in moves of an entry: nothing for a few.
+    /// What finding the first of them costs, in moves of an entry: nothing if they are few.
     pub(super) fn search(&self) -> u32 {
         u32::try_from(self.gates.len() / 64).unwrap_or(u32::MAX)
     }
 
-    /// A gate, an open one if there is none. Groups come from clients, so there is a bound.
+    /// A gate, or a new open one if there is none. Groups come from clients, so there is a bound.
     fn get_or_open(&mut self, key: Key) -> Option<&mut Gate> {
         let at = match self.place(key) {
             Ok(at) => at,
@@ -93,7 +93,7 @@ impl Gates {
         self.gates.get_mut(at).map(|(_, gate)| gate)
     }
 
-    /// As it is most of the time: then nothing else of this is to be asked.
+    /// The usual case: then nothing else here needs to be asked.
     pub(super) fn is_empty(&self) -> bool {
         self.gates.is_empty()
     }
@@ -103,7 +103,7 @@ impl Gates {
         self.gates.len()
     }
 
-    /// Whether what is charged so waits for a gate of one of these levels.
+    /// Whether an entry with this charge waits for a gate of one of these levels.
     pub(super) fn shuts(&self, charge: Charge, levels: &[Level]) -> bool {
         if self.gates.is_empty() {
             return false;
@@ -115,7 +115,7 @@ impl Gates {
         })
     }
 
-    /// The worker ends soon: what may pass, passes at once.
+    /// The worker ends soon: what may pass does so at once.
     pub(super) fn hurry(&mut self) {
         self.hurries = true;
         for (_, gate) in &mut self.gates {
@@ -131,7 +131,7 @@ impl Gates {
         self.first().map(|(due, _)| due)
     }
 
-    /// The gate that an entry has to wait for.
+    /// The gate that an entry has to wait at.
     pub(super) fn stopped_by(&self, id: Id, charge: Charge, passed: Passed) -> Option<Key> {
         for level in Level::ALL {
             let key = Key::of(charge, level);
@@ -143,7 +143,7 @@ impl Gates {
         None
     }
 
-    /// Puts an entry to those that wait for a gate.
+    /// Adds an entry to those waiting at a gate.
     pub(super) fn stop(&mut self, key: Key, id: Id, created: Millis, was_refused: bool) {
         if let Some(gate) = self.get_mut(key) {
             gate.waiting.insert((created, id));
@@ -153,7 +153,7 @@ impl Gates {
         }
     }
 
-    /// Who is the gate's probe.
+    /// The gate's probe.
     pub(super) fn probe(&self, key: Key) -> Option<Id> {
         match self.get(key)?.phase {
             Phase::Probing(probe) => Some(probe),
@@ -161,15 +161,15 @@ impl Gates {
         }
     }
 
-    /// It is the probe from now on.
+    /// Makes this entry the probe.
     pub(super) fn probe_with(&mut self, key: Key, id: Id) {
         if let Some(gate) = self.get_mut(key) {
             gate.phase = Phase::Probing(id);
         }
     }
 
-    /// For how long a target asked, from now on. What names a moment names it to all workers: they must not come back together.
-    /// A gate that stays closed until then anyway has had its random part. At the end there is no time for that.
+    /// How long to wait if a target asked for `ms`. A moment that it names, it names to all workers: they must not come back
+    /// together. A gate that stays closed until then anyway has had its random part. At the end there is no time for that.
     fn asked(&self, key: Key, ms: u64, at: &mut Moment<'_>) -> u64 {
         let closed = match self.get(key).map(|gate| &gate.phase) {
             Some(Phase::Closed { until }) => until.since(at.now),
@@ -182,7 +182,7 @@ impl Gates {
         ms.saturating_add(at.jitter.up_to(most))
     }
 
-    /// A target said for how long it takes nothing of this.
+    /// A target said for how long it accepts nothing for this key.
     pub(super) fn limit(&mut self, key: Key, ms: u64, at: &mut Moment<'_>) {
         if ms == 0 {
             return;
@@ -199,7 +199,7 @@ impl Gates {
         self.close(key, until.max(before));
     }
 
-    /// An entry was refused: how long it is to wait, and whether the gate is closed for that.
+    /// An entry was refused: how long it has to wait, and whether the gate is closed for that long.
     pub(super) fn refused(
         &mut self,
         key: Key,
@@ -213,7 +213,7 @@ impl Gates {
             return (backoff.wait(attempts, at.jitter).max(asked), false);
         };
         let wait = match gate.phase {
-            // Of a call that was on its way when it closed.
+            // A call that was already in flight when the gate closed.
             Phase::Closed { until } => until.since(now),
             Phase::Open if key.is_target() && gate.refusals.saturating_add(1) < STRIKES => {
                 gate.refusals = gate.refusals.saturating_add(1);
@@ -234,14 +234,14 @@ impl Gates {
         (wait, true)
     }
 
-    /// The gates hear how a call ended, before the one that refused it does.
+    /// Tells the gates how a call ended, before the gate that refused it is told.
     pub(super) fn heard(&mut self, id: Id, charge: Charge, verdict: Verdict, at: &mut Moment<'_>) {
-        // At these levels it takes something, and at those that is not known. In between there was a refusal, which is heard
-        // of elsewhere.
+        // The levels at which the target accepts something, and those at which that is unknown. A level in neither list was
+        // refused, which is handled elsewhere.
         let (there, not_there): (&[Level], &[Level]) = match verdict {
             Verdict::Delivered | Verdict::Refused(_) => (&Level::ALL, &[]),
             Verdict::Throttled { .. } => (&[Level::Target], &[]),
-            // Of the group it takes the rest.
+            // It accepts the rest of the group.
             Verdict::Limited { .. } => (&[Level::Target, Level::Group], &[]),
             Verdict::NotTaken { .. } => (&[], &[Level::Group, Level::Part]),
             Verdict::Ambiguous(_) => (&[], &Level::ALL),
@@ -271,7 +271,7 @@ impl Gates {
         }
     }
 
-    /// An entry goes nowhere: if it was a probe, the next one is.
+    /// An entry is not sent: if it was a probe, the next one becomes the probe.
     pub(super) fn left(&mut self, id: Id, charge: Charge) {
         for level in Level::ALL {
             let key = Key::of(charge, level);
@@ -281,7 +281,7 @@ impl Gates {
         }
     }
 
-    /// A gate that has something to do, and who is next there. One for which nothing waits is no more.
+    /// A gate that has something to do, and who is next there. A gate with nothing waiting is removed.
     pub(super) fn pop(&mut self, now: Millis) -> Option<(Key, Option<Id>)> {
         if !self.is_due(now) {
             return None;
@@ -294,7 +294,7 @@ impl Gates {
         Some((key, next))
     }
 
-    /// The one that was next becomes a call.
+    /// The entry that was next becomes a call.
     pub(super) fn lets_out(&mut self, key: Key, id: Id) {
         if let Some(gate) = self.get_mut(key) {
             match &mut gate.phase {
@@ -315,7 +315,7 @@ impl Gates {
             since: now,
             passed: 0,
             calls: waiting.saturating_mul(PACE),
-            // Longer than this nothing has waited that still leaves: a machine that slept is no slow pace.
+            // Nothing that may still leave has waited longer than this: a machine that slept is not a slow pace.
             span_ms: if hurries {
                 0
             } else {

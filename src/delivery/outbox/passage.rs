@@ -1,4 +1,4 @@
-//! The way of entries through the [gates](super::gate).
+//! How entries pass the [gates](super::gate).
 
 use super::entry::{Entries, State};
 use super::gate::{Key, Level};
@@ -10,14 +10,14 @@ use crate::time::Millis;
 use std::collections::VecDeque;
 
 impl<T> Outbox<T> {
-    /// Whether what is charged so waits for a gate.
+    /// Whether an entry with this charge waits at a gate.
     #[must_use]
     pub fn is_held(&self, charge: Charge) -> bool {
         self.register.gates.shuts(charge, &Level::ALL)
     }
 
-    /// The target takes nothing of a part of the group, or with 0 of all of it, for so long; but that is no longer than an
-    /// entry may get old.
+    /// The target accepts nothing of a part of the group, or with part 0 of the whole group, for this long, but no longer
+    /// than an entry's maximum age.
     pub fn limit(&mut self, group: u64, part: u8, ms: u64, now: Millis, jitter: &mut Jitter) {
         let Register { gates, policy, .. } = &mut self.register;
         let mut at = Moment {
@@ -28,27 +28,27 @@ impl<T> Outbox<T> {
         gates.limit(Key::of_group(group, part), ms, &mut at);
     }
 
-    /// The worker ends soon: what may pass, passes at once.
+    /// The worker ends soon: what may pass does so at once.
     pub fn hurry(&mut self) {
         self.register.gates.hurry();
     }
 }
 
 impl Register {
-    /// Whether it would have to wait for its group, and too much does already.
+    /// Whether it would have to wait for its group while too much already does.
     pub(super) fn is_held_full(&self, charge: Charge) -> bool {
         let held_bytes = self.held_bytes.saturating_add(charge.size);
         held_bytes > self.policy.max_held_bytes
             && self.gates.shuts(charge, &[Level::Group, Level::Part])
     }
 
-    /// The gate that an entry has to wait for.
+    /// The gate that an entry has to wait at.
     pub(super) fn stopped_by(&self, all: &dyn Entries, id: Id) -> Option<Key> {
         let entry = all.of(id)?;
         self.gates.stopped_by(id, entry.charge, entry.passed)
     }
 
-    /// Puts an entry to those that wait for a gate.
+    /// Adds an entry to those waiting at a gate.
     pub(super) fn stop(&mut self, all: &mut dyn Entries, id: Id, key: Key, was_refused: bool) {
         let Some(entry) = all.of_mut(id) else {
             return;
@@ -58,11 +58,11 @@ impl Register {
         let charge = entry.charge;
         self.gates.stop(key, id, entry.created, was_refused);
         self.hold_bytes(all, id, key);
-        // As a probe of another gate it would hold up everybody there.
+        // As the probe of another gate it would hold up everything there.
         self.gates.left(id, charge);
     }
 
-    /// What waits for its group is counted.
+    /// Counts what is waiting for its group.
     pub(super) fn hold_bytes(&mut self, all: &mut dyn Entries, id: Id, key: Key) {
         if !key.is_target()
             && let Some(entry) = all.of_mut(id)
@@ -72,7 +72,7 @@ impl Register {
         }
     }
 
-    /// An entry that waits among the ready ones is the probe in place of a younger one that has not left yet.
+    /// Makes an entry among the ready ones the probe in place of a younger one that has not left yet.
     pub(super) fn takes_over(&mut self, all: &mut dyn Entries, id: Id, key: Key) -> bool {
         let probe = self.gates.probe(key).filter(|probe| *probe > id);
         let probe = probe.and_then(|probe| all.of(probe));
@@ -83,7 +83,7 @@ impl Register {
         is_younger
     }
 
-    /// Lets out what may leave.
+    /// Lets out whatever may leave.
     pub(super) fn open_gates(&mut self, all: &mut dyn Entries, now: Millis) {
         while self.gates.is_due(now)
             && self.may_move()
@@ -99,7 +99,7 @@ impl Register {
             if std::mem::take(&mut entry.held) {
                 self.held_bytes = self.held_bytes.saturating_sub(size);
             }
-            // One that is too old to be sent is no call.
+            // An entry too old to be sent does not count as a call.
             if now.since(entry.created) <= self.policy.max_age_ms {
                 entry.passed.set(key);
                 self.gates.lets_out(key, id);
@@ -111,8 +111,8 @@ impl Register {
         }
     }
 
-    /// Puts one that is ready where it belongs: among the ready ones, or behind a gate, where those go too that are ready
-    /// before it.
+    /// Puts a ready entry where it belongs: among the ready ones, or behind a gate, together with those that became ready
+    /// before it and belong there too.
     pub(super) fn place(&mut self, all: &mut dyn Entries, id: Id, charge: Charge) {
         if self.gates.is_empty() {
             return self.queue(id, charge.share);
@@ -134,7 +134,7 @@ impl Register {
     }
 }
 
-/// What was let out goes before younger ones that have not come to the gate yet.
+/// What was let out goes before younger entries that have not reached the gate yet.
 fn behind_elders(ready: &mut VecDeque<Id>, id: Id) {
     let younger = ready.iter().rev().skip(1).take(64);
     let younger = younger.take_while(|other| **other > id).count();

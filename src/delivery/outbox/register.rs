@@ -1,6 +1,6 @@
-//! What waits, in which order, and what it takes of the budgets: all of an [outbox](super) but what its entries hold.
+//! What is waiting, in which order, and how much of the budgets it takes: all of an [outbox](super) except the payloads.
 //!
-//! So there is one of it in the module, not one for copies and one for writes.
+//! So the module contains this code once, not once for copies and once for writes.
 
 use super::entry::{Charge, Entries, Id, Standing, State};
 use super::gates::Gates;
@@ -9,11 +9,11 @@ use crate::delivery::quota::Quota;
 use crate::time::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Entries that change their queue at one moment, however often [`Outbox::next`](super::Outbox::next) is asked: a backlog of
-/// thousands is moved in small portions. A callback has two moments at most.
+/// Entries that may change their queue at one moment, however often [`Outbox::next`](super::Outbox::next) is called: a
+/// backlog of thousands is moved in small portions. A callback has two moments at most.
 pub(super) const MAX_MOVES: u32 = 128;
 
-/// What is to be done next: see [`Next`](super::Next).
+/// What to do next: see [`Next`](super::Next).
 pub(super) enum Step {
     Dispatch(Id),
     Expired(Id),
@@ -21,7 +21,7 @@ pub(super) enum Step {
     Idle,
 }
 
-/// What the first entry of a share does.
+/// What the first entry of a share needs.
 enum Pick {
     Leaves(Id),
     Expires(Id),
@@ -35,7 +35,7 @@ pub(super) struct Register {
     next_id: u64,
     /// By share.
     pub(super) ready: Vec<VecDeque<Id>>,
-    /// The share that is asked first.
+    /// The share to ask first.
     turn: usize,
     pub(super) waiting: BTreeSet<(Millis, Id)>,
     pub(super) deadlines: BTreeSet<(Millis, Id)>,
@@ -45,9 +45,9 @@ pub(super) struct Register {
     pub(super) in_flight: Quota,
     pub(super) bytes_in_flight: Quota,
     pub(super) held_bytes: usize,
-    /// Entries that are aside, and their bytes.
+    /// How many entries are aside, and their bytes.
     pub(super) aside: (usize, usize),
-    /// When entries changed their queue last, and how many did.
+    /// When entries last changed their queue, and how many did.
     moves: (Millis, u32),
 }
 
@@ -71,7 +71,7 @@ impl Register {
         }
     }
 
-    /// The name of a new entry, if there is room for it beside the `reserved` bytes of the caller.
+    /// The ID of a new entry, if there is room for it besides the caller's `reserved` bytes.
     pub(super) fn admit(&mut self, charge: Charge, reserved: usize) -> Option<Id> {
         let Charge { size, share, .. } = charge;
         if share >= self.ready.len()
@@ -86,7 +86,7 @@ impl Register {
         Some(id)
     }
 
-    /// What is to be done at `now`; nothing is dispatched unless `open`.
+    /// What to do at `now`; nothing is dispatched unless `open`.
     pub(super) fn next_if(&mut self, all: &mut dyn Entries, now: Millis, open: bool) -> Step {
         if let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= now
@@ -124,19 +124,19 @@ impl Register {
         }
     }
 
-    /// Whether one more may change its queue at this moment. It is counted.
+    /// Whether one more may change its queue at this moment. Counts it.
     pub(super) fn may_move(&mut self) -> bool {
         let may = self.moves.1 < MAX_MOVES;
         self.moved(u32::from(may));
         may
     }
 
-    /// Work of so many moves was done.
+    /// Counts work worth this many moves.
     pub(super) fn moved(&mut self, moves: u32) {
         self.moves.1 = self.moves.1.saturating_add(moves);
     }
 
-    /// What a share has to do.
+    /// What a share needs.
     fn pick(&mut self, all: &mut dyn Entries, share: usize, now: Millis, open: bool) -> Pick {
         while let Some(id) = self.front(share) {
             let Some(entry) = all.of_mut(id) else {
@@ -176,7 +176,7 @@ impl Register {
         Pick::Nothing
     }
 
-    /// The host took the call. Its answer is lost when it has not come at `deadline`.
+    /// The host took the call. Its answer counts as lost if it has not come by `deadline`.
     pub(super) fn started(&mut self, all: &mut dyn Entries, id: Id, token: u32, deadline: Millis) {
         let Some(entry) = all.of_mut(id) else {
             return;
@@ -186,7 +186,7 @@ impl Register {
         self.in_flight.add(share, 1);
         self.bytes_in_flight.add(share, size);
         self.deadlines.insert((deadline, id));
-        // A host that gives a token twice orphans the first call: that one ends at its deadline.
+        // If a host gives a token twice, the first call is orphaned and ends at its deadline.
         self.calls.insert(token.into(), id);
     }
 
@@ -219,7 +219,7 @@ impl Register {
         self.in_flight.room(share) > 0 && enough
     }
 
-    /// An entry is gone, as it stood.
+    /// An entry has been removed; `entry` is its last state.
     pub(super) fn removed(&mut self, id: Id, entry: &Standing) {
         self.bytes.remove(entry.charge.share, entry.charge.size);
         if entry.held {
