@@ -1,24 +1,24 @@
-//! The bounded copy of a body while it streams past.
+//! A bounded copy of a body as it streams past.
 //!
-//! The host writes each chunk straight into the body's own room: one copy, host to guest. Room is reserved from
-//! Content-Length, but never more than twice what has really come (at least [`STEP`]): a client that announces 10 MiB
-//! and sends one byte gets no 10 MiB, and is charged with none.
+//! The host writes each chunk straight into the body's own buffer: one copy, host to guest. Room is reserved from
+//! Content-Length, but never more than twice what has really arrived (at least [`STEP`]). So a client that announces 10 MiB
+//! and sends one byte neither gets 10 MiB nor is charged for it.
 
-/// First reservation, if the first piece is no larger.
+/// First reservation, unless the first piece is larger.
 const STEP: usize = 4_096;
 
-/// Why a body is no longer collected. Nothing of it is kept.
+/// Why a body is no longer collected. None of it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The body is over the limit.
     TooLarge,
     /// The budget has no room for it.
     NoRoom,
-    /// The host did not hand out what it announced.
+    /// The host did not provide what it announced.
     Unreadable,
 }
 
-/// A body that is being collected.
+/// A body being collected.
 #[derive(Debug)]
 pub struct Capture {
     body: Vec<u8>,
@@ -27,7 +27,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// An empty body; `None` when the announced length is over the limit already.
+    /// An empty body; `None` if the announced length is already over the limit.
     #[must_use]
     pub fn new(content_length: Option<u64>, max: usize) -> Option<Self> {
         let announced = match content_length {
@@ -45,11 +45,11 @@ impl Capture {
         })
     }
 
-    /// Takes a chunk of `size` bytes, which `fill` appends. `room` is what the budget has left, beside what this capture
+    /// Takes a chunk of `size` bytes, which `fill` appends. `room` is what the budget has left, besides what this capture
     /// [holds](Self::held).
     ///
     /// # Errors
-    /// Why the body is not collected any more.
+    /// Why the body is no longer collected.
     pub fn push(
         &mut self,
         size: usize,
@@ -68,7 +68,7 @@ impl Capture {
         result
     }
 
-    /// What a chunk of `size` bytes needs at least beside what is held: nothing if the body would be over the limit.
+    /// The least that a chunk of `size` bytes needs besides what is held: 0 if the body would be over the limit.
     #[must_use]
     pub fn needs(&self, size: usize) -> usize {
         let length = self.body.len().saturating_add(size);
@@ -91,7 +91,7 @@ impl Capture {
         if length <= self.body.capacity() {
             return Ok(());
         }
-        // The first chunk of a body of unknown length is mostly the whole of it.
+        // The first chunk of a body of unknown length is usually all of it.
         let ahead = match (self.announced, self.body.is_empty()) {
             (Some(announced), _) => announced.min(length.saturating_mul(2).max(STEP)),
             (None, true) => length,
@@ -103,13 +103,13 @@ impl Capture {
             .map_err(|_| Refusal::NoRoom)
     }
 
-    /// Bytes that the capture occupies.
+    /// Bytes that the capture takes up.
     #[must_use]
     pub fn held(&self) -> usize {
         self.body.capacity()
     }
 
-    /// The collected body, without the room that was not needed.
+    /// The collected body, without the unused room.
     #[must_use]
     pub fn into_body(mut self) -> Vec<u8> {
         self.body.shrink_to_fit();

@@ -10,17 +10,17 @@ use std::rc::Rc;
 pub struct Copy {
     /// Where it goes.
     pub target: Target,
-    /// What goes with it.
+    /// The headers sent with it.
     pub headers: HeaderList,
-    /// The body as received, unless a rule leaves items of it out.
+    /// The body as received, unless a rule leaves out some of its items.
     pub body: Rc<Vec<u8>>,
 }
 
 impl Copy {
-    /// What an entry costs beside its buffers: so that copies without a body are bounded too.
+    /// What an entry costs besides its buffers, so that copies without a body are bounded too.
     pub(crate) const OVERHEAD: usize = 512;
 
-    /// The same with another body, which is encoded as the rules want it.
+    /// The same copy with another body, encoded as the rules say.
     #[must_use]
     pub fn with_body(self, body: Vec<u8>) -> Self {
         let mut headers = HeaderList::with_capacity(self.headers.len(), self.headers.size());
@@ -49,7 +49,7 @@ impl Copy {
         }
     }
 
-    /// Bytes that it is charged with.
+    /// Bytes it is charged with.
     #[must_use]
     pub fn size(&self) -> usize {
         self.body

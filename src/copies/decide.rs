@@ -1,4 +1,4 @@
-//! Is this request mirrored, and where to? From method and target alone: whatever is not mirrored ends here.
+//! Whether a request is mirrored, and where to. Decided from method and target alone: what is not mirrored ends here.
 
 use crate::copies::settings::{Copies, Destination, Routes};
 use crate::outcome::SkipReason;
@@ -8,12 +8,12 @@ use crate::sentry::project::ProjectId;
 use crate::sentry::route::{MAX_BYTES, Route, behind_project, recognise};
 use std::rc::Rc;
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Not ingest traffic: no outcome, no count.
+    /// Not ingest traffic: no outcome, not counted.
     Ignore,
-    /// Ingest traffic that a rule keeps out, and its project.
+    /// Ingest traffic that a rule excludes, and its project.
     Skip(SkipReason, Option<ProjectId>),
     /// To be copied.
     Mirror(Target),
@@ -22,13 +22,13 @@ pub enum Decision {
 /// Where a copy goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The project, whose rate limits count for this copy.
+    /// The project, whose rate limits apply to this copy.
     pub project: u64,
     /// Path prefix, upstream, authority and rules.
     pub destination: Rc<Destination>,
     /// The body is an envelope.
     pub is_envelope: bool,
-    /// What a second Sentry's limits may be about, of what is no envelope. 0 is nothing in particular.
+    /// The category that a second Sentry's limits may be about, for what is not an envelope. 0 is none in particular.
     pub category: u8,
 }
 
@@ -63,7 +63,7 @@ pub fn decide(copies: &Copies, method: &[u8], target: &[u8]) -> Decision {
     }
 }
 
-/// Of an envelope it is known when it has been read.
+/// An envelope's category is known only once it has been read.
 fn category(destination: &Destination, target: &[u8], other: bool) -> u8 {
     if destination.dsn.is_none() {
         return 0;
@@ -75,12 +75,12 @@ fn category(destination: &Destination, target: &[u8], other: bool) -> u8 {
     category.number()
 }
 
-/// The longest method that anybody has registered has 17 letters.
+/// The longest registered method has 17 letters.
 const MAX_METHOD_BYTES: usize = 32;
 
-/// Whether a target can be the end of the copy's path. No request line can hold white space: the copy's would end there,
-/// and no proxy should hand it over. And no client may step out of the prefix, which is the workspace and the service; the
-/// path of an envelope has no such step unless it goes on behind a `#`.
+/// Whether a target can be the end of the copy's path. White space would end the copy's request line there, and no proxy
+/// should pass it on. No client may step out of the prefix, which is the workspace and the service. The path of an envelope
+/// contains no such step unless it goes on behind a `#`.
 fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
     if method.len() > MAX_METHOD_BYTES || target.len() > MAX_BYTES {
         return false;
@@ -94,7 +94,7 @@ fn may_follow_the_prefix(method: &[u8], target: &[u8], other: bool) -> bool {
         && !(may_step && has_dot_segment(target))
 }
 
-/// A quick look: eight bytes of ASCII, none of them white space or `#`.
+/// A quick check: eight bytes of ASCII, none of them white space or `#`.
 fn is_plain(word: &[u8; 8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let word = u64::from_le_bytes(*word);
@@ -103,7 +103,7 @@ fn is_plain(word: &[u8; 8]) -> bool {
     (word | below | above) & (ONES << 7) == 0
 }
 
-/// Where RUM has a project, mirrored or not.
+/// Where a project is in RUM, mirrored or not.
 #[must_use]
 pub fn destination(copies: &Copies, project: u64) -> Option<Rc<Destination>> {
     let listed = copies.projects.iter().find(|(id, _)| id.get() == project);

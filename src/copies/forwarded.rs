@@ -9,7 +9,7 @@
 
 use crate::host::HostKind;
 
-/// The entry to append to the chain, or `None` when it is complete as it is. `source` is read only when needed.
+/// The entry to append to the chain, or `None` if it is already complete. `source` is read only when needed.
 #[must_use]
 pub fn missing_peer(
     host: HostKind,
@@ -25,7 +25,7 @@ pub fn missing_peer(
     (last.map(<[u8]>::trim_ascii) != Some(peer)).then(|| peer.to_vec())
 }
 
-/// The address without port and brackets; nothing for a port of 0 or for a socket that has no address.
+/// The address without port and brackets; `None` for port 0 or a socket without an address.
 fn peer(source: &[u8]) -> Option<&[u8]> {
     if is_address(source) {
         return Some(source);
@@ -42,7 +42,7 @@ fn peer(source: &[u8]) -> Option<&[u8]> {
     is_address(host).then_some(host)
 }
 
-/// A unix socket's path or an unexpected form is no address.
+/// A unix socket's path or an unexpected form is not an address.
 fn is_address(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<std::net::IpAddr>().is_ok())
 }

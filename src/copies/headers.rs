@@ -1,7 +1,7 @@
-//! The headers of a copy: an allow-list, each entry with its reason.
+//! The headers of a copy: an allow-list, with a reason for each entry.
 //!
-//! Everything else stays behind: Cookie, foreign Authorization and Proxy-Authorization are somebody's secrets,
-//! hop-by-hop headers belong to the other connection, and what Envoy adds is nobody's business.
+//! Everything else is left out: Cookie, foreign Authorization and Proxy-Authorization are somebody's secrets, hop-by-hop
+//! headers belong to the other connection, and what Envoy adds is nobody's business.
 
 use super::decide::Target;
 use super::forwarded::missing_peer;
@@ -14,23 +14,23 @@ use crate::sentry::auth::{self, Authorization, in_query};
 use crate::sentry::dsn::Dsn;
 use crate::sentry::route::{Route, recognise};
 
-/// Marks every copy, so that one that comes back is known whatever became of its path on the way: behind a proxy that
-/// takes the prefix off, or from another edge that mirrors to this one. Its value means nothing. Whoever reports to
-/// Sentry about copies (an SDK between the edge and RUM) sends it too, or each copy would lead to the next one.
+/// Marks every copy, so that one that comes back is recognised even if its path changed on the way: behind a proxy that
+/// strips the prefix, or from another edge that mirrors to this one. Its value means nothing. Anything that reports to Sentry
+/// about copies (an SDK between the edge and RUM) must send it too, or each copy would lead to another.
 pub const MARKER: &str = "x-sentry-edge-mirror";
 
-/// What the filter knows of a request when its headers are complete.
+/// What the filter knows of a request once its headers are complete.
 #[derive(Clone, Copy)]
 pub struct Head<'a, I> {
     /// The method.
     pub method: &'a [u8],
     /// The request target as received.
     pub target: &'a [u8],
-    /// All headers; pseudo headers among them are passed over.
+    /// All headers; pseudo headers among them are skipped.
     pub headers: I,
-    /// Reads the property `source.address`. A host call that most requests can do without.
+    /// Reads the property `source.address`: a host call that most requests do not need.
     pub source: &'a dyn Fn() -> Option<Vec<u8>>,
-    /// Scheme of the client's connection, for hosts that do not say it in X-Forwarded-Proto themselves.
+    /// The scheme of the client's connection, for hosts that do not put it in X-Forwarded-Proto themselves.
     pub scheme: Option<&'a [u8]>,
 }
 
@@ -39,25 +39,25 @@ pub struct Head<'a, I> {
 pub struct CopyHeaders {
     /// Ready to send.
     pub list: HeaderList,
-    /// An `Authorization: Basic`, without its password, that is the request's credential if the first line of its body can
-    /// be read and carries none.
+    /// An `Authorization: Basic` without its password. It is the request's credential if the first line of the body can be
+    /// read and carries none.
     pub basic: Option<String>,
     /// Lines left out because they are not UTF-8.
     pub omitted: usize,
     /// Content-Length of the request.
     pub content_length: Option<u64>,
-    /// Transfer-Encoding is there.
+    /// Whether Transfer-Encoding is present.
     pub transfer_encoding: bool,
-    /// The request carries the [`MARKER`]: it is a copy itself, or about one.
+    /// The request carries the [`MARKER`]: it is itself a copy, or is about one.
     pub marked: bool,
-    /// There are more headers than are read: no copy is made.
+    /// There are more headers than are read, so no copy is made.
     pub oversized: bool,
 }
 
-/// More lines are not read, and no copy is made: no proxy takes as many by default (Envoy 100), and each is work in the one
-/// callback that they come in.
+/// Beyond this many lines none is read and no copy is made. By default no proxy accepts as many (Envoy 100), and all of them
+/// are handled in a single callback.
 pub const MAX_LINES: usize = 1_000;
-/// Nor when the values that a copy may have are more than this (Envoy takes 60 KiB by default).
+/// Nor is one made if the values that a copy may have add up to more than this (Envoy accepts 60 KiB by default).
 pub const MAX_BYTES: usize = 131_072;
 
 /// What the filter does with a header of a request.
@@ -65,7 +65,7 @@ pub const MAX_BYTES: usize = 131_072;
 enum Rule {
     /// To be copied.
     Copy,
-    /// The same, its name in lower case.
+    /// The same, with its name lower-cased.
     CopyLowered,
     Authorization,
     SentryAuth,
@@ -77,7 +77,7 @@ enum Rule {
     Leave,
 }
 
-/// Longer than any name on the list, client hints to come included.
+/// Longer than any name on the list, including client hints to come.
 const LONGEST: usize = 64;
 
 fn rule(name: &[u8]) -> Rule {
@@ -85,7 +85,7 @@ fn rule(name: &[u8]) -> Rule {
         return Rule::Leave;
     }
     match lower_case_rule(name) {
-        // Envoy's names are in lower case; nginx hands them over as the client wrote them.
+        // Envoy's names are in lower case; nginx passes them as the client wrote them.
         Rule::Leave if may_have_capitals(name) => {
             match lower_case_rule(&name.to_ascii_lowercase()) {
                 Rule::Copy => Rule::CopyLowered,
@@ -96,13 +96,13 @@ fn rule(name: &[u8]) -> Rule {
     }
 }
 
-/// A quick look: small letters, digits, `-` and `:` have a bit that capitals do not have.
+/// A quick check: small letters, digits, `-` and `:` have a bit that capitals do not have.
 fn may_have_capitals(name: &[u8]) -> bool {
     const BIT: u64 = 0x2020_2020_2020_2020;
     !words(name).all(|word| word & BIT == BIT)
 }
 
-/// Bytes in words, the last one of which overlaps the one before; those of less than a word are repeated.
+/// Bytes as words. The last word overlaps the one before; fewer bytes than a word are repeated.
 fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let (words, rest) = bytes.as_chunks::<8>();
     let words = words.iter().map(|word| u64::from_le_bytes(*word));
@@ -114,17 +114,17 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
     words.chain(last).chain(short)
 }
 
-/// By length: most headers are decided by one comparison, or by none. (`==` compares words, a pattern bytes.)
+/// By length: most headers are decided by one comparison or none. (`==` compares words, a pattern bytes.)
 fn lower_case_rule(name: &[u8]) -> Rule {
     let copied = |copied: bool| if copied { Rule::Copy } else { Rule::Leave };
     let rule = match name.len() {
         6 => copied(name == b"origin"),
-        // The page of the event; what ties it to a trace.
+        // The page of the event; what links it to a trace.
         7 => copied(name == b"referer" || name == b"baggage"),
         // What sent it: browser and system.
         10 => copied(name == b"user-agent" || name == b"tracestate"),
         11 => copied(name == b"traceparent"),
-        // How to read the body. What ties the copy to the primary's log line, and to a trace.
+        // How to read the body. What links the copy to the primary's log line and to a trace.
         12 => copied(name == b"content-type" || name == b"x-request-id" || name == b"sentry-trace"),
         // The credential; the receiver reads it as Relay does.
         13 if name == b"x-sentry-auth" => Rule::SentryAuth,
@@ -133,29 +133,29 @@ fn lower_case_rule(name: &[u8]) -> Rule {
         14 if name == b"content-length" => Rule::ContentLength,
         // The client's address decides the geography of the event.
         15 if name == b"x-forwarded-for" => Rule::ForwardedFor,
-        // An empty one is sent by SDKs and means identity: copied as it is.
+        // SDKs send an empty one, which means identity: copied as it is.
         16 => copied(name == b"content-encoding"),
         17 if name == b"x-forwarded-proto" => Rule::ForwardedProto,
-        // Never copied, it belongs to the connection: it announces a body.
+        // Never copied, since it belongs to the connection: it announces a body.
         17 if name == b"transfer-encoding" => Rule::TransferEncoding,
         20 if name == MARKER.as_bytes() => Rule::Marker,
         _ => Rule::Leave,
     };
-    // They say what user-agent no longer does.
+    // They say what user-agent no longer says.
     if matches!(rule, Rule::Leave) && is_client_hint(name) {
         return Rule::Copy;
     }
     rule
 }
 
-/// UTF-8, which nearly every value is as ASCII.
+/// Valid UTF-8. Nearly every value is, being ASCII.
 fn is_text(value: &[u8]) -> bool {
     const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
     let all = words(value).fold(0, |all, word| all | word);
     all & HIGH_BITS == 0 || std::str::from_utf8(value).is_ok()
 }
 
-/// The end of the name is the client's: it must be a name, and no long one.
+/// The client chooses the end of the name: it must be a valid name, and not a long one.
 fn is_client_hint(name: &[u8]) -> bool {
     let named = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     let end = name.strip_prefix(b"sec-ch-ua");
@@ -191,7 +191,7 @@ where
     // Nearly always one line.
     let (mut forwarded, mut more): (Option<&[u8]>, Vec<&[u8]>) = (None, Vec::new());
     let mut proto = None;
-    // Relay reads the first line only; so what stands in a second one is nobody's credential.
+    // Relay reads the first line only, so a second one is never a credential.
     let mut authorization: Option<&[u8]> = None;
     let mut credential = false;
 
@@ -212,7 +212,7 @@ where
         bytes = left;
         if !is_text(value) && !matches!(rule, Rule::Marker) {
             copy.omitted = copy.omitted.saturating_add(1);
-            // It is the first line all the same: the second does not become a credential by its absence.
+            // It counts as the first line all the same: the second does not become a credential because this one cannot be used.
             if matches!(rule, Rule::Authorization) {
                 authorization = authorization.or(Some(b""));
             }
@@ -245,7 +245,7 @@ where
         Some((Authorization::BasicKey(key), _)) if !credential && !in_query(head.target) => {
             let basic = auth::basic(dsn.map_or(&key, |dsn| dsn.public_key.as_bytes()));
             match recognise(head.method, head.target) {
-                // Only there Relay looks for a credential in the body.
+                // Only there does Relay look for a credential in the body.
                 Some(Route::Envelope(_)) => copy.basic = Some(basic).filter(|_| !is_encoded(head)),
                 _ => copy.list.push(b"authorization", basic.as_bytes()),
             }
@@ -269,7 +269,7 @@ where
     copy
 }
 
-/// A credential as it came, or for a second Sentry with its key.
+/// A credential as received, or with the key of a second Sentry.
 fn push_credential(list: &mut HeaderList, name: &[u8], value: &[u8], dsn: Option<&Dsn>) {
     match dsn {
         None => list.push(name, value),
@@ -277,7 +277,7 @@ fn push_credential(list: &mut HeaderList, name: &[u8], value: &[u8], dsn: Option
     }
 }
 
-/// Whether the first line of the body cannot be read as it is.
+/// Whether the first line of the body cannot be read as received.
 fn is_encoded<'a, I>(head: &Head<'a, I>) -> bool
 where
     I: Iterator<Item = Pair<'a>> + Clone,
@@ -290,7 +290,7 @@ where
     })
 }
 
-/// Several lines become one, as their meaning is one list.
+/// Joins several lines into one: together they are one list.
 fn forwarded_for<'a>(list: &mut HeaderList, mut chain: impl Iterator<Item = &'a [u8]>) {
     const NAME: &[u8] = b"x-forwarded-for";
     let Some(first) = chain.next() else { return };
@@ -306,7 +306,7 @@ fn forwarded_for<'a>(list: &mut HeaderList, mut chain: impl Iterator<Item = &'a 
     }
 }
 
-/// The same, of which only networks are left.
+/// The same, reduced to networks.
 fn forwarded_networks<'a>(list: &mut HeaderList, chain: impl Iterator<Item = &'a [u8]>) {
     let chain = chain.filter_map(|entry| std::str::from_utf8(entry).ok());
     if let Some(networks) = networks(chain) {

@@ -1,21 +1,21 @@
-//! The headers of a request that is the copy itself: what has to be changed in the proxy so that it carries what a copy
+//! The headers of a request that is itself the copy: what must be changed in the proxy so that it carries what a copy
 //! carries, and nothing else.
 //!
-//! Envoy: the whole map is replaced in one call. Two headers of the request stay that are the connection's and not the
-//! copy's: `:scheme`, which the router needs, and `content-length`, without which a body would become chunked.
+//! Envoy: the whole map is replaced in one call. Two of the request's headers stay, because they belong to the connection and
+//! not to the copy: `:scheme`, which the router needs, and `content-length`, without which the body would become chunked.
 //!
-//! nginx: header lines are shared with the request that is mirrored, and a removed one is sent all the same
-//! (manual: hosts, "Removed headers are still sent"). So only the path is set, and the allow-list is nginx's own work (`proxy_pass_request_headers off` in the samples). In case
-//! that is missing, credentials are blanked: by then the original has been serialised for its own target. A second line of
-//! the same name cannot be reached; such a request cannot leave.
+//! nginx: header lines are shared with the mirrored request, and a removed one is still sent (manual: hosts, "Removed headers
+//! are still sent"). So only the path is set, and the allow-list is up to nginx (`proxy_pass_request_headers off` in the
+//! samples). In case that is missing, credentials are blanked: by then the original has been serialised for its own target. A
+//! second line of the same name cannot be reached; such a request cannot leave.
 
 use crate::header_list::HeaderList;
 use crate::header_map::Pair;
 
-/// What somebody could do harm with, and what no copy carries unless the rules for copies say so.
+/// What could be used to do harm, and what no copy carries unless the rules for copies say so.
 const CREDENTIALS: [&str; 3] = ["cookie", "authorization", "proxy-authorization"];
 
-/// A map for Envoy.
+/// The header map for Envoy.
 #[must_use]
 pub fn whole_map<'a>(copy: &HeaderList, request: impl Iterator<Item = Pair<'a>>) -> HeaderList {
     let mut map =
@@ -35,10 +35,10 @@ pub fn whole_map<'a>(copy: &HeaderList, request: impl Iterator<Item = Pair<'a>>)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreachable;
 
-/// Replacements for nginx, in their order.
+/// Replacements for nginx, in order.
 ///
 /// # Errors
-/// A credential stands in a line that cannot be changed.
+/// A credential is in a line that cannot be changed.
 pub fn replacements<'a, I>(copy: &HeaderList, request: I) -> Result<HeaderList, Unreachable>
 where
     I: Iterator<Item = Pair<'a>> + Clone,

@@ -1,5 +1,5 @@
-//! A leg of copies: those that wait for their call, and what becomes of each. `ruled` has those that a rule decides about,
-//! `limits` what a second Sentry says of its own, `closed` what it takes none of.
+//! A leg of copies: those waiting for their call, and what happens to each. `ruled` has those that a rule decides about,
+//! `limits` what a second Sentry says about its limits, `closed` what it does not accept.
 
 mod closed;
 mod limits;
@@ -24,10 +24,10 @@ use crate::time::{Millis, Moment, earliest};
 use closed::Closed;
 use ruled::{Ruled, no_room};
 
-/// After the call's timeout, how long the host may take to say so. Then the answer counts as lost.
+/// How long after the call's timeout the host may take to report it. Then the answer counts as lost.
 const ANSWER_GRACE_MS: u64 = 2_000;
 
-/// What a refused dispatch came to.
+/// The result of a refused dispatch.
 const NEVER_SENT: Verdict = Verdict::NotTaken {
     status: 0,
     retry_after_ms: None,
@@ -39,10 +39,10 @@ pub(crate) struct CopyLeg {
     outbox: Outbox<Copy>,
     scheme: &'static str,
     timeout_ms: u32,
-    /// Requests that went on as the copy and have no answer yet: their calls are the proxy's own.
+    /// Requests that went on as the copy and have no answer yet. Their calls are the proxy's own.
     forwarded: usize,
     ruled: Box<Ruled>,
-    /// What a second Sentry takes none of, for longer than a copy may wait.
+    /// What a second Sentry does not accept for longer than a copy may wait.
     closed: Closed,
 }
 
@@ -64,17 +64,17 @@ impl CopyLeg {
         }
     }
 
-    /// What a share has room for.
+    /// How much room a share has.
     pub(crate) fn room(&self, share: usize) -> usize {
         self.outbox.room(share)
     }
 
-    /// Bytes of what is pending, and what they may be.
+    /// Bytes pending, and the maximum.
     pub(crate) fn budget(&self) -> (usize, usize) {
         (self.outbox.bytes(), self.outbox.policy().max_bytes)
     }
 
-    /// Of the leg's budget, what is not used.
+    /// The unused part of the leg's budget.
     pub(crate) fn free(&self) -> usize {
         self.outbox
             .policy()
@@ -82,8 +82,8 @@ impl CopyLeg {
             .saturating_sub(self.outbox.bytes())
     }
 
-    /// Takes a complete copy, which may not have room beside the `reserved` bytes. `answered`: the primary has answered its
-    /// request, or need not be waited for.
+    /// Takes a complete copy, for which there may be no room besides the `reserved` bytes. `answered`: the primary has
+    /// answered its request or need not be waited for.
     pub(crate) fn take(
         &mut self,
         copy: Copy,
@@ -98,7 +98,7 @@ impl CopyLeg {
         self.enter(copy, reserved, now, context)
     }
 
-    /// Takes a copy that goes.
+    /// Takes a copy that is to be sent.
     fn enter(
         &mut self,
         copy: Copy,
@@ -124,7 +124,7 @@ impl CopyLeg {
         self.forwarded = self.forwarded.saturating_add(1);
     }
 
-    /// A request that went on as the copy is over; it had one attempt. `ended` is when it was complete.
+    /// A request that went on as the copy is over, and with it its only attempt. `ended` is when it was complete.
     pub(crate) fn forwarded_ended(
         &mut self,
         project: u64,
@@ -133,7 +133,7 @@ impl CopyLeg {
         waited_ms: u64,
         context: &mut Context<'_>,
     ) {
-        // A drain that is over has counted it already.
+        // A finished drain has counted it already.
         let Some(left) = self.forwarded.checked_sub(1) else {
             return;
         };
@@ -304,7 +304,7 @@ impl Caller for CopyLeg {
         let aside = self.outbox.aside();
         let lost = std::iter::from_fn(|| self.outbox.give_up());
         let lost = lost.take(most).count();
-        // What was aside is counted only now.
+        // What was put aside is counted only now.
         let undecided = aside.saturating_sub(self.outbox.aside());
         context.ledger.grow(Metric::Captured, undecided);
         context.ledger.grow(Metric::Dropped, lost);

@@ -1,20 +1,20 @@
-//! How many copies of a project may leave in a second: a token bucket for each, in this worker.
+//! How many copies of a project may leave per second: one token bucket per project, in this worker.
 //!
-//! A bucket holds what may be sent in a second, and begins full. A copy needs one token of copies and has to find any of
-//! bytes; it takes as many as it has, so that one which is larger than the bucket leaves too, and is paid for afterwards.
+//! A bucket holds what may be sent in a second, and starts full. A copy needs one token of copies and at least one of bytes.
+//! It takes as many byte tokens as it has bytes, so that a copy larger than the bucket leaves too and is paid for afterwards.
 //!
-//! Projects may come from clients (`rum.default`). So there are at most [`MAX_BUCKETS`]; those that are full say nothing and
-//! go first. While all are in use, the other projects share one.
+//! Projects may come from clients (`rum.default`). So there are at most [`MAX_BUCKETS`]. Full buckets hold no information and
+//! are dropped first. While all are in use, the other projects share one.
 
 use super::rules::Rate;
 use crate::time::Millis;
 
-/// Projects with a bucket of their own.
+/// The most projects with a bucket of their own.
 const MAX_BUCKETS: usize = 1_000;
-/// Of a copy, and of a byte: so that whole numbers fill a bucket every millisecond.
+/// Units of a token, for a copy or a byte: so that every millisecond adds a whole number of units.
 const TOKEN: i64 = 1_000;
 
-/// Tokens of one kind; what is missing of it was given ahead.
+/// Units of one kind of token. A negative number was spent in advance.
 #[derive(Clone, Copy, Debug)]
 struct Tokens(i64);
 
@@ -53,7 +53,7 @@ impl Bucket {
         self.bytes.fill(rate.bytes_per_s.unwrap_or_default(), ms);
     }
 
-    /// Whether a copy may leave, which is paid for then.
+    /// Whether a copy may leave. If so, it pays.
     fn take(&mut self, rate: Rate, bytes: usize) -> bool {
         let copies_are_left = rate.copies_per_s.is_none() || self.copies.0 >= TOKEN;
         let bytes_are_left = rate.bytes_per_s.is_none() || self.bytes.0 > 0;
@@ -66,7 +66,7 @@ impl Bucket {
         true
     }
 
-    /// Whether it is as good as a new one; at a rate that was another before, it may be said too late.
+    /// Whether it is as good as a new one. After the rate has changed, this may become true too late.
     fn is_full(&self, rate: Rate, now: Millis) -> bool {
         let (mut filled, new) = (*self, Self::new(rate, now));
         filled.fill(rate, now);
@@ -80,9 +80,9 @@ impl Bucket {
 pub(super) struct Limiter {
     /// By project, in their order.
     buckets: Vec<(u64, Rate, Bucket)>,
-    /// Of all projects that have none of their own.
+    /// Shared by all projects without one of their own.
     shared: Option<Bucket>,
-    /// When those that were full went: it is a look at each, and nothing fills before the clock goes on.
+    /// When full buckets were last removed. That looks at each, and none fills before the clock advances.
     swept: Option<Millis>,
 }
 
@@ -92,7 +92,7 @@ impl Limiter {
             .binary_search_by_key(&project, |(known, ..)| *known)
     }
 
-    /// Whether a copy of so many bytes may leave.
+    /// Whether a copy of this many bytes may leave.
     pub(super) fn take(&mut self, project: u64, rate: Rate, bytes: usize, now: Millis) -> bool {
         let is_crowded = self.place(project).is_err() && self.buckets.len() >= MAX_BUCKETS;
         if is_crowded && self.swept.replace(now) != Some(now) {
@@ -153,9 +153,9 @@ mod tests {
         assert_eq!(taken(&mut limiter, 42, rate, T.after(99)), 0);
         assert_eq!(taken(&mut limiter, 42, rate, T.after(100)), 1);
         assert_eq!(taken(&mut limiter, 42, rate, T.after(700)), 6);
-        // A long silence saves up no more than a second.
+        // A long silence saves up no more than one second.
         assert_eq!(taken(&mut limiter, 42, rate, T.after(u64::MAX / 2)), 10);
-        // Each project has its own.
+        // Each project has its own bucket.
         assert_eq!(taken(&mut limiter, 43, rate, T), 10);
     }
 

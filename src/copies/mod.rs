@@ -1,6 +1,6 @@
-//! The legs that send copies: what of an exchange becomes one, what rules do to it, and what the target's answer means.
+//! The legs that send copies: what part of an exchange becomes one, what rules do to it, and what the target's answer means.
 //!
-//! Two kinds: the copies for RUM, behind the path of a workspace and a service, and those for a second Sentry.
+//! There are two kinds: copies for RUM, under the path of a workspace and a service, and copies for a second Sentry.
 
 pub mod capture;
 pub mod copy;

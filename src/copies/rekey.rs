@@ -1,8 +1,8 @@
-//! What of a request names the project and the key, in the terms of a second Sentry.
+//! Rewrites what names the project and the key in a request for a second Sentry.
 //!
-//! Relay takes the key from a header or from the query, and asks that an envelope whose header names a DSN names that one
-//! (manual: sentry, "Authentication"). So the key is replaced wherever one stands, whatever it was: a key that the first
-//! Sentry would refuse is a good one then (`only_accepted` waits for what it says). The old form of a secret goes to nobody.
+//! Relay takes the key from a header or from the query, and requires that an envelope whose header names a DSN names the same key
+//! (manual: sentry, "Authentication"). So every key is replaced, whatever it was: a key that the first Sentry would refuse
+//! becomes a valid one (`only_accepted` waits for the first Sentry's verdict). The old form of a secret is sent to nobody.
 
 use crate::sentry::dsn::Dsn;
 use crate::sentry::envelope::member;
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use url::form_urlencoded;
 
-/// What a pair of a credential is, by its name. Relay reads the names with and without `sentry_`.
+/// The role of a pair in a credential, by its name. Relay reads the names with and without `sentry_`.
 enum Pair {
     Key,
     Secret,
@@ -27,7 +27,7 @@ fn pair(name: &str) -> Pair {
     }
 }
 
-/// The target: the path of the DSN, its project, what stood behind the project, and its key.
+/// The target: the path of the DSN, its project, what followed the project, and its key.
 #[must_use]
 pub fn target(dsn: &Dsn, target: &[u8]) -> Vec<u8> {
     let rest = route::behind_project(target).unwrap_or_default();
@@ -97,7 +97,7 @@ fn write_query(written: &mut Vec<u8>, pairs: &[u8], dsn: &Dsn) {
 #[must_use]
 pub fn credential(dsn: &Dsn, value: &[u8]) -> Vec<u8> {
     let mut written = Vec::with_capacity(value.len().saturating_add(dsn.public_key.len()));
-    // What has no scheme is no credential to Relay; its key goes nowhere all the same.
+    // Relay does not take a value without a scheme for a credential; its key is still sent nowhere.
     let word = value.iter().position(u8::is_ascii_whitespace);
     let word = word.filter(|at| {
         value
@@ -128,7 +128,7 @@ pub fn credential(dsn: &Dsn, value: &[u8]) -> Vec<u8> {
     written
 }
 
-/// The header of an envelope, which has been read before, if something in it is to be replaced: `dsn` and
+/// The header of an envelope, which has already been read, if something in it has to be replaced: `dsn` and
 /// `trace.public_key`.
 #[must_use]
 pub fn envelope_header(dsn: &Dsn, header: &[u8]) -> Option<Vec<u8>> {
@@ -140,7 +140,7 @@ pub fn envelope_header(dsn: &Dsn, header: &[u8]) -> Option<Vec<u8>> {
     });
     let is_other = |(at, text): &(Range<usize>, &str)| {
         let value = header.get(at.clone()).unwrap_or_default();
-        // What is no text names nothing.
+        // What is not text names nothing.
         let read = serde_json::from_slice::<Cow<'_, str>>(value);
         read.is_ok_and(|read| read != *text)
     };
@@ -156,7 +156,7 @@ pub fn envelope_header(dsn: &Dsn, header: &[u8]) -> Option<Vec<u8>> {
     let mut behind = 0;
     for (at, text) in first.into_iter().chain(second) {
         written.extend_from_slice(header.get(behind..at.start)?);
-        // Neither a key nor a URL has anything to be escaped.
+        // Neither a key nor a URL contains anything that needs escaping.
         written.push(b'"');
         written.extend_from_slice(text.as_bytes());
         written.push(b'"');

@@ -1,28 +1,28 @@
 //! What a target's answer means for a copy.
 //!
-//! A copy is tried again only when it was surely not taken, because the receiver would store it twice: SDKs put no
-//! idempotency key on an envelope. What a host makes of a failure (measured with Envoy 1.40):
+//! A copy is retried only when it was certainly not taken, because the receiver would store it twice: SDKs put no idempotency
+//! key on an envelope. How hosts report a failure (measured with Envoy 1.40):
 //! * connect refused or timed out: 503 with `... reset reason: remote connection failure` or `connection timeout`;
 //!   likewise what never left the proxy, or was refused unread (HTTP/2), see [`NOT_SENT`];
 //! * ended after the request had been sent: 503 `... connection termination`, 502 `... protocol error`;
 //! * no answer in time: 504 `upstream request timeout`; ended inside the answer: no headers at all.
 //!
-//! Envoy marks answers of the target itself with `x-envoy-upstream-service-time`. nginx (measured with 1.28) says
-//! `:dispatch_status`: `broken connection` for a connect that was refused and for a reset after sending alike, so there
-//! neither is tried again; `ok` also when the connection just ends.
+//! Envoy marks answers of the target itself with `x-envoy-upstream-service-time`. nginx (measured with 1.28) reports
+//! `:dispatch_status`. It says `broken connection` both for a refused connect and for a reset after sending, so neither is
+//! retried there; it says `ok` even when the connection just ends.
 
 use crate::delivery::answer::Answer;
 use crate::delivery::verdict::Verdict;
 use crate::time::Millis;
 
-/// An answer, as far as it is read.
+/// The parts of an answer that are read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reply<'a> {
-    /// `:status`; without it there was no answer.
+    /// `:status`. Without it there was no answer.
     pub status: Option<u16>,
     /// `retry-after`.
     pub retry_after: Option<&'a [u8]>,
-    /// The answer came from the target: `x-envoy-upstream-service-time` is there.
+    /// The answer came from the target: `x-envoy-upstream-service-time` is present.
     pub from_target: bool,
     /// The beginning of the body, read for 502 and 503 only.
     pub body: &'a [u8],
@@ -30,7 +30,7 @@ pub struct Reply<'a> {
     pub dispatch_status: Option<&'a [u8]>,
 }
 
-/// What Envoy says when the target has surely not read the request (`resetReasonToString` in its sources).
+/// What Envoy says when the target has certainly not read the request (`resetReasonToString` in its sources).
 const NOT_SENT: [&[u8]; 6] = [
     b"remote connection failure",
     b"local connection failure",
@@ -40,10 +40,10 @@ const NOT_SENT: [&[u8]; 6] = [
     b"local refused stream reset",
 ];
 
-/// Bytes of the body that are worth reading: Envoy's sentence is shorter.
+/// How much of the body is worth reading: Envoy's sentence is shorter.
 pub(super) const BODY_BYTES: usize = 256;
 
-/// What an answer means. Of its headers only those are asked for that matter: most answers are 200.
+/// What an answer means. Only the headers that matter are looked up: most answers are 200.
 pub(super) fn verdict(answer: &Answer<'_>, now: Millis) -> Verdict {
     let header = |name: &str| (answer.header)(name);
     let status = answer.status;
@@ -73,8 +73,8 @@ impl Reply<'_> {
                 retry_after_ms: self.retry_after.and_then(|value| retry_after(value, now)),
             },
             Some(502 | 503) => self.unavailable(now),
-            // The others may have been taken before something went wrong behind the receiver. An interim answer is
-            // no answer yet: ngx_wasm_module hands over the first one that comes.
+            // With the others, the copy may have been taken before something went wrong behind the receiver. An interim
+            // answer is not an answer yet: ngx_wasm_module passes on the first one that comes.
             Some(status @ (100..=199 | 500..=599)) => Verdict::Ambiguous(status),
             Some(status) => Verdict::Refused(status),
             None => self.unanswered(),
@@ -96,7 +96,7 @@ impl Reply<'_> {
 
     fn unanswered(&self) -> Verdict {
         match self.dispatch_status {
-            // The connection never came about.
+            // The connection was never established.
             Some(b"resolver failure" | b"tls handshake failure") => Verdict::NotTaken {
                 status: 0,
                 retry_after_ms: None,
@@ -106,7 +106,7 @@ impl Reply<'_> {
     }
 }
 
-/// `Retry-After`: seconds, also with a fraction, or a date. Milliseconds from now.
+/// `Retry-After`: seconds, possibly with a fraction, or a date. Milliseconds from now.
 fn retry_after(value: &[u8], now: Millis) -> Option<u64> {
     let text = std::str::from_utf8(value).ok()?.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -118,7 +118,7 @@ fn retry_after(value: &[u8], now: Millis) -> Option<u64> {
     Some(Millis(at).since(now))
 }
 
-/// A float cast saturates, and what is no number of seconds is refused first.
+/// A float cast saturates, and anything but a number of seconds is rejected first.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn seconds_to_ms(seconds: f64) -> Option<u64> {
     (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0) as u64)

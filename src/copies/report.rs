@@ -25,7 +25,7 @@ pub(super) fn dispatch_refused(context: &mut Context<'_>, upstream: &str) {
     });
 }
 
-/// A copy that was put together anew may be larger than it came, because it is not encoded any more.
+/// A rebuilt copy may be larger than the one received, because it is no longer encoded.
 pub(super) fn no_room(context: &mut Context<'_>, project: u64) {
     let budget = match context.ledger.leg() {
         Leg::Sentry(_) => "limits.max_pending_bytes of this target",
@@ -38,7 +38,7 @@ pub(super) fn no_room(context: &mut Context<'_>, project: u64) {
     });
 }
 
-/// A rule of a project's own decided it.
+/// A rule of the project's own decided it.
 pub(super) fn skipped(context: &mut Context<'_>, reason: SkipReason, project: u64) {
     // The others are as configured, and nothing that anybody has to look at.
     let (topic, text) = match reason {
@@ -78,7 +78,7 @@ pub(super) fn failed(context: &mut Context<'_>, entry: &Entry<Copy>, verdict: Ve
 
 pub(super) fn retrying(context: &mut Context<'_>, entry: &Entry<Copy>, verdict: Verdict) {
     let (topic, _) = describe(verdict);
-    // A line of its own kind, so that a retry never hides a loss.
+    // A separate topic, so that a retry never hides a loss.
     let topic = if topic == Topic::new("throttled") {
         topic
     } else {

@@ -1,16 +1,16 @@
-//! What becomes of a copy whose envelope a rule looks into, in steps: whether it is in its project's sample, and which of its
-//! items go.
+//! Reviews, in steps, a copy whose envelope a rule has to look into: whether it is in its project's sample, and which of its
+//! items are sent.
 //!
-//! *Sample.* The trace id decides (`trace.trace_id` of the first line), or the event id if there is none. Both stand in the
-//! first line; so of a compressed body only so much is decoded. What is not in the sample is read on, for it may hold an item
-//! that is never sampled ([`super::sorting::ALWAYS`]). What cannot be decided goes: an envelope without either id, with an encoding
-//! that is unknown or broken, with a first line of more than [`MAX_LINE`] bytes, or one that takes too long to read.
+//! *Sample.* The trace id decides (`trace.trace_id` of the first line), or the event id if there is none. Both are in the first
+//! line, so only that much of a compressed body is decoded. What is not in the sample is read further, since it may hold an item
+//! that is never sampled ([`super::sorting::ALWAYS`]). What cannot be decided is sent: an envelope without either id, with an
+//! unknown or broken encoding, with a first line of more than [`MAX_LINE`] bytes, or one that takes too long to read.
 //!
-//! *A second Sentry.* The header of an envelope may name the project at the first one: then it gets another header. The
-//! first item says what it counts as there. Both stand in the first two lines, as a rule.
+//! *A second Sentry.* The header of an envelope may name the project at the first Sentry; then it is replaced. The first item
+//! says what the envelope counts as there. Both are usually in the first two lines.
 //!
-//! *Items, and scrubbing.* The whole envelope is decoded, and if something in it stays or is replaced, put together anew
-//! without that, not encoded or as gzip. Else it goes as it came. What cannot be read stays: nobody knows what is in it.
+//! *Items, and scrubbing.* The whole envelope is decoded. If something in it is left out or replaced, it is rebuilt,
+//! unencoded or as gzip; otherwise it is sent as received. What cannot be read is not sent: nobody knows what is in it.
 
 mod lines;
 
@@ -34,54 +34,54 @@ use std::task::{Poll, ready};
 /// What one copy may cost in all, in units. Decoding 10 MiB takes about as much; scrubbing a megabyte half of the second one.
 const MAX_UNITS: u64 = 400_000_000;
 const MAX_UNITS_SCRUBBED: u64 = 2_000_000_000;
-/// Units between two looks for the ends of the first lines, and bytes that are looked at for a unit.
+/// Units between two searches for the ends of the first lines, and bytes searched per unit.
 const PIECE: u64 = 20_000;
 const LOOKED_PER_UNIT: usize = 4;
-/// Units of a copy besides, and of the hash.
+/// Units for a copy's other work, and for the hash.
 const COPY: u64 = 12_000;
 const HASH: u64 = 20_000;
-/// Units of a byte of the lines in which a second Sentry's names are looked for.
+/// Units per byte of the lines that are searched for a second Sentry's names.
 const ADDRESS: u64 = 40;
 
-/// What becomes of a copy.
+/// What happens to a copy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It goes as it came.
+    /// It is sent as received.
     Goes,
-    /// It goes with this body, which is encoded as the rules want it.
+    /// It is sent with this body, which is encoded as the rules say.
     Becomes(Vec<u8>),
     /// Its trace is not in the sample.
     NotSampled,
-    /// No item of it goes, or it cannot be read.
+    /// None of its items are sent, or it cannot be read.
     NoItems,
-    /// It was to be scrubbed, and cannot be.
+    /// It was to be scrubbed, but cannot be.
     Unscrubbable,
 }
 
-/// What reading needs of its leg.
+/// What reading needs from its leg.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Needs<'a> {
     pub(super) max_decoded_bytes: usize,
     pub(super) scrub: Option<&'a dyn Scrub>,
 }
 
-/// A copy that is being read.
+/// A copy being read.
 #[derive(Debug, Default)]
 pub(super) struct Review {
     stage: Stage,
     /// Its trace is not in the sample.
     is_out: bool,
-    /// What is known of it for a second Sentry.
+    /// What is known of it with regard to a second Sentry.
     addressed: Option<Addressed>,
     spent: u64,
 }
 
-/// What the beginning of an envelope says, in the terms of a second Sentry.
+/// What the beginning of an envelope says with regard to a second Sentry.
 #[derive(Debug)]
 struct Addressed {
-    /// Of its first item.
+    /// The category of its first item.
     category: Category,
-    /// Where its header ends, and the one that takes its place.
+    /// Where its header ends, and the header that replaces it.
     header: Option<(usize, Vec<u8>)>,
 }
 
@@ -89,28 +89,28 @@ struct Addressed {
 enum Stage {
     #[default]
     New,
-    /// The ends of the first lines are looked for.
+    /// Looking for the ends of the first lines.
     Lines(Box<Decoder>, Lines),
-    /// They are known.
+    /// The ends are known.
     Header(Box<Decoder>, Lines, Walker),
     /// The sample has decided; the rest is being decoded.
     Rest(Box<Decoder>),
-    /// All of it, which was so short that the sample has to decide yet. `None` is the body as it came.
+    /// All of it: so short that the sample has yet to decide. `None` is the body as received.
     Short(Option<Vec<u8>>, Walker),
     /// All of it.
     Whole(Option<Vec<u8>>, Walker),
-    /// Its items are looked at.
+    /// Looking at its items.
     Items(Option<Vec<u8>>, Sorting),
-    /// It is put together anew.
+    /// Rebuilding it.
     Frame(Option<Vec<u8>>, Framing),
-    /// It gets another header.
+    /// Giving it another header.
     Splice(Option<Vec<u8>>, Splice),
-    /// What it became is encoded.
+    /// Encoding the result.
     Encode(Vec<u8>, Deflater),
 }
 
 impl Review {
-    /// Reads on.
+    /// Reads further.
     pub(super) fn step(
         &mut self,
         copy: &Copy,
@@ -133,17 +133,17 @@ impl Review {
         outcome
     }
 
-    /// Units that it has cost.
+    /// Units that it has cost so far.
     pub(super) fn spent(&self) -> u64 {
         self.spent
     }
 
-    /// What a second Sentry's limits may be about; of a copy for RUM it is nothing.
+    /// The category that a second Sentry's limits may be about; `None` for a copy for RUM.
     pub(super) fn category(&self) -> Option<Category> {
         self.addressed.as_ref().map(|addressed| addressed.category)
     }
 
-    /// What becomes of a copy that is not read to its end.
+    /// What happens to a copy that is not read to its end.
     pub(super) fn unread(copy: &Copy) -> Outcome {
         unreadable(&copy.target.destination.rules)
     }
@@ -308,7 +308,7 @@ fn bytes(decoded: Decoded) -> Option<Vec<u8>> {
     }
 }
 
-/// What becomes of an envelope that cannot be read.
+/// What happens to an envelope that cannot be read.
 fn unreadable(rules: &Rules) -> Outcome {
     match rules.items {
         _ if rules.scrub && !rules.sends_unscrubbable => Outcome::Unscrubbable,
@@ -323,8 +323,8 @@ struct Head {
     addressed: Option<Addressed>,
 }
 
-/// Reads the first lines: whether the envelope is in the sample, by its ids alone, and for a second Sentry what is to be
-/// replaced in its header.
+/// Reads the first lines: whether the envelope is in the sample, going by its ids alone, and for a second Sentry what has to
+/// be replaced in its header.
 fn head(
     begun: &[u8],
     lines: Lines,
@@ -350,7 +350,7 @@ fn head(
     Poll::Ready(Head { is_in, addressed })
 }
 
-/// What an envelope says whose header ends here, with its LF, and the header of its first item there or before.
+/// What an envelope says whose header ends at `header`, with its LF, and the header of whose first item ends at `item` or before.
 fn address(dsn: &Dsn, bytes: &[u8], header: usize, item: usize, meter: &mut Meter) -> Addressed {
     let item = item.min(header.saturating_add(MAX_LINE));
     meter.spend_bytes(item, ADDRESS);
@@ -365,7 +365,7 @@ fn address(dsn: &Dsn, bytes: &[u8], header: usize, item: usize, meter: &mut Mete
     }
 }
 
-/// What the sample is decided by.
+/// The id that decides about the sample.
 fn id(header: &Header<'_>) -> Option<EventId> {
     let trace = header.trace.trace_id.as_deref();
     trace.and_then(EventId::parse).or(header.event_id)

@@ -1,6 +1,6 @@
-//! What the operator rules about the copies of a project: whether they go, how many, and what they tell of the client.
+//! The operator's rules for the copies of a project: whether they are sent, how many, and what they tell of the client.
 //!
-//! A project without rules is mirrored as ever. The rules are asked in this order: the primary's answer, the sample, the
+//! A project without rules is mirrored in full. The rules are applied in this order: the primary's answer, the sample, the
 //! items, scrubbing, the rate. Only items and scrubbing change the body of a copy.
 
 use crate::client_ip::ClientIp;
@@ -10,26 +10,26 @@ use std::rc::Rc;
 /// The rules of a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// What of the client's address goes with a copy.
+    /// How much of the client's address is sent with a copy.
     pub client_ip: ClientIp,
-    /// How many copies a second.
+    /// How many copies per second.
     pub rate: Option<Rate>,
-    /// Which part of the traces.
+    /// Which part of all traces.
     pub sample: Sample,
-    /// Which items of an envelope go.
+    /// Which items of an envelope are sent.
     pub items: Option<Rc<Items>>,
-    /// Sensitive values are taken out of its items.
+    /// Sensitive values are removed from its items.
     pub scrub: bool,
-    /// What cannot be scrubbed goes as it came.
+    /// What cannot be scrubbed is sent as received.
     pub sends_unscrubbable: bool,
-    /// What is put together anew goes as gzip.
+    /// What is rebuilt is sent as gzip.
     pub gzip: bool,
-    /// A copy waits for the primary's answer, and goes only if that is no refusal.
+    /// A copy waits for the primary's answer and is sent only if that is not a refusal.
     pub only_accepted: bool,
 }
 
 impl Rules {
-    /// Whether they decide which copies go.
+    /// Whether they decide which copies are sent.
     #[must_use]
     pub fn decide(&self) -> bool {
         self.only_accepted || self.rate.is_some() || self.read()
@@ -48,17 +48,17 @@ impl Rules {
     }
 }
 
-/// Items by their type, as the header of each has it.
+/// Items by type, as given in each item's header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Items {
-    /// These go.
+    /// Only these are sent.
     Only(Vec<String>),
-    /// All but these go.
+    /// All but these are sent.
     Not(Vec<String>),
 }
 
 impl Items {
-    /// Whether an item of this type goes.
+    /// Whether an item of this type is sent.
     #[must_use]
     pub fn has(&self, ty: &str) -> bool {
         match self {
@@ -67,7 +67,7 @@ impl Items {
         }
     }
 
-    /// The types that it names.
+    /// The types it names.
     #[must_use]
     pub fn types(&self) -> &[String] {
         match self {
@@ -76,7 +76,7 @@ impl Items {
     }
 }
 
-/// What a project may send in a second, per worker. At least one of them is there.
+/// What a project may send per second, per worker. At least one of the two is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Copies.
@@ -115,19 +115,19 @@ impl Sample {
             .then(|| Self((part * HASHES).round() as u64))
     }
 
-    /// Whether it is every trace: nothing has to be read then.
+    /// Whether it is every trace: then nothing has to be read.
     #[must_use]
     pub fn is_all(self) -> bool {
         self == Self::ALL
     }
 
-    /// Whether it is none.
+    /// Whether it is no trace.
     #[must_use]
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether the trace is in it; its id as 32 lower-case hex digits.
+    /// Whether the trace is in the sample; its id as 32 lower-case hex digits.
     #[must_use]
     pub fn has(self, id: &str) -> bool {
         let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(id.as_bytes()));

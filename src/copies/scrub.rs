@@ -1,5 +1,5 @@
-//! What takes sensitive values out of a copy's items. The worker brings one: what is sensitive is the log's to know, and one
-//! scrubber is for both legs.
+//! What removes sensitive values from a copy's items. The worker provides the scrubber: the log decides what is sensitive,
+//! and both legs use the same one.
 
 use crate::client_ip::ClientIp;
 use crate::meter::Meter;
@@ -9,16 +9,16 @@ use std::task::Poll;
 
 /// Scrubs items.
 pub(crate) trait Scrub: Debug {
-    /// Whether such an item is JSON, which is scrubbed; others are not looked into.
+    /// Whether such an item is JSON and is scrubbed; others are not looked into.
     fn takes(&self, header: &ItemHeader<'_>) -> bool;
 
-    /// Begins with an item. Of clients' addresses so much stays.
+    /// Begins an item. `client_ip` is how much of clients' addresses stays.
     fn begin(&self, client_ip: ClientIp) -> Box<dyn Scrubbing>;
 }
 
-/// An item that is being scrubbed.
+/// An item being scrubbed.
 pub(crate) trait Scrubbing: Debug {
-    /// Goes on; the payload is the same at every step. What it becomes, or nothing if it stays as it is.
+    /// Continues; the payload is the same at every step. Returns the new payload, or nothing if it stays as it is.
     fn step(
         &mut self,
         payload: &[u8],
@@ -26,6 +26,6 @@ pub(crate) trait Scrubbing: Debug {
     ) -> Poll<Result<Option<String>, Unscrubbable>>;
 }
 
-/// An item that should be JSON and is none, or is too large.
+/// An item that should be JSON but is not, or is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unscrubbable;

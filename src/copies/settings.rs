@@ -1,7 +1,7 @@
-//! What a leg of copies is told: which project goes where.
+//! The settings of a leg of copies: which project goes where.
 //!
-//! Everything here has been checked when the configuration was read: what becomes part of a path or a header needs no
-//! check of its own later.
+//! Everything here was checked when the configuration was read: what becomes part of a path or a header needs no further
+//! check.
 
 use super::rules::Rules;
 use crate::metric::TargetName;
@@ -22,9 +22,9 @@ pub enum Routes {
 /// Where the copies of a project go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Envoy cluster, or `host:port` on nginx. Empty in mode `rewrite` without `fast_ack`: nobody is called.
+    /// Envoy cluster, or `host:port` on nginx. Empty in mode `rewrite` without `fast_ack`: no calls are made.
     pub upstream: String,
-    /// The number of the target (upstream and authority): below [`Copies::targets`], the same for the same one.
+    /// The number of the target (upstream and authority): below [`Copies::targets`], and equal for equal targets.
     pub share: usize,
     /// Host of the copy.
     pub authority: String,
@@ -32,14 +32,14 @@ pub struct Destination {
     pub path_prefix: String,
     /// The project of a second Sentry.
     pub dsn: Option<Rc<Dsn>>,
-    /// What is ruled about them.
+    /// The rules for these copies.
     pub rules: Rules,
-    /// Whether that decides which of them go ([`Rules::decide`]), or envelopes are read for another reason.
+    /// Whether the rules decide which of them are sent ([`Rules::decide`]), or envelopes are read for another reason.
     pub is_ruled: bool,
 }
 
 impl Destination {
-    /// Whether envelopes are read before they go: for a rule, or because they may name the project at the first Sentry.
+    /// Whether envelopes are read before they are sent: for a rule, or because they may name the project at the first Sentry.
     #[must_use]
     pub fn reads(&self) -> bool {
         self.dsn.is_some() || self.rules.read()
@@ -74,7 +74,7 @@ pub struct Copies {
     pub projects: BTreeMap<ProjectId, Rc<Destination>>,
     /// Never mirrored.
     pub exclude: BTreeSet<ProjectId>,
-    /// Keys whose values are taken out beside the default ones, where copies are scrubbed.
+    /// Keys whose values are removed besides the default ones, where copies are scrubbed.
     pub scrub_keys: Vec<String>,
     /// How many targets there are among all destinations, at least one.
     pub targets: usize,
@@ -93,14 +93,14 @@ impl Copies {
         self.destinations().any(Destination::reads)
     }
 
-    /// Whether envelopes may be put together anew.
+    /// Whether envelopes may be rebuilt.
     #[must_use]
     pub fn touches(&self) -> bool {
         self.destinations()
             .any(|to| to.dsn.is_some() || to.rules.touch())
     }
 
-    /// Whether what is put together anew may be encoded.
+    /// Whether what is rebuilt may be encoded.
     #[must_use]
     pub fn encodes(&self) -> bool {
         self.destinations().any(|to| to.rules.gzip)
@@ -125,9 +125,9 @@ impl Copies {
 pub struct SecondSentry {
     /// What the operator calls it.
     pub name: TargetName,
-    /// What goes there.
+    /// Its copies.
     pub copies: Copies,
-    /// Bytes of its copies that wait or are in flight.
+    /// Bytes of its copies that are waiting or in flight.
     pub max_pending_bytes: usize,
     /// Its calls without an answer.
     pub max_in_flight: usize,

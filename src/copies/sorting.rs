@@ -1,8 +1,8 @@
-//! The items of a decoded envelope: which go, and the envelope that is made of those.
+//! The items of a decoded envelope: which are sent, and the envelope made of those.
 //!
-//! Items are slices of the envelope. Those that are scrubbed get another payload, and its length in their header; in the
-//! others nothing is touched. A new envelope is its header, and the header and payload of each item that goes, with an LF
-//! behind them: what stood between them, white space, stays behind.
+//! Items are slices of the envelope. A scrubbed item gets another payload, and its header the new length; the others are left
+//! untouched. A new envelope is its header, then the header and payload of each item that is sent, each followed by an LF.
+//! White space between items is dropped.
 
 use super::rules::Rules;
 use super::scrub::{Scrub, Scrubbing};
@@ -12,25 +12,25 @@ use std::ops::Range;
 use std::task::{Poll, ready};
 use std::vec::IntoIter;
 
-/// Items that are counts of many events, or are missed when they do not come: an envelope with one of them is not sampled.
+/// Items that count many events, or whose absence is noticed: an envelope with one of them is not sampled.
 pub(super) const ALWAYS: [&str; 4] = ["session", "sessions", "client_report", "check_in"];
-/// Of one envelope; real ones have a few. More cannot be sorted.
+/// The most items of one envelope; real ones have a few. More cannot be sorted.
 const MAX_ITEMS: usize = 50_000;
-/// Bytes that are copied for a unit.
+/// Bytes copied per unit.
 const BYTES_PER_UNIT: usize = 16;
-/// At most so many at a time.
+/// The most bytes copied at a time.
 const PIECE: usize = 1 << 20;
-/// Units of a part, and of a byte of a header in which the length is looked for.
+/// Units per part, and per byte of a header that is searched for the length.
 const PART: u64 = 100;
 const HEADER_BYTE: u64 = 20;
-/// Units of a type that a rule names, for each item.
+/// Units per type that a rule names, for each item.
 const TYPE: u64 = 30;
 
 /// An item, or the envelope's header.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     header: usize,
-    /// Behind its header, and behind its payload.
+    /// Where its header ends, and where its payload ends.
     start: usize,
     end: usize,
     /// Its header says how long the payload is.
@@ -44,7 +44,7 @@ struct Part {
 pub(super) struct Sorting {
     walker: Walker,
     place: Option<ItemPlace>,
-    /// Behind the envelope's header.
+    /// Where the envelope's header ends.
     header: usize,
     parts: Vec<Part>,
     left_out: usize,
@@ -52,7 +52,7 @@ pub(super) struct Sorting {
 }
 
 impl Sorting {
-    /// Behind the header of the envelope.
+    /// Starts after the header of the envelope.
     pub(super) fn new(walker: Walker) -> Self {
         Self {
             header: walker.offset(),
@@ -64,7 +64,7 @@ impl Sorting {
         }
     }
 
-    /// Reads on. `false`: it cannot be read.
+    /// Reads further. `false`: it cannot be read.
     pub(super) fn step(
         &mut self,
         bytes: &[u8],
@@ -85,7 +85,7 @@ impl Sorting {
                 }
                 continue;
             };
-            // Its header is read once more, at once.
+            // Its header is read once more, right away.
             let price = place.price(bytes);
             if !meter.has(price) {
                 return Poll::Pending;
@@ -121,12 +121,12 @@ impl Sorting {
         self.always
     }
 
-    /// Whether every item goes, and none is scrubbed.
+    /// Whether every item is sent and none is scrubbed.
     pub(super) fn is_whole(&self) -> bool {
         self.left_out == 0 && !self.parts.iter().any(|part| part.scrubs)
     }
 
-    /// The envelope of those that go, with this header if it gets another; none if there are none, or no memory.
+    /// The envelope of the items that are sent, with `header` if it is replaced. `None` if there are no items or no memory.
     pub(super) fn framing(&mut self, bytes: &[u8], header: Option<Vec<u8>>) -> Option<Framing> {
         if self.parts.is_empty() {
             return None;
@@ -165,18 +165,18 @@ impl Sorting {
     }
 }
 
-/// What a new envelope came to.
+/// The result of building a new envelope.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Framed {
-    /// It is other than the one that came.
+    /// It differs from the one received.
     Changed(Vec<u8>),
-    /// Nothing was scrubbed, and nothing is left out.
+    /// Nothing was scrubbed or left out.
     Same,
     /// An item could not be scrubbed, or there is no memory.
     Failed,
 }
 
-/// An envelope that is being put together.
+/// An envelope being rebuilt.
 #[derive(Debug)]
 pub(super) struct Framing {
     parts: IntoIter<Part>,
@@ -194,7 +194,7 @@ enum Current {
 }
 
 impl Framing {
-    /// Goes on.
+    /// Continues.
     pub(super) fn step(
         &mut self,
         bytes: &[u8],
@@ -261,7 +261,7 @@ impl Framing {
         }
     }
 
-    /// An item with another payload.
+    /// Writes an item with another payload.
     fn replace(&mut self, part: Part, header: &[u8], payload: &str) -> Option<()> {
         if part.has_length {
             let length = length(header)?;
@@ -269,7 +269,7 @@ impl Framing {
             self.write(payload.len().to_string().as_bytes())?;
             self.write(header.get(length.end..)?)?;
         } else {
-            // The payload goes to the next LF, and has none.
+            // The payload goes to the next LF, and contains none.
             self.write(header)?;
         }
         self.write(payload.as_bytes())?;
@@ -283,7 +283,7 @@ impl Framing {
     }
 }
 
-/// Where the value of the member `length` stands in an item's header, which has been read before, if it is a number.
+/// Where the value of the member `length` is in an item's header, which has already been read, if it is a number.
 fn length(header: &[u8]) -> Option<Range<usize>> {
     let value = member(header, "length")?;
     let digits = header.get(value.clone())?;

@@ -1,23 +1,23 @@
-//! An envelope with another header: the rest stays byte for byte.
+//! An envelope with another header: the rest is unchanged byte for byte.
 
 use crate::meter::Meter;
 use std::task::Poll;
 
-/// Bytes that are copied for a unit.
+/// Bytes copied per unit.
 const BYTES_PER_UNIT: usize = 16;
-/// At most so many at a time.
+/// The most bytes copied at a time.
 const PIECE: usize = 1 << 20;
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Splice {
     written: Vec<u8>,
-    /// What comes next of the envelope that came.
+    /// The next position in the received envelope.
     at: usize,
 }
 
 impl Splice {
-    /// In place of the first `end` bytes of `whole` stands `header`; none if there is no memory.
+    /// Replaces the first `end` bytes of `whole` by `header`; `None` if there is no memory.
     pub(super) fn new(header: &[u8], end: usize, whole: &[u8]) -> Option<Self> {
         let rest = whole.len().saturating_sub(end);
         let mut written = Vec::new();
@@ -27,7 +27,7 @@ impl Splice {
         Some(Self { written, at: end })
     }
 
-    /// Goes on; `whole` is the same at every step.
+    /// Continues; `whole` is the same at every step.
     pub(super) fn step(&mut self, whole: &[u8], meter: &mut Meter) -> Poll<Vec<u8>> {
         while self.at < whole.len() {
             if meter.is_empty() {

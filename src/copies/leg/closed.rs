@@ -1,9 +1,9 @@
-//! What a second Sentry takes none of, for longer than a copy may wait: by project and category.
+//! What a second Sentry does not accept for longer than a copy may wait, by project and category.
 
 use crate::delivery::outbox::Charge;
 use crate::time::Millis;
 
-/// So many projects and categories at most. What is not remembered is refused again.
+/// The most projects and categories remembered. What is not remembered is refused again.
 const MAX_CLOSED: usize = 1_000;
 
 /// Until when, by group and part, in their order.
@@ -15,9 +15,9 @@ impl Closed {
         self.0.binary_search_by_key(&key, |(known, _)| *known)
     }
 
-    /// Closes a part of a group, or with 0 the group.
+    /// Closes a part of a group; with part 0, the whole group.
     pub(super) fn close(&mut self, key: (u64, u8), until: Millis, now: Millis) {
-        // Groups come from clients: those whose time has passed do not stay.
+        // Groups come from clients: those whose time has passed are removed.
         if self.0.len() >= MAX_CLOSED {
             self.0.retain(|(_, until)| *until > now);
         }
@@ -32,7 +32,7 @@ impl Closed {
         }
     }
 
-    /// Whether what is charged so does not go, because of its group or its part.
+    /// Whether an entry with this charge is not sent because of its group or its part.
     pub(super) fn is_closed(&mut self, charge: Charge, now: Millis) -> bool {
         let Charge { group, part, .. } = charge;
         !self.0.is_empty()

@@ -1,9 +1,9 @@
-//! What a second Sentry says of its limits: they hold back the categories of data that they are about, and no others.
+//! What a second Sentry says about its limits: they hold back the categories of data that they name, and no others.
 //!
-//! A limit that lasts longer than a copy may wait closes the category: its copies do not go at all, as SDKs do it.
+//! A limit that lasts longer than a copy may wait closes the category: its copies are not sent at all, as in SDKs.
 //!
-//! They may come with any answer. A 429 is about all that the envelope held only if its own category is limited: what else
-//! was in it has been taken then (manual: sentry, "Answers and rate limits"), so that it would arrive twice if it were sent
+//! Limits may come with any answer. A 429 is about everything in the envelope only if the envelope's own category is limited.
+//! Otherwise the rest of it has been accepted (manual: sentry, "Answers and rate limits"), and would arrive twice if sent
 //! again.
 
 use super::CopyLeg;
@@ -15,7 +15,7 @@ use crate::sentry::rate_limits::{self, Limit, WITHOUT_HEADER_MS};
 use crate::time::Millis;
 
 impl CopyLeg {
-    /// Takes note of the limits, and gives what the answer means with them.
+    /// Records the limits, and returns what the answer means with them.
     pub(super) fn by_limits(
         &mut self,
         id: Id,
@@ -32,7 +32,7 @@ impl CopyLeg {
         let limits = limits.and_then(|value| rate_limits::parse(&value));
         let says_nothing = limits.is_none();
         let limits = limits.unwrap_or_default();
-        // What a 429 says of the envelope itself is the outbox's to heed.
+        // What a 429 says about the envelope itself is up to the outbox.
         let own = match verdict {
             Verdict::Throttled { .. } => limits
                 .iter()
@@ -62,7 +62,7 @@ impl CopyLeg {
     }
 }
 
-/// The part of a group that it is about, or 0 for the group.
+/// The part of a group that the limit is about, or 0 for the whole group.
 fn part_of(limit: &Limit) -> u8 {
     limit.category.map_or(0, |category| category.number())
 }

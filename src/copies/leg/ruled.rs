@@ -1,9 +1,8 @@
-//! Copies that a rule decides about: those that wait for the primary's answer, and those whose envelopes are
-//! read.
+//! Copies that a rule decides about: those waiting for the primary's answer, and those whose envelopes are read.
 //!
-//! While they wait they stand in the outbox, aside, and are charged to the leg's budget. They are not counted as captured
-//! until it is known that they go. What waits for the primary holds at most half of the budget, for [`HOLD_MS`] at most:
-//! beyond that a copy goes as if the primary had taken it.
+//! While they wait they are in the outbox, put aside, and charged to the leg's budget. They count as captured only once it is
+//! known that they are sent. Those waiting for the primary hold at most half of the budget, for at most [`HOLD_MS`]: beyond
+//! that a copy is sent as if the primary had accepted it.
 
 use super::CopyLeg;
 use super::turns::Turns;
@@ -24,30 +23,30 @@ use std::task::Poll;
 
 /// How long a copy waits for the primary's answer.
 const HOLD_MS: u64 = 30_000;
-/// Units of reading in one tick: what is read for SLS has its own.
+/// Units of reading in one tick; reading for SLS has its own.
 const SLICE: u64 = 1_000_000;
-/// Units that one copy may spend before it is another's turn.
+/// Units that one copy may spend before another has its turn.
 const TURN: u64 = 250_000;
-/// Units of one that is gone before it was read.
+/// Units for a copy that was gone before it was read.
 const GONE: u64 = 500;
-/// Copies that go in one tick because their time is up.
+/// Copies sent in one tick because their time is up.
 const MAX_OVERDUE: usize = 64;
 
-/// What has become of a complete copy.
+/// What happened to a complete copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// It is counted, or will be.
     Done,
     /// There was no room for it.
     NoRoom,
-    /// It waits for the primary's answer under this name.
+    /// It waits for the primary's answer under this ID.
     Waits(Id),
 }
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Ruled {
-    /// Until when they wait for the primary.
+    /// Until when each waits for the primary.
     unanswered: BTreeMap<Id, Millis>,
     turns: Turns,
     max_decoded_bytes: usize,
@@ -72,20 +71,20 @@ impl Ruled {
         }
     }
 
-    /// Nothing waits any more.
+    /// Nothing waits any longer.
     pub(super) fn clear(&mut self) {
         self.unanswered.clear();
         self.turns.clear();
     }
 
-    /// When a tick has something to do.
+    /// When a tick next has something to do.
     pub(super) fn due(&self, now: Millis) -> Option<Millis> {
         let slice = (!self.turns.is_empty()).then(|| self.pace.due(now));
         let overdue = self.unanswered.first_key_value().map(|(_, until)| *until);
         earliest([slice, overdue])
     }
 
-    /// Whether a copy may go, which is paid for then.
+    /// Whether a copy may be sent. If so, it is charged to the rate.
     fn is_within_rate(&mut self, copy: &Copy, now: Millis) -> bool {
         let target = &copy.target;
         let rate = target.destination.rules.rate;
@@ -101,7 +100,7 @@ impl Ruled {
 }
 
 impl CopyLeg {
-    /// Takes a copy that rules decide about. `answered`: the primary has, or need not be waited for.
+    /// Takes a copy that rules decide about. `answered`: the primary has answered, or need not be waited for.
     pub(super) fn take_by_rules(
         &mut self,
         copy: Copy,
@@ -140,7 +139,7 @@ impl CopyLeg {
         now: Millis,
         context: &mut Context<'_>,
     ) {
-        // Its time may have been up before.
+        // Its time may already have been up.
         if self.ruled.unanswered.remove(&id).is_none() {
             return;
         }
@@ -151,7 +150,7 @@ impl CopyLeg {
         }
     }
 
-    /// A tick's share. `true` if it took its time.
+    /// A tick's share of the work. `true` if it took noticeable time.
     pub(super) fn work_by_rules(
         &mut self,
         now: Millis,
@@ -211,13 +210,13 @@ impl CopyLeg {
         self.ruled.pace.spent(meter.spent(), now)
     }
 
-    /// Of what waits for the primary, another copy of this size finds its place.
+    /// Whether another copy of this size may wait for the primary.
     fn may_wait(&self, size: usize) -> bool {
         let half = self.outbox.policy().max_bytes / 2;
         self.outbox.bytes_aside().saturating_add(size) <= half
     }
 
-    /// The primary has taken it, as far as anybody knows.
+    /// The primary has accepted it, as far as is known.
     fn accepted(&mut self, id: Id, now: Millis, context: &mut Context<'_>) {
         match self.outbox.get(id) {
             Some(entry) if is_read(&entry.payload) => {
@@ -228,7 +227,7 @@ impl CopyLeg {
         }
     }
 
-    /// It goes, if it is within the rate.
+    /// Sends it, if it is within the rate.
     fn goes(&mut self, id: Id, now: Millis, context: &mut Context<'_>) {
         let Some(entry) = self.outbox.get(id) else {
             return;
@@ -249,7 +248,7 @@ impl CopyLeg {
         }
     }
 
-    /// It goes with another body, if that has room.
+    /// Sends it with another body, if there is room for that.
     fn becomes(
         &mut self,
         id: Id,
@@ -280,7 +279,7 @@ impl CopyLeg {
     }
 }
 
-/// Whether its envelope is read before it goes.
+/// Whether its envelope is read before it is sent.
 fn is_read(copy: &Copy) -> bool {
     copy.target.is_envelope && copy.target.destination.reads()
 }

@@ -1,19 +1,19 @@
-//! Which copies are read next: those of a project in their order, and projects in turn. For RUM two are read at
-//! a time, each of another project, so that one which takes long holds up nobody but its own project.
+//! Which copies are read next: those of one project keep their order, and projects take turns. For RUM two are read at a
+//! time, from different projects, so that one that takes long holds up only its own project.
 
 use crate::copies::review::Review;
 use crate::delivery::by_project::ByProject;
 use crate::delivery::outbox::Id;
 use std::collections::VecDeque;
 
-/// So many at a time for RUM. Each may hold a decoded body, and what is made of it.
+/// The number read at a time for RUM. Each may hold a decoded body and what is made of it.
 pub(crate) const MAX_ACTIVE: usize = 2;
-/// And for a second Sentry: there may be several of those.
+/// The same for a second Sentry: there may be several of those.
 pub(crate) const MAX_ACTIVE_SECOND: usize = 1;
-/// A copy that has cost so many units is slow: decoding three megabytes costs less.
+/// A copy that has cost this many units is slow: decoding three megabytes costs less.
 const SLOW: u64 = 100_000_000;
 
-/// A copy that is being read.
+/// A copy being read.
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) project: u64,
@@ -38,7 +38,7 @@ impl Turns {
         }
     }
 
-    /// A copy is to be read.
+    /// Adds a copy to be read.
     pub(super) fn push(&mut self, project: u64, id: Id) {
         self.waiting.push(project, id);
     }
@@ -52,7 +52,7 @@ impl Turns {
         *self = Self::new(self.max_active);
     }
 
-    /// The one whose turn it is, until it is [given back](Self::back).
+    /// The copy whose turn it is, until it is [given back](Self::back).
     pub(super) fn next(&mut self) -> Option<Active> {
         while self.active.len() < self.max_active {
             let busy = |project| is_busy(&self.active, project);
@@ -68,12 +68,12 @@ impl Turns {
         self.active.pop_front()
     }
 
-    /// It has not been read to its end.
+    /// Gives back a copy that has not been read to its end.
     pub(super) fn back(&mut self, active: Active) {
         self.active.push_back(active);
     }
 
-    /// All that are being read are slow, this one has cost the most, and other projects wait.
+    /// Whether all that are being read are slow, this one has cost the most, and other projects wait.
     pub(super) fn is_in_the_way(&self, active: &Active) -> bool {
         let spent = active.review.spent();
         let full = self.active.len().saturating_add(1) >= self.max_active;

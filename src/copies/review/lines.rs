@@ -1,19 +1,19 @@
-//! The first lines of an envelope, of which no more is decoded than is needed to read them.
+//! The first lines of an envelope; no more is decoded than is needed to read them.
 
-/// Of a line, in bytes. Those of SDKs have up to a kilobyte.
+/// The longest line, in bytes. Lines from SDKs have up to a kilobyte.
 pub(super) const MAX_LINE: usize = 16_384;
 
-/// The first lines of an envelope, as far as they are there: where each ends, with its LF.
+/// The first lines of an envelope, as far as they have been decoded: where each ends, with its LF.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lines {
     pub(super) first: usize,
     pub(super) second: usize,
-    /// No more has to be decoded to read them.
+    /// Nothing more has to be decoded to read them.
     pub(super) are_enough: bool,
 }
 
 impl Lines {
-    /// A line that is too long is not looked at, whatever it says; `two` are wanted for a second Sentry.
+    /// A line that is too long is not looked at, whatever it says. `two`: both lines are wanted, for a second Sentry.
     pub(super) fn of(begun: &[u8], two: bool) -> Self {
         let end = |start: usize| {
             let line = begun.get(start..).unwrap_or_default();
