@@ -1,6 +1,7 @@
-//! The entry points that the host calls, by their names in the proxy-wasm ABI 0.2.1.
+//! The entry points that the host calls, under their names in the proxy-wasm ABI 0.2.1.
 //!
-//! Nothing else is exported in the end: `make build` removes the SDK's other entry points. Every one of these bears any argument, in any order.
+//! The final module exports nothing else: `make build` removes the SDK's other entry points. Every one of these accepts any
+//! argument, in any order.
 // The symbols are the interface; no Rust path leads here.
 #![allow(unsafe_code, unreachable_pub)]
 
@@ -13,12 +14,12 @@ use proxy_wasm::types::Action;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-/// Everything that lives in this instance: an instance is one thread of one worker.
+/// Everything that lives in this instance. An instance is one thread of one worker.
 #[derive(Default)]
 struct Instance {
     roots: BTreeMap<u32, Root>,
     streams: BTreeMap<u32, Stream>,
-    /// Streams whose root context has ended before them.
+    /// Streams whose root context ended before they did.
     orphans: BTreeMap<u32, Stream>,
     lanes: Lanes,
 }
@@ -30,8 +31,8 @@ impl Instance {
         Some((self.roots.get_mut(&stream.root)?, stream))
     }
 
-    /// Ends a root context, and first what is open in its streams. No host lets a root context end before they do; should
-    /// one do so, nothing goes uncounted, and nothing on that waits.
+    /// Ends a root context, and before it whatever is open in its streams. No host ends a root context before its streams do.
+    /// If one does, nothing goes uncounted, and nothing that is waiting goes on.
     #[inline(never)]
     fn end(&mut self, id: u32) {
         let Some(root) = self.roots.get_mut(&id) else {
@@ -49,7 +50,7 @@ impl Instance {
         root.end();
     }
 
-    /// The lanes that the root contexts are, but for one of them.
+    /// The lanes among the root contexts, without this one.
     fn lanes_beside(&self, id: u32) -> Vec<u8> {
         let others = self.roots.iter().filter(|(root, _)| **root != id);
         others.filter_map(|(_, root)| root.lane).collect()
@@ -81,11 +82,11 @@ impl Instance {
 
 thread_local! {
     static INSTANCE: RefCell<Instance> = RefCell::default();
-    /// A root context of this instance [holds](Root::hold) requests, or did.
+    /// A root context of this instance [holds](Root::hold) requests, or once did.
     static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a callback. A host that calls again from inside one of its own calls is told nothing.
+/// Runs a callback. A host that calls again from within one of its own calls gets the default.
 fn with<T: Default>(callback: impl FnOnce(&mut Instance) -> T) -> T {
     INSTANCE.with(|instance| match instance.try_borrow_mut() {
         Ok(mut instance) => callback(&mut instance),
@@ -93,7 +94,7 @@ fn with<T: Default>(callback: impl FnOnce(&mut Instance) -> T) -> T {
     })
 }
 
-/// Runs a callback of a stream. One that nothing is known of goes on, unless it may be of those that are held.
+/// Runs a callback of a stream. An unknown stream goes on, unless it may be one of those that are held.
 fn on_stream(id: u32, callback: impl FnOnce(&mut Root, &mut Stream) -> Action) -> Action {
     let action = with(|instance| {
         let (root, stream) = instance.stream(id)?;
@@ -144,7 +145,7 @@ pub extern "C" fn proxy_on_vm_start(_root: u32, _configuration_size: usize) -> b
 pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
     with(|instance| {
         let lanes = instance.lanes_beside(root);
-        // No host configures a context twice; should one do so, nothing goes uncounted.
+        // No host configures a context twice. If one does, nothing goes uncounted.
         instance.end(root);
         let root = instance.roots.entry(root).or_default();
         let taken = root.configure(size, &lanes);
@@ -177,7 +178,7 @@ pub extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> Action {
     on_stream(id, |root, stream| stream.trailers(root, id))
 }
 
-/// The headers of the answer, which is never changed: but for our own, which is to have the status that we gave it.
+/// The headers of the response. It is never changed, except that our own answer must have the status we gave it.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_response_headers(id: u32, _count: usize, _end: bool) -> Action {
     let mut action = Action::Continue;
@@ -188,7 +189,7 @@ pub extern "C" fn proxy_on_response_headers(id: u32, _count: usize, _end: bool) 
     action
 }
 
-/// Of no interest. ngx_wasm_module calls this and the next one without looking whether they are there.
+/// Not used. ngx_wasm_module calls this and the next one without checking that they exist.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_response_body(_id: u32, _size: usize, _end: bool) -> Action {
     Action::Continue
@@ -215,10 +216,10 @@ pub extern "C" fn proxy_on_http_call_response(
     });
 }
 
-/// A context is to end: `true` if it may.
+/// A context should end: `true` if it may.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_done(id: u32) -> bool {
-    // A callback that is told nothing must not hold up the host, hence the double negation.
+    // A callback that gets the default must not hold up the host, hence the double negation.
     !with(|instance| {
         if let Some((root, stream)) = instance.stream(id) {
             stream.gone(root, id);

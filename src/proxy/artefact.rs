@@ -3,10 +3,10 @@
 
 use crate::artefact::{Artefact, TEXT, TEXT_BYTES};
 
-/// `make build` changes it (tests/tools/finish.sh). The compiler must not know what is there.
+/// `make build` changes these bytes (tests/tools/finish.sh). The compiler must not assume what they are.
 static ARTEFACT: [u8; TEXT_BYTES] = TEXT;
 
-/// As `make build` says it.
+/// The artefact, as set by `make build`.
 pub(super) fn own() -> Artefact {
     // Sound: it is a static. Volatile: its bytes are changed after compilation.
     let text = unsafe { (&raw const ARTEFACT).read_volatile() };

@@ -1,7 +1,7 @@
-//! The calls to the host: the only file, with those below it, that makes them and knows their signatures.
+//! The calls to the host: only this file and those below it make them and know their signatures.
 //!
-//! Declared here instead of through the SDK's wrappers, which panic on a status they do not expect and on text that is
-//! not UTF-8. Every call can fail, and says so with `None` or `Err`.
+//! Declared here and not taken from the SDK's wrappers, which panic on an unexpected status and on text that is not UTF-8.
+//! Every call can fail, and reports that with `None` or `Err`.
 #![allow(unsafe_code)]
 
 mod shared;
@@ -18,7 +18,7 @@ use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 use std::cell::Cell;
 use std::ptr::null_mut;
 
-/// The status of a host call: 0 is success, everything else a reason not to have the result.
+/// The status of a host call: 0 is success, anything else means that there is no result.
 type Status = u32;
 const OK: Status = 0;
 const NOT_FOUND: Status = 1;
@@ -136,11 +136,11 @@ pub(super) fn log(level: Level, line: &str) {
         Level::Warn => LogLevel::Warn,
         Level::Error => LogLevel::Error,
     };
-    // A log that fails has nowhere to be reported.
+    // If the log fails, there is nowhere to report it.
     let _ = unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
 }
 
-/// The host's clock; the epoch when it fails, which the core knows as no time.
+/// The host's clock. If it fails, the epoch, which the core treats as no time.
 pub(super) fn now() -> Millis {
     let mut nanoseconds = 0;
     let status = unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
@@ -156,7 +156,7 @@ pub(super) fn set_tick(period_ms: u32) -> bool {
     status == OK
 }
 
-/// Takes over what the host has put into memory that [`allocate`] gave it.
+/// Takes ownership of what the host put into memory from [`allocate`].
 fn take(status: Status, data: *mut u8, size: usize) -> Option<Vec<u8>> {
     if status != OK {
         return None;
@@ -169,12 +169,12 @@ fn take(status: Status, data: *mut u8, size: usize) -> Option<Vec<u8>> {
 }
 
 thread_local! {
-    /// Where the host's next result of exactly this size is to go, instead of into memory of its own.
+    /// Where the host's next result of exactly this size should go, instead of into newly allocated memory.
     static DESTINATION: Cell<Option<(*mut u8, usize)>> = const { Cell::new(None) };
 }
 
-/// Appends `size` bytes of a buffer, from its beginning, to `bytes`: the host writes them into the vector's own room.
-/// `None`, and nothing appended, if the host has not exactly that many.
+/// Appends the first `size` bytes of a buffer to `bytes`: the host writes them into the vector's own buffer. `None`, with
+/// nothing appended, if the host does not have exactly that many.
 pub(super) fn append_buffer(buffer: Buffer, size: usize, bytes: &mut Vec<u8>) -> Option<()> {
     bytes.try_reserve(size).ok()?;
     let room = bytes.spare_capacity_mut().as_mut_ptr().cast::<u8>();
@@ -182,10 +182,10 @@ pub(super) fn append_buffer(buffer: Buffer, size: usize, bytes: &mut Vec<u8>) ->
     let (mut data, mut length) = (null_mut(), 0);
     let status =
         unsafe { proxy_get_buffer_bytes(buffer.code(), 0, size, &raw mut data, &raw mut length) };
-    // Still there: the host did not allocate, or not for this.
+    // If it is still set, the host did not allocate, or not for this.
     let used = DESTINATION.take().is_none() && data == room;
     if used {
-        // The room is ours and `size` long; a host that filled less of it says so.
+        // The room is ours and `size` long; if the host filled less, it says so.
         return (status == OK && length == size).then(|| unsafe {
             bytes.set_len(bytes.len().saturating_add(size));
         });
@@ -194,7 +194,7 @@ pub(super) fn append_buffer(buffer: Buffer, size: usize, bytes: &mut Vec<u8>) ->
     (chunk.len() == size).then(|| bytes.extend_from_slice(&chunk))
 }
 
-/// `size` bytes of a buffer from its beginning.
+/// The first `size` bytes of a buffer.
 pub(super) fn buffer(buffer: Buffer, size: usize) -> Option<Vec<u8>> {
     slice(buffer, 0, size)
 }
@@ -215,7 +215,7 @@ pub(super) fn map(map: Map) -> Option<Vec<u8>> {
     take(status, data, size)
 }
 
-/// The value of a header. An absent header and an empty one look alike on some hosts.
+/// The value of a header. An absent header and an empty one look the same on some hosts.
 pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
     let (mut data, mut size) = (null_mut(), 0);
     let status = unsafe {
@@ -238,7 +238,7 @@ pub(super) fn set_map(map: Map, headers: &HeaderList) -> Option<()> {
     (status == OK).then_some(())
 }
 
-/// Gives a header this value; one that is not there is added.
+/// Sets a header to this value; adds it if it is not there.
 pub(super) fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Option<()> {
     let status = unsafe {
         proxy_replace_header_map_value(
@@ -252,7 +252,7 @@ pub(super) fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Option<()> 
     (status == OK).then_some(())
 }
 
-/// Answers the request of the current context instead of a target. `false` if the host refuses.
+/// Answers the request of the current context in place of the target. `false` if the host refuses.
 pub(super) fn send_local_response(status: u32, headers: &HeaderList, body: &[u8]) -> bool {
     let mut pairs = Vec::new();
     headers.write(&mut pairs, None);
@@ -273,13 +273,13 @@ pub(super) fn send_local_response(status: u32, headers: &HeaderList, body: &[u8]
     status == OK
 }
 
-/// Lets the request of the current context go on that a callback has held. `None` if the host refuses.
+/// Lets the request of the current context, which a callback has held, go on. `None` if the host refuses.
 pub(super) fn continue_request() -> Option<()> {
     let status = unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) };
     (status == OK).then_some(())
 }
 
-/// From now on, and until this callback ends, the calls are about that context. `None` if the host refuses.
+/// Until this callback ends, the calls refer to that context. `None` if the host refuses.
 // tests/tools/finish.sh counts the places where this call is made.
 #[inline(never)]
 pub(super) fn enter(context: u32) -> Option<()> {
@@ -287,7 +287,7 @@ pub(super) fn enter(context: u32) -> Option<()> {
     (status == OK).then_some(())
 }
 
-/// A property; its path's parts are separated by NUL.
+/// A property; the parts of its path are separated by NUL.
 pub(super) fn property(path: &str) -> Option<Vec<u8>> {
     let (mut data, mut size) = (null_mut(), 0);
     let status =
@@ -295,9 +295,9 @@ pub(super) fn property(path: &str) -> Option<Vec<u8>> {
     take(status, data, size)
 }
 
-/// The proxy that runs the module. In Envoy `root_id` is the operator's, mostly empty; ngx_wasm_module numbers its root
-/// contexts, or fails: it looks for a dot beyond the end of the name. (Nothing else will do: Envoy's other properties make
-/// nginx write an [alert], and `worker_id` is there in nginx's debug builds only.)
+/// The proxy that runs the module. In Envoy `root_id` is set by the operator, and mostly empty. ngx_wasm_module numbers its
+/// root contexts, or fails, because it looks for a dot beyond the end of the name. (Nothing else works: Envoy's other
+/// properties make nginx write an [alert], and `worker_id` exists in nginx's debug builds only.)
 pub(super) fn kind() -> HostKind {
     match property("plugin_root_id") {
         Some(id) if id.is_empty() || !id.iter().all(u8::is_ascii_digit) => HostKind::Envoy,
@@ -305,7 +305,7 @@ pub(super) fn kind() -> HostKind {
     }
 }
 
-/// Sets a property; its path's parts are separated by NUL. `Some(false)` if the host knows none of this name.
+/// Sets a property; the parts of its path are separated by NUL. `Some(false)` if the host has none of this name.
 pub(super) fn set_property(path: &str, value: &[u8]) -> Option<bool> {
     let status =
         unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) };
@@ -325,7 +325,7 @@ pub(super) fn dispatch(
     let scheme = scheme.map(|scheme| (&b":scheme"[..], scheme.as_bytes()));
     call.headers.write(scratch, scheme);
     let upstream = call.upstream.as_bytes();
-    // An empty map: its count.
+    // An empty map: just its count.
     let trailers = 0_u32.to_le_bytes();
     let mut token = 0;
     let status = unsafe {
@@ -360,21 +360,21 @@ pub(super) fn define_metric(kind: Kind, name: &str) -> Option<u32> {
 
 /// Adds to a counter, or on Envoy to a gauge.
 pub(super) fn add_to_metric(id: u32, amount: i64) {
-    // A metric that cannot be counted must not stop the traffic.
+    // A metric that cannot be counted must not stop traffic.
     let _ = unsafe { proxy_increment_metric(id, amount) };
 }
 
-/// Gives a sample to a histogram, or sets a gauge.
+/// Adds a sample to a histogram, or sets a gauge.
 pub(super) fn record_metric(id: u32, value: u64) {
     let _ = unsafe { proxy_record_metric(id, value) };
 }
 
-/// The root context may go.
+/// The root context may be deleted.
 pub(super) fn done() {
     let _ = unsafe { proxy_done() };
 }
 
-/// Memory for the host to put a result into; null when there is none, which fails the host's call instead of us.
+/// Memory for the host to put a result into. Null if there is none: then the host's call fails, not ours.
 pub(super) fn allocate(size: usize) -> *mut u8 {
     match DESTINATION.get() {
         Some((room, expected)) if expected == size => {

@@ -1,4 +1,4 @@
-//! The host's ids of the metrics, by leg.
+//! The host's ids for the metrics, by leg.
 
 use super::host;
 use crate::metric::{COUNT, Leg, Series};

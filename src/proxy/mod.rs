@@ -1,9 +1,9 @@
 //! The proxy-wasm side: thin, and the only code that knows a host.
 //!
 //! `abi` holds the entry points that the host calls, `host` the calls to the host, `root` and `stream` what happens in
-//! between, `turns` what a tick does for requests that wait, `metric_ids` what the host calls the metrics. The SDK (crate proxy-wasm) gives the ABI's types, the version
-//! marker and `main!`; its dispatcher is not used, because it panics on hosts that misbehave, and a panic kills the instance
-//! with everything that is pending.
+//! between, `turns` what a tick does for waiting requests, `metric_ids` the host's ids for the metrics. The SDK (crate
+//! proxy-wasm) provides the ABI's types, the version marker and `main!`. Its dispatcher is not used, because it panics on
+//! hosts that misbehave, and a panic kills the instance with everything pending in it.
 
 mod abi;
 mod artefact;

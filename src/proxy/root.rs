@@ -37,7 +37,7 @@ impl Store for SharedData<'_> {
 
     fn gauge(&mut self, series: Series) -> Option<u64> {
         if self.metrics.get(series).is_none() {
-            // Another configuration has the leg, and this one not.
+            // Another configuration has this leg, but not ours.
             self.metrics.define(series.leg);
         }
         host::metric(self.metrics.get(series)?)
@@ -48,13 +48,13 @@ impl Store for SharedData<'_> {
 #[derive(Default)]
 pub(super) struct Root {
     worker: Option<Worker>,
-    /// Its mode lets no request go on as it came, in force or not.
+    /// Its mode lets no request go on unchanged, whether or not its configuration is in force.
     pub(super) holds: bool,
     /// The proxy that it runs in.
     running: HostKind,
-    /// nginx: it is this lane.
+    /// nginx: the lane that it is, if it is one.
     pub(super) lane: Option<u8>,
-    /// nginx: when the lanes are to be counted.
+    /// nginx: when to count the lanes.
     count_lanes: Option<Millis>,
     /// The call that left in this callback.
     left: Option<u32>,
@@ -69,9 +69,9 @@ impl Root {
         self.worker.as_mut()
     }
 
-    /// What becomes of a request of its mode that nothing is known of. On nginx nothing is held: the location itself answers
-    /// what was not put in place. And there the other requests of a worker are unknown after a trap, to an instance that
-    /// they share with those of mode `tee`: they are to go on.
+    /// What to do with a request of its mode when nothing is known about it. On nginx nothing is held: the location itself
+    /// answers whatever was not put in place. Also, after a trap on nginx all open requests of a worker are unknown to the
+    /// new instance, including those of mode `tee`, which must go on.
     pub(super) fn hold(&self) -> Action {
         if self.holds && self.running.traits().answers_requests {
             Action::Pause
@@ -80,8 +80,8 @@ impl Root {
         }
     }
 
-    /// Puts a configuration in force. `false` makes Envoy refuse the update and keep the old one. `lanes` are those that
-    /// the other root contexts are.
+    /// Puts a configuration in force. `false` makes Envoy refuse the update and keep the old one. `lanes` are the lanes among
+    /// the other root contexts.
     pub(super) fn configure(&mut self, size: usize, lanes: &[u8]) -> bool {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         let running = host::kind();
@@ -126,7 +126,7 @@ impl Root {
         true
     }
 
-    /// The context ends without more ado. What is pending is counted as dropped.
+    /// Ends the context at once. What is pending is counted as dropped.
     pub(super) fn end(&mut self) {
         if let Some(worker) = &mut self.worker {
             let now = host::now();
@@ -135,7 +135,7 @@ impl Root {
         }
     }
 
-    /// The tick; `slot` as in [`Worker::tick`], `lanes` are those that are there. Gives the call that left, on nginx.
+    /// The tick. `slot` is as in [`Worker::tick`]; `lanes` is how many there are. Returns the call that left, on nginx.
     pub(super) fn tick(&mut self, slot: bool, lanes: usize) -> Option<u32> {
         let worker = self.worker.as_mut()?;
         worker.tick(slot);
@@ -155,7 +155,7 @@ impl Root {
         Some(worker.in_flight())
     }
 
-    /// The tick of a lane that makes a call for this context. Gives the call, if one left.
+    /// The tick of a lane that makes a call for this context. Returns the call, if one left.
     pub(super) fn tick_for_lane(&mut self) -> Option<u32> {
         self.worker.as_mut()?.tick_for_lane();
         self.carry_out(host::now());
@@ -168,7 +168,7 @@ impl Root {
         };
         let text = |name: &str| host::header(Map::CallReply, name);
         let traits = self.running.traits();
-        // Where it is not counted, an answer with nothing else, as a 204 may be, has 0 headers.
+        // Where the status is not counted, an answer with nothing else, such as a 204, has 0 headers.
         let status = (headers > 0 || !traits.counts_status)
             .then(|| text(":status"))
             .flatten()
@@ -191,7 +191,7 @@ impl Root {
         self.carry_out(now);
     }
 
-    /// The host wants the context to end; `true` if it may at once.
+    /// The host wants the context to end; `true` if it may do so at once.
     pub(super) fn done(&mut self) -> bool {
         let Some(worker) = &mut self.worker else {
             return true;
@@ -203,11 +203,11 @@ impl Root {
 
     /// Carries out what a request callback asks for.
     pub(super) fn request_effects(&mut self, now: Millis) {
-        // The end of a drain is the root context's own affair, and comes in its callbacks only.
+        // The end of a drain is up to the root context, and comes only in its callbacks.
         self.effects(now);
     }
 
-    /// Carries out what the core asks for; the end of a drain that came later is told to the host.
+    /// Carries out what the core asks for. If a drain ended only now, tells the host.
     fn carry_out(&mut self, now: Millis) {
         if self.root_effects(now) {
             host::done();
@@ -244,7 +244,7 @@ impl Root {
     }
 }
 
-/// The proxy in one of the root context's callbacks, or of its streams'.
+/// The proxy, in a callback of the root context or of one of its streams.
 struct InHost<'a> {
     traits: &'static HostTraits,
     metrics: &'a MetricIds,

@@ -14,9 +14,9 @@ use proxy_wasm::types::Action;
 use std::cell::Cell;
 use std::num::NonZeroU16;
 
-/// The nginx variable that gets the target of a request that may be proxied. The location answers 204 while it is empty:
-/// so nothing leaves unchanged, whatever becomes of the filter. It holds the target byte for byte, which `$uri` and `$args`
-/// do not (an empty `?`).
+/// The nginx variable that receives the target of a request that may be proxied. While it is empty, the location answers 204:
+/// so nothing leaves unchanged, whatever happens to the filter. It holds the target byte for byte, unlike `$uri` and `$args`
+/// (an empty `?`).
 const TARGET: &str = "ngx\0sentry_edge_mirror";
 
 /// A stream context.
@@ -24,9 +24,9 @@ pub(super) struct Stream {
     /// Its root context.
     pub(super) root: u32,
     request: Request,
-    /// Once its root context has ended, it is held.
+    /// It is held once its root context has ended.
     pub(super) is_held: bool,
-    /// The status that it was answered with here.
+    /// The status with which it was answered here.
     answered: Option<NonZeroU16>,
 }
 
@@ -58,7 +58,7 @@ impl Stream {
         })
     }
 
-    /// A request callback: what it asks for is done before it returns.
+    /// A request callback: its effects are carried out before it returns.
     fn callback(
         &mut self,
         root: &mut Root,
@@ -78,8 +78,8 @@ impl Stream {
         }
     }
 
-    /// A request of a root context whose configuration is not in force: nginx gets no refusal of one. There the location
-    /// answers what would be held; elsewhere, where the module only took the host for nginx, we do.
+    /// A request of a root context whose configuration is not in force, since nginx cannot be made to refuse a configuration.
+    /// There the location answers what would be held. Elsewhere, where the module only took the host for nginx, we answer.
     fn not_in_force(&mut self, root: &Root) -> Action {
         const UNAVAILABLE: u16 = 503;
         if !root.holds || host::property("ngx\0request_uri").is_some() {
@@ -89,7 +89,7 @@ impl Stream {
         Action::Pause
     }
 
-    /// The answer's headers: of interest only where the request is ours, or the copy, or the answer.
+    /// The response's headers: of interest only if the request is ours, or is the copy, or we answered it.
     pub(super) fn response(&mut self, root: &mut Root, id: u32) -> Action {
         if let Some(status) = self.answered {
             return own_answer(status);
@@ -103,7 +103,7 @@ impl Stream {
         Action::Continue
     }
 
-    /// A tick's turn of a request that waits for it.
+    /// In a tick: the turn of a request that waits for one.
     pub(super) fn turn(&mut self, root: &mut Root, id: u32, meter: &mut Meter) {
         let Some(worker) = root.worker() else { return };
         match host::enter(id) {
@@ -117,7 +117,7 @@ impl Stream {
         }
     }
 
-    /// The stream is over, whether the request was complete or not.
+    /// The stream is over, whether or not the request was complete.
     pub(super) fn gone(&mut self, root: &mut Root, id: u32) {
         self.over(root, id, false);
     }
@@ -146,7 +146,7 @@ struct InHost<'a> {
     id: u32,
     traits: &'static HostTraits,
     answered: &'a mut Option<NonZeroU16>,
-    /// A tick has to ask for the request to go on; in a callback of its own, what that returns lets it go.
+    /// A tick has to tell the host to let the request go on; in the request's own callback the return value does that.
     in_tick: bool,
     /// In a callback of the root context the host cannot be asked about the stream.
     is_detached: bool,
@@ -165,7 +165,7 @@ impl<'a> InHost<'a> {
         }
     }
 
-    /// Most requests cause no effect, and then the clock need not be read.
+    /// Most requests have no effects, and then the clock need not be read.
     fn finish(&self, root: &mut Root) {
         if root.worker().is_some_and(|worker| worker.has_effects()) {
             root.request_effects(modes::Stream::now(self));
@@ -219,9 +219,9 @@ impl modes::Stream for InHost<'_> {
         host::set_property(TARGET, target)
     }
 
-    /// A filter's answer in a request of nginx's own, as `mirror` makes them, would close the client's connection (measured):
-    /// its path is the location's. `:path` is decoded, so a client's own request with escapes is taken for one too, and left
-    /// to the location. So is what is no path.
+    /// If a filter answers one of nginx's own requests, such as those of `mirror`, nginx closes the client's connection
+    /// (measured). Such a request has the location's path. `:path` is decoded, so a client's own request with escapes is
+    /// mistaken for one, and left to the location. So is anything that is not a path.
     fn may_be_answered(&self) -> bool {
         if self.traits.answers_requests {
             return true;
@@ -247,9 +247,9 @@ fn answer(answered: &mut Option<NonZeroU16>, answer: &LocalAnswer) -> bool {
     done
 }
 
-/// Our own answer passes. Envoy turns that to a gRPC request (`content-type: application/grpc`) into status 200, with the
-/// status in other headers: a client that speaks no gRPC would take a refusal for success. What cannot be put right does
-/// not pass.
+/// Lets our own answer pass. Envoy turns an answer to a gRPC request (`content-type: application/grpc`) into status 200, with
+/// the status in other headers. A client that does not speak gRPC would take a refusal for success. What cannot be corrected
+/// does not pass.
 #[cold]
 fn own_answer(status: NonZeroU16) -> Action {
     let status = status.to_string();

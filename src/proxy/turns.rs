@@ -1,4 +1,4 @@
-//! The requests that wait for a tick take their turns in it. What they come to is published by the tick.
+//! Gives the requests that wait for a tick their turns. The tick publishes the results.
 
 use super::host;
 use super::root::Root;
@@ -23,12 +23,12 @@ pub(super) fn take(id: u32, root: &mut Root, streams: &mut BTreeMap<u32, Stream>
         .worker()
         .and_then(|worker| worker.next_turn(&mut meter))
     {
-        // It may have ended; another root context's is not named here.
+        // It may have ended. Another root context's stream is not touched here.
         let Some(stream) = streams.get_mut(&waiting).filter(|own| own.root == id) else {
             continue;
         };
         stream.turn(root, waiting, &mut meter);
-        // Whatever comes next is not about this stream.
+        // What follows is not about this stream.
         host::enter(id);
     }
     if let Some(worker) = root.worker() {

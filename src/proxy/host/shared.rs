@@ -30,7 +30,7 @@ pub(in crate::proxy) fn metric(id: u32) -> Option<u64> {
     (status == OK).then_some(value)
 }
 
-/// Shared data, with its version. (On nginx a call that traps.)
+/// Shared data and its version. (On nginx this call traps.)
 pub(in crate::proxy) fn shared(key: &str) -> Read {
     let (mut data, mut size, mut cas) = (null_mut(), 0, 0);
     let status = unsafe {
@@ -49,7 +49,7 @@ pub(in crate::proxy) fn shared(key: &str) -> Read {
     }
 }
 
-/// Sets shared data that still has this version.
+/// Sets shared data if it still has this version.
 pub(in crate::proxy) fn set_shared(key: &str, value: &[u8], cas: u32) -> bool {
     let (name, size) = (key.as_ptr(), key.len());
     let status = unsafe { proxy_set_shared_data(name, size, value.as_ptr(), value.len(), cas) };
