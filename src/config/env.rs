@@ -1,6 +1,6 @@
 //! `${NAME}` and `${NAME:-default}` in strings.
 //!
-//! The default ends at the first `}`. A `$` that no `{` follows is an ordinary character.
+//! The default ends at the first `}`. A `$` not followed by `{` is an ordinary character.
 
 /// Why a string could not be expanded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +23,7 @@ impl EnvError {
     }
 }
 
-/// Replaces every reference in `text` by what `lookup` says of the variable.
+/// Replaces every reference in `text` with what `lookup` returns for the variable.
 pub(crate) fn expand(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
@@ -40,7 +40,7 @@ pub(crate) fn expand(
         if !is_name(name) {
             return Err(EnvError::Name(name.to_owned()));
         }
-        // As in a shell, `:-` also stands in for a variable that is set but empty.
+        // As in a shell, `:-` also applies if the variable is set but empty.
         match (lookup(name), default) {
             (Some(value), _) if !value.is_empty() => expanded.push_str(&value),
             (_, Some(default)) => expanded.push_str(default),
@@ -53,7 +53,7 @@ pub(crate) fn expand(
     Ok(expanded)
 }
 
-/// Whether the text holds a reference at all.
+/// Whether the text contains any reference.
 pub(crate) fn has_reference(text: &str) -> bool {
     text.contains("${")
 }

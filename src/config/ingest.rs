@@ -3,10 +3,10 @@
 use super::reader::{Object, Reader};
 use crate::sentry::ingest::{HostPattern, Ingest};
 
-/// Each is compared with every request's.
+/// Every request is compared with each of them.
 const MAX_HOSTS: usize = 100;
 
-/// Takes both keys.
+/// Reads both keys.
 pub(super) fn read(reader: &mut Reader<'_>, root: &mut Object<'_>) -> Option<Ingest> {
     let hosts = hosts(reader, root);
     let dsn_path = dsn_path(reader, root);
@@ -16,7 +16,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &mut Object<'_>) -> Option<Ing
     })
 }
 
-/// The keys where they mean nothing: each is a problem.
+/// Takes the keys where they have no meaning: each is a problem.
 pub(super) fn foreign(reader: &mut Reader<'_>, root: &mut Object<'_>) {
     for key in ["hosts", "dsn_path"] {
         if let Some(field) = root.take_foreign(key) {
@@ -52,7 +52,7 @@ fn hosts(reader: &mut Reader<'_>, root: &mut Object<'_>) -> Option<Vec<HostPatte
         }
         host
     });
-    // Every problem at once.
+    // Collected first, so that every problem is reported at once.
     let hosts: Vec<Option<HostPattern>> = hosts.collect();
     hosts.into_iter().collect()
 }

@@ -1,18 +1,18 @@
-//! nginx: what a root context is told to be, and the configuration of those that are lanes: `{"host": "nginx", "lane": 1}`.
+//! nginx: the role of a root context, and the configuration of those that are lanes: `{"host": "nginx", "lane": 1}`.
 
 use super::node::{self, Node};
 use super::reader::{Field, Object, Problem, Reader};
 use super::{Config, ConfigError, HostKind};
 
-/// As many calls at a time, and lanes, as anybody wants in one worker: each costs a timer.
+/// More calls at a time, or lanes, than anybody wants in one worker: each costs a timer.
 const MAX_LANES: u64 = 64;
 
-/// What a configuration makes of its root context.
+/// The role that a configuration gives its root context.
 #[derive(Clone, Debug)]
 pub enum Role {
     /// It mirrors, or signs.
     Main(Box<Config>),
-    /// nginx: it makes calls for the others. By its number.
+    /// nginx: it makes calls for the others. Its number.
     Lane(u8),
 }
 
@@ -20,7 +20,7 @@ impl Role {
     /// Reads a configuration: JSON, or the bytes of a `google.protobuf.Struct`. `lookup` is the environment.
     ///
     /// # Errors
-    /// Every problem at once.
+    /// Returns every problem at once.
     pub fn parse(
         bytes: &[u8],
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -38,11 +38,11 @@ impl Role {
         }
     }
 
-    /// Checks that the configuration is for the proxy that runs the module: with the other one's rules every request
-    /// would trap.
+    /// Checks that the configuration is for the proxy that runs the module: under the other proxy's rules every request would
+    /// trap.
     ///
     /// # Errors
-    /// It is not.
+    /// It is for another proxy.
     pub fn running_in(self, proxy: HostKind) -> Result<Self, ConfigError> {
         let host = self.host();
         if host == proxy {
@@ -53,10 +53,10 @@ impl Role {
         Err(ConfigError::one("host", message))
     }
 
-    /// Checks that it is none of the `lanes` that the other root contexts of the instance are.
+    /// Checks that it is none of the `lanes` that the instance's other root contexts are.
     ///
     /// # Errors
-    /// It is.
+    /// Another root context is this lane.
     pub fn beside(self, lanes: &[u8]) -> Result<Self, ConfigError> {
         match self {
             Self::Lane(number) if lanes.contains(&number) => {
@@ -67,7 +67,7 @@ impl Role {
         }
     }
 
-    /// The proxy that it is for.
+    /// The proxy it is for.
     #[must_use]
     pub fn host(&self) -> HostKind {
         match self {
@@ -111,7 +111,7 @@ fn read(
     u8::try_from(number).ok()
 }
 
-/// Takes `lanes`: calls at a time, on nginx.
+/// Reads `lanes`: calls at a time, on nginx.
 pub(super) fn count(
     reader: &mut Reader<'_>,
     root: &mut Object<'_>,

@@ -1,5 +1,5 @@
-//! How much memory a worker needs at most, by its configuration: the sum of the budgets and of what reading takes beside
-//! them. A configuration that needs more than an instance can have is refused, because it would end in a trap.
+//! The most memory that a worker needs with its configuration: the sum of the budgets and of what reading takes besides. A
+//! configuration that needs more than an instance can have is refused, because it would end in a trap.
 //!
 //! Envoy's hosts give an instance 1 GiB: 16384 pages of 64 KiB (measured).
 
@@ -11,53 +11,53 @@ use crate::sls::readers::MAX_READERS;
 use crate::sls::record::MAX_SCRUBBED;
 use std::fmt;
 
-/// What an instance can have.
+/// The most an instance can have.
 pub const MAX_BYTES: u64 = 1_073_741_824;
 
-/// Code's data, stack, tables, and what lives as long as the instance.
+/// The code's data, stack, tables, and what lives as long as the instance.
 const MODULE_BYTES: u64 = 8_388_608;
-/// Decoders' windows and tables: brotli 16 MiB at most; zstd 8 MiB; of both only one is open.
+/// Decoders' windows and tables: brotli 16 MiB at most, zstd 8 MiB; only one of the two is open.
 const WINDOW_BYTES: u64 = 16_777_216;
-/// A log is made of an item in pieces: the part that was read and what it becomes, the same for JSON in its strings down to
-/// four levels, its fields, the log itself.
+/// A log is made from an item in pieces: the part that was read and what becomes of it, the same for JSON in its strings down
+/// to four levels, its fields, and the log itself.
 const PER_ITEM_BYTE: u64 = 12;
-/// What is made beside that for one log, however small its item.
+/// Needed besides that for one log, however small its item.
 const RECORD_BYTES: u64 = 8_388_608;
-/// The open batch may have doubled its room; packed, and divided when SLS refuses it, it is there up to three times more.
+/// The open batch may have doubled its room. Packed, and divided when SLS refuses it, it exists up to three more times.
 const PER_BATCH_BYTE: u64 = 5;
-/// A log that is larger than a batch travels alone: a payload of 1 MiB, and fields.
+/// A log larger than a batch travels alone: a payload of 1 MiB, and fields.
 const LARGEST_LOG_BYTES: u64 = 2_097_152;
-/// A quarter of it all: memory is given out in pieces of every size, and gaps remain between them.
+/// A quarter of the total: memory is given out in pieces of all sizes, with gaps between them.
 const GAPS: u64 = 4;
 
-/// What a worker needs at most, in bytes.
+/// The most that a worker needs, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needed {
     /// The module itself.
     pub module: u64,
-    /// `limits.max_pending_bytes`: copies, envelopes and writes that wait or are in flight, and bodies that are being
-    /// received. In mode `sign` the bodies are the proxy's, the headers are here.
+    /// `limits.max_pending_bytes`: copies, envelopes and writes that are waiting or in flight, and bodies being received. In
+    /// mode `sign` the proxy holds the bodies; the headers are here.
     pub budgets: u64,
-    /// With `sentry`: `limits.max_pending_bytes` of each target, and once what bodies that are being received may hold.
+    /// With `sentry`: `limits.max_pending_bytes` of each target, and once what bodies being received may hold.
     pub sentries: u64,
-    /// A body that grows is in two places while it is moved: `limits.max_body_bytes` once more.
+    /// A growing body exists twice while it is moved: `limits.max_body_bytes` once more.
     pub growing: u64,
-    /// With `sls`: two bodies after decoding, `limits.max_decoded_bytes` each. With a `sample` for RUM: two more. With `items`
-    /// or `scrub`: four more. For each second Sentry: two. With `encoding` gzip half as many besides.
+    /// With `sls`: two decoded bodies, `limits.max_decoded_bytes` each. With a `sample` for RUM: two more. With `items` or
+    /// `scrub`: four more. For each second Sentry: two. With `encoding` gzip half as many again.
     pub decoded: u64,
     /// The windows of their decoders.
     pub windows: u64,
-    /// With `sls`: two logs that are being made, 12 x `sls.max_item_bytes` and 8 MiB each. With `rum.scrub`: two items of
-    /// copies, 12 x 4 MiB each.
+    /// With `sls`: two logs being made, 12 x `sls.max_item_bytes` and 8 MiB each. With `rum.scrub`: two items of copies, 12 x
+    /// 4 MiB each.
     pub record: u64,
-    /// With `sls`: the open batch and the one that is being packed or divided, 5 x `sls.batch.max_bytes`.
+    /// With `sls`: the open batch and the one being packed or divided, 5 x `sls.batch.max_bytes`.
     pub batches: u64,
     /// A quarter of all that, for gaps.
     pub gaps: u64,
 }
 
 impl Needed {
-    /// What a leg of copies needs that reads so many at a time.
+    /// Adds what a leg of copies needs that reads `active` copies at a time.
     fn read_copies(&mut self, copies: &Copies, active: usize, limits: &Limits) {
         let each = |bytes: u64| bytes.saturating_mul(wide(active));
         let body = each(wide(limits.max_decoded_bytes));
@@ -66,7 +66,7 @@ impl Needed {
             self.decoded = self.decoded.saturating_add(body).saturating_add(touched);
             self.windows = self.windows.saturating_add(each(WINDOW_BYTES));
         }
-        // What is encoded is there twice.
+        // What is encoded exists twice.
         if copies.touches() && copies.encodes() {
             self.decoded = self.decoded.saturating_add(body);
         }
@@ -76,7 +76,7 @@ impl Needed {
         }
     }
 
-    /// All of it.
+    /// The total.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.without_gaps().saturating_add(self.gaps)
@@ -102,7 +102,7 @@ impl Needed {
     }
 }
 
-/// The sum, and what it is made of.
+/// The total, and what it is made of.
 impl fmt::Display for Needed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes (", self.total())?;
@@ -119,7 +119,7 @@ fn wide(size: usize) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
-/// What a worker needs at most with this configuration.
+/// The most that a worker needs with this configuration.
 #[must_use]
 pub fn needed(config: &Config) -> Needed {
     let limits = &config.limits;
@@ -157,7 +157,7 @@ pub fn needed(config: &Config) -> Needed {
             .sentries
             .saturating_add(wide(sentry.max_pending_bytes));
     }
-    // What is being received is charged to RUM and SLS as far as they have room.
+    // Bodies being received are charged to RUM and SLS as far as those have room.
     if !config.sentries.is_empty() {
         let collecting = wide(config.collecting_bytes());
         needed.sentries = needed.sentries.saturating_add(collecting);
@@ -166,7 +166,7 @@ pub fn needed(config: &Config) -> Needed {
     needed
 }
 
-/// Refuses what does not fit.
+/// Refuses a configuration that does not fit.
 pub(super) fn check(reader: &mut Reader<'_>, config: &Config) {
     let needed = needed(config);
     if needed.total() > MAX_BYTES {
@@ -262,7 +262,7 @@ mod tests {
         assert!(refused.ends_with(&format!(", got {pending}")), "{refused}");
     }
 
-    /// Each key alone may be at its maximum.
+    /// Each key may be at its maximum if the others are not.
     #[test]
     fn the_maxima_fit() {
         for (limits, section) in [

@@ -1,9 +1,9 @@
 //! The plugin configuration: one JSON object (or Struct), validated once, at load.
 //!
-//! `node` parses, `env` expands, `reader` reads and collects problems, `lane` tells what a root context is, `ingest` reads which requests
-//! are ours, `rum`, `sls` and `second` the legs, `retry` the retries, `sign` and `rewrite` what belongs to those modes, `memory` says what it all needs,
-//! `warnings` what is hardly meant so; this file owns the whole and the other defaults. Nothing is half-applied: a
-//! configuration with one problem is not used at all.
+//! `node` parses, `env` expands, `reader` reads and collects problems, `lane` says what a root context is, `ingest` which
+//! requests are ours. `rum`, `sls` and `second` read the legs, `retry` the retries, `sign` and `rewrite` what belongs to
+//! those modes. `memory` says what it all needs, `warnings` what is probably a mistake. This file owns the whole and the
+//! other defaults. Nothing is half-applied: a configuration with one problem is not used at all.
 
 mod env;
 mod ingest;
@@ -35,11 +35,11 @@ use std::fmt;
 /// What the filter does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The request goes on untouched, a copy is sent.
+    /// The request goes on unchanged, and a copy is sent.
     Tee,
-    /// The request is the copy: it is changed in place and goes on, or is answered and delivered from here.
+    /// The request is itself the copy: it is changed in place and goes on, or is answered and delivered from here.
     Rewrite {
-        /// Answered as soon as it is complete, and delivered from the outbox.
+        /// It is answered as soon as it is complete, and delivered from the outbox.
         fast_ack: bool,
     },
     /// The request is an unsigned SLS write: it is signed in place.
@@ -47,7 +47,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As it stands in the configuration.
+    /// As written in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -61,13 +61,13 @@ impl Mode {
 /// Budgets, per worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a body that is still copied.
+    /// The most bytes of a body that is still copied.
     pub max_body_bytes: usize,
-    /// Bytes of a body after content decoding, for the SLS leg.
+    /// The most bytes of a body after content decoding, for the SLS leg.
     pub max_decoded_bytes: usize,
-    /// Bytes of all copies that are collected, wait or are in flight. With two legs each has half of it.
+    /// Bytes of all copies being collected, waiting or in flight. With two legs each has half of it.
     pub max_pending_bytes: usize,
-    /// Calls without an answer yet. With two legs each has half of them.
+    /// Calls without an answer. With two legs each has half of them.
     pub max_in_flight: usize,
 }
 
@@ -76,19 +76,19 @@ pub struct Limits {
 pub struct Config {
     /// The proxy that runs the module.
     pub host: HostKind,
-    /// nginx: calls at a time, for which there are so many root contexts, this one included. Otherwise 1.
+    /// nginx: calls at a time. There are that many root contexts, this one included. Otherwise 1.
     pub lanes: u8,
     /// What the filter does.
     pub mode: Mode,
     /// Which requests are for this Sentry.
     pub ingest: Ingest,
-    /// The RUM leg, if there is one. In mode `tee` at least one leg is there.
+    /// The RUM leg, if there is one. In mode `tee` there is at least one leg.
     pub rum: Option<Copies>,
     /// The SLS leg, if there is one.
     pub sls: Option<Sls>,
-    /// Second Sentries, which get copies too.
+    /// Second Sentries, which also get copies.
     pub sentries: Vec<SecondSentry>,
-    /// Mode `sign`, if it is that.
+    /// Mode `sign`, if that is the mode.
     pub sign: Option<Sign>,
     /// Budgets.
     pub limits: Limits,
@@ -115,28 +115,28 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// No call needs longer, and a longer one would hold its memory.
+/// No call needs longer, and a longer one would keep its memory.
 const MAX_TIMEOUT_MS: u64 = 600_000;
 /// A day: longer waits and ages mean that somebody mixed up the unit.
 const MAX_WAIT_MS: u64 = 86_400_000;
-/// What fits an instance, see [`memory`]: of a body, of one after decoding, and of all that is pending.
+/// What fits in an instance, see [`memory`]: a body, a decoded body, and all that is pending.
 const MAX_BODY_BYTES: u64 = 268_435_456;
 const MAX_DECODED_BYTES: u64 = 268_435_456;
 const MAX_PENDING_BYTES: u64 = 805_306_368;
 /// More calls than Envoy's cluster would ever admit.
 const MAX_CALLS: u64 = 65_535;
-/// A SLS or RUM attachment is at most this large by default: Relay's own limits are looser.
+/// By default an SLS or RUM attachment is at most this large. Relay's own limits are looser.
 const BODY_BYTES: u64 = 10_485_760;
 /// About a minute of 100 events of 10 KiB a second.
 const PENDING_BYTES: u64 = 67_108_864;
-/// A target that answers in 100 ms takes 1280 copies a second.
+/// A target that answers within 100 ms takes 1280 copies a second.
 const IN_FLIGHT: u64 = 128;
 
 impl Config {
     /// Reads the configuration of a root context that mirrors or signs, as [`Role::parse`] does.
     ///
     /// # Errors
-    /// Every problem at once.
+    /// Returns every problem at once.
     pub fn parse(
         bytes: &[u8],
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -157,7 +157,7 @@ impl Config {
         }
     }
 
-    /// What the bodies may hold that are being received: half of a leg's part. On nginx they come whole, and then they are
+    /// What the bodies being received may hold: half of a leg's part. On nginx bodies arrive whole, and then they are
     /// complete: all of it.
     #[must_use]
     pub fn collecting_bytes(&self) -> usize {
@@ -252,7 +252,7 @@ impl Config {
     }
 }
 
-/// Higress hands its `matchRules` over as this key, for the plugin to match routes and domains by itself.
+/// Higress passes its `matchRules` under this key, for the plugin to match routes and domains by itself.
 const RULES: &str = "_rules_";
 
 fn refuse_rules(reader: &mut Reader<'_>, root: &mut Object<'_>) {
@@ -265,10 +265,10 @@ fn refuse_rules(reader: &mut Reader<'_>, root: &mut Object<'_>) {
     }
 }
 
-/// The key of a leg that switches it off without taking it out, for example from the environment.
+/// The key that switches a leg off without removing it, for example from the environment.
 const ENABLED: &str = "enabled";
 
-/// A leg's section. One that is switched off is not read: what it names may not exist.
+/// A leg's section. If it is switched off it is not read: what it names may not exist.
 fn leg<'n>(reader: &mut Reader<'_>, root: &mut Object<'n>, key: &'static str) -> Option<Field<'n>> {
     let field = root.take(key)?;
     is_enabled(reader, &field).then_some(field)
@@ -285,7 +285,7 @@ fn is_enabled(reader: &mut Reader<'_>, field: &Field<'_>) -> bool {
     reader.boolean(&Field { path, node }) != Some(false)
 }
 
-/// What is there must be good.
+/// A section may be absent; one that is present must be valid.
 fn optional<T>(section: Option<Option<T>>) -> Option<Option<T>> {
     match section {
         Some(section) => section.map(Some),
@@ -293,7 +293,7 @@ fn optional<T>(section: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-/// Reads an optional object; an absent one is an empty one.
+/// Reads an optional object; an absent one counts as empty.
 fn section<T>(
     reader: &mut Reader<'_>,
     root: &mut Object<'_>,
@@ -334,7 +334,7 @@ fn integer(
     }
 }
 
-// Of two callers, once a configuration: not twice in the module.
+// Two callers, once per configuration: not inlined, to keep the module small.
 #[inline(never)]
 fn limits(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Limits> {
     let body = integer(reader, object, "max_body_bytes", BODY_BYTES, MAX_BODY_BYTES);

@@ -1,10 +1,9 @@
-//! The configuration as JSON, with what `serde_json::Value` loses: the order of the keys and repeated ones.
+//! The configuration as JSON, with what `serde_json::Value` loses: the order of the keys and repeated keys.
 //!
-//! Envoy hands a `StringValue` over as its text, and a `google.protobuf.Struct` as its protobuf bytes (its documentation
-//! says JSON; measured with 1.40: it is not). Both are read here.
+//! Envoy passes a `StringValue` as its text, and a `google.protobuf.Struct` as its protobuf bytes (its documentation says
+//! JSON, but measured with 1.40 it is not). Both are read here.
 //!
-//! A repeated key is always a slip (two blocks for the same project, say), and `Value` would keep the last one
-//! without a word.
+//! A repeated key is always a slip (two blocks for the same project, say), and `Value` would silently keep the last one.
 
 use prost::Message as _;
 use prost_types::value::Kind;
@@ -22,8 +21,8 @@ pub(crate) enum Node {
     Object(Vec<(String, Node)>),
 }
 
-/// Reads JSON or a Struct. A Struct with at least one field begins with the tag 0x0a, which JSON allows only as white
-/// space in front of the object; an empty one has no bytes.
+/// Reads JSON or a Struct. A Struct with at least one field begins with the tag 0x0a, which in JSON can only be white space
+/// before the object; an empty one has no bytes.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Node, serde_json::Error> {
     if bytes.is_empty() {
         return Ok(Node::Object(Vec::new()));
@@ -37,7 +36,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Node, serde_json::Error> {
 }
 
 impl Node {
-    /// What it is, without what is in it.
+    /// Its kind, without its content.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -113,8 +112,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Number(value))
     }
 
-    // Every number of the configuration is below 2^53, the bound that `Reader::integer` checks: nothing is lost
-    // that could be valid.
+    // Every number in the configuration is below 2^53, the bound that `Reader::integer` checks, so nothing is lost that could
+    // be valid.
     #[allow(clippy::cast_precision_loss)]
     fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
         Ok(Node::Number(value as f64))

@@ -1,7 +1,7 @@
-//! Typed access to the configuration that goes on after a problem, so that all of them are reported at once.
+//! Typed access to the configuration. It continues after a problem, so that all problems are reported at once.
 //!
-//! serde stops at the first mistake; an operator who must reload an edge wants the whole list. Each problem reads
-//! `path: what is wrong, got X`, where X is the text as written: an environment variable's value never prints.
+//! serde stops at the first mistake; an operator who has to reload an edge wants the whole list. Each problem reads `path:
+//! what is wrong, got X`, where X is the text as written: an environment variable's value is never printed.
 
 use super::env;
 use super::node::Node;
@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// One thing that is wrong with a configuration.
+/// One problem in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where, as a JSON path: `rum.projects.42.workspace`.
     pub path: String,
     /// What was expected and what is there instead.
     pub message: String,
-    /// The environment variable that is not set, if that is the problem: the value itself was not judged.
+    /// The environment variable that is not set, if that is the problem: then the value itself was not judged.
     pub unset: Option<String>,
 }
 
@@ -30,19 +30,19 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A value and where it stands.
+/// A value and where it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Field<'n> {
     pub(crate) path: String,
     pub(crate) node: &'n Node,
 }
 
-/// An object whose keys are taken one by one; what is left at [`Reader::finish`] is unknown.
+/// An object whose keys are taken one by one; any left at [`Reader::finish`] are unknown.
 pub(crate) struct Object<'n> {
     pub(crate) path: String,
     left: Vec<(&'n str, &'n Node)>,
     known: Vec<&'static str>,
-    /// What stands here may be a secret, also under a misspelt key.
+    /// What is in here may be a secret, even under a misspelt key.
     secret: bool,
 }
 
@@ -65,14 +65,14 @@ impl<'n> Object<'n> {
         })
     }
 
-    /// Takes a key that does not belong here, to say so: it is not offered to whoever misspells another one.
+    /// Takes a key that does not belong here, to report it: it is not suggested to whoever misspells another one.
     pub(crate) fn take_foreign(&mut self, key: &'static str) -> Option<Field<'n>> {
         let field = self.take(key);
         self.known.pop();
         field
     }
 
-    /// Every key that is left, for objects whose keys are data.
+    /// Takes all remaining keys, for objects whose keys are data.
     pub(crate) fn take_all(&mut self) -> Vec<(&'n str, Field<'n>)> {
         let path = &self.path;
         self.left
@@ -99,7 +99,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// Also a DSN that stands where none belongs keeps its key.
+    /// Even a DSN in the wrong place keeps its key secret.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         let problems = self.problems.into_iter().map(|problem| Problem {
             path: without_keys(&problem.path),
@@ -113,7 +113,7 @@ impl<'e> Reader<'e> {
         self.problems.iter().any(|problem| problem.path == path)
     }
 
-    /// At this path, or at one that leads through it.
+    /// Whether there is a problem at this path or below it.
     pub(crate) fn has_problem_within(&self, path: &str) -> bool {
         let rest = |problem: &Problem| problem.path.strip_prefix(path).map(str::to_owned);
         let mut rests = self.problems.iter().filter_map(rest);
@@ -138,7 +138,7 @@ impl<'e> Reader<'e> {
             return None;
         };
         let mut left: Vec<(&str, &Node)> = Vec::with_capacity(fields.len());
-        // Not looked for in `left`: a file may have hundreds of thousands.
+        // Not searched in `left`: a file may have hundreds of thousands of keys.
         let mut seen = BTreeSet::new();
         for (key, node) in fields {
             if seen.insert(key.as_str()) {
@@ -155,7 +155,7 @@ impl<'e> Reader<'e> {
         })
     }
 
-    /// An object in which secrets stand: of what is wrong with it only the kind is told.
+    /// An object with secrets in it: only the kind of what is wrong in it is reported.
     pub(crate) fn object_of_secrets<'n>(&mut self, field: &Field<'n>) -> Option<Object<'n>> {
         if !matches!(field.node, Node::Object(_)) {
             let what = format!("expected an object, got {}", field.node.kind());
@@ -169,7 +169,7 @@ impl<'e> Reader<'e> {
         })
     }
 
-    /// A string that nobody gets to see.
+    /// A string that is never shown.
     pub(crate) fn secret(&mut self, field: &Field<'_>) -> Option<String> {
         let Node::String(text) = field.node else {
             let what = format!("expected a string, got {}", field.node.kind());
@@ -177,7 +177,7 @@ impl<'e> Reader<'e> {
             return None;
         };
         match env::expand(text, self.lookup) {
-            // `KEY="..."` in a file that is no shell's: Docker's `--env-file`, and systemd's in part.
+            // `KEY="..."` in a file that no shell reads: Docker's `--env-file`, and systemd's in part.
             Ok(text) if is_quoted(&text) => {
                 let what = "begins and ends with a quotation mark: without them, got a string";
                 self.problem(&field.path, what);
@@ -203,7 +203,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// Reports every key that nobody took.
+    /// Reports every key that was not taken.
     pub(crate) fn finish(&mut self, object: Object<'_>) {
         let known = object.known.join(", ");
         for (key, node) in &object.left {
@@ -231,7 +231,7 @@ impl<'e> Reader<'e> {
         Some(fields.collect())
     }
 
-    /// A string with its references replaced.
+    /// A string with its references expanded.
     pub(crate) fn string(&mut self, field: &Field<'_>) -> Option<String> {
         let Node::String(text) = field.node else {
             self.expected(field, "a string");
@@ -250,7 +250,7 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// An integer, or a string with a reference that becomes one.
+    /// An integer, or a string with a reference that expands to one.
     pub(crate) fn integer(&mut self, field: &Field<'_>, range: RangeInclusive<u64>) -> Option<u64> {
         let value = match field.node {
             Node::Number(number) => whole(*number),
@@ -281,7 +281,7 @@ impl<'e> Reader<'e> {
         part
     }
 
-    /// `true` or `false`, or a string with a reference that becomes one.
+    /// `true` or `false`, or a string with a reference that expands to one.
     pub(crate) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
         let value = match field.node {
             Node::Bool(value) => Some(*value),
@@ -310,27 +310,27 @@ impl<'e> Reader<'e> {
     }
 }
 
-/// Numbers that a configuration may hold lose nothing in an `f64`: they stay below 2^53.
+/// Numbers that a configuration may contain lose nothing in an `f64`: they stay below 2^53.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn whole(number: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(number as u64)
 }
 
-/// Quotation marks that nobody has taken away.
+/// Whether it still has quotation marks around it.
 fn is_quoted(text: &str) -> bool {
     let quoted = |mark| text.len() > 1 && text.starts_with(mark) && text.ends_with(mark);
     quoted('"') || quoted('\'')
 }
 
-/// A key that was meant for a section of secrets.
+/// Whether the key was meant for a section with secrets.
 fn is_secret(key: &str) -> bool {
     ["secret", "token", "access", "credential"]
         .iter()
         .any(|word| key.to_ascii_lowercase().contains(word))
 }
 
-/// The text with `[redacted]` in place of who stands before the host in its URLs.
+/// The text with `[redacted]` in place of whatever comes before the host in its URLs.
 fn without_keys(text: &str) -> String {
     let mut parts = text.split("://");
     let mut written = parts.next().unwrap_or_default().to_owned();
@@ -342,7 +342,7 @@ fn without_keys(text: &str) -> String {
             .split_at_checked(end.unwrap_or(part.len()))
             .unwrap_or((part, ""));
         match authority.rsplit_once('@') {
-            // What we say of the form of a DSN is no key.
+            // Our own text about the form of a DSN is not a key.
             Some((key, host)) if !key.starts_with('<') => {
                 written.push_str("[redacted]@");
                 written.push_str(host);

@@ -1,4 +1,4 @@
-//! What is tried again: the section `retry`, and `sls.retry` over it.
+//! What is retried: the section `retry`, and `sls.retry`, which overrides it.
 
 use super::reader::{Object, Reader};
 use super::{MAX_WAIT_MS, integer};
@@ -10,14 +10,14 @@ const MAX_MS: u64 = 30_000;
 const AGE_MS: u64 = 300_000;
 
 /// The section `retry`.
-// Of two callers, once a configuration: not twice in the module.
+// Two callers, once per configuration: not inlined, to keep the module small.
 #[inline(never)]
 pub(super) fn read(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Retry> {
     let ambiguous = match object.take("ambiguous") {
         Some(field) => reader.boolean(&field),
         None => Some(false),
     };
-    // A RUM event is worth three tries; the second after half a second finds a target that has just restarted.
+    // A RUM event is worth three attempts; the second, after half a second, finds a target that has just restarted.
     // Five minutes: a target that is gone for longer is an outage that somebody looks at.
     let retry = rest(reader, object, [3, INITIAL_MS, MAX_MS, AGE_MS])?;
     Some(Retry {
@@ -26,14 +26,14 @@ pub(super) fn read(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<R
     })
 }
 
-/// `sls.retry`: what it does not say is as in `base`, but for the attempts.
+/// `sls.retry`: what it does not set is as in `base`, except for the attempts.
 pub(super) fn read_over(
     reader: &mut Reader<'_>,
     object: &mut Object<'_>,
     base: Option<Retry>,
     attempts: u64,
 ) -> Option<Retry> {
-    // With a base that is wrong itself, this section's own problems are still to be found.
+    // Even if the base itself is wrong, this section's own problems must be found.
     let [initial, max, age] = base.map_or([INITIAL_MS, MAX_MS, AGE_MS], |base| {
         let wait = |attempts| base.backoff.ceiling(attempts);
         [wait(1), wait(u32::MAX), base.max_age_ms]
@@ -58,7 +58,7 @@ fn rest(
     let (initial, max) = (initial?, max?);
     let backoff = match (Backoff::new(initial, max), initial_path) {
         (Some(backoff), _) => backoff,
-        // Only the maximum was given, and it is below the default of the first wait: then it is both.
+        // Only the maximum was given, and it is below the default first wait: then it is used for both.
         (None, None) => Backoff::new(max, max)?,
         (None, Some(path)) => {
             let what = format!("expected at most max_backoff_ms ({max}), got {initial}");

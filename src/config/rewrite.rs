@@ -1,13 +1,13 @@
 //! What mode `rewrite` adds to the configuration, and what it rules out.
 //!
-//! A request that is forwarded in place goes where the proxy's own route leads: an upstream here would be a wish that
-//! nobody fulfils, and so would be, on nginx, a project's own authority: a filter cannot set Host there (manual: hosts,
-//! "Removed headers are still sent").
+//! A request forwarded in place goes where the proxy's own route leads. So an upstream set here would have no effect. Nor
+//! would a project's own authority on nginx, where a filter cannot set Host (manual: hosts, "Removed headers are still
+//! sent").
 
 use super::reader::{Field, Object, Reader};
 use super::{HostKind, Mode};
 
-/// Takes `fast_ack` and completes the mode with it.
+/// Reads `fast_ack` and completes the mode with it.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: &mut Object<'_>,
@@ -48,7 +48,7 @@ pub(super) fn forwards(mode: Option<Mode>) -> bool {
     mode == Some(Mode::Rewrite { fast_ack: false })
 }
 
-/// An upstream where none is called.
+/// Reports an upstream where no calls are made.
 pub(super) fn no_upstream(reader: &mut Reader<'_>, field: &Field<'_>) {
     let what = format!(
         "not used in mode `rewrite`: the request itself goes on, where the proxy's route leads; remove it, or set fast_ack, got {}",
@@ -57,7 +57,7 @@ pub(super) fn no_upstream(reader: &mut Reader<'_>, field: &Field<'_>) {
     reader.problem(&field.path, what);
 }
 
-/// A project's own authority where the host cannot set it.
+/// Reports a project's own authority where the host cannot set it.
 pub(super) fn check_authority(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
@@ -157,7 +157,7 @@ mod tests {
         let problems = parse(sls).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].starts_with("rum: required in mode `rewrite`"));
-        // One problem for one mistake.
+        // One problem per mistake.
         let problems = parse(r#"{"mode": "rewrite"}"#).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
     }

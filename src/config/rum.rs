@@ -1,7 +1,7 @@
 //! The RUM leg of the configuration: which project goes where.
 //!
-//! A workspace and a service id become part of a path, an authority becomes a Host header: all three are checked
-//! here, once, so that no later code has to.
+//! A workspace and a service id become part of a path, an authority becomes a Host header. All three are checked here, once,
+//! so that no later code has to.
 
 mod listed;
 pub(super) mod rules;
@@ -24,15 +24,15 @@ use url::Url;
 struct Fallback {
     upstream: Option<String>,
     authority: Option<String>,
-    /// The requests themselves are forwarded.
+    /// Whether the requests themselves are forwarded.
     forwards: bool,
-    /// Of `rum.default`.
+    /// The workspace of `rum.default`.
     workspace: Option<String>,
     rules: Rules,
     place: Place,
 }
 
-/// The targets so far, upstream and authority, and the number of each.
+/// The targets so far (upstream and authority), and the number of each.
 #[derive(Default)]
 struct Targets(BTreeMap<(String, String), usize>);
 
@@ -71,7 +71,7 @@ pub(super) fn read(
     let mut fallback = Fallback {
         upstream: match object.take("upstream") {
             Some(field) => given_upstream(reader, &field, host, forwards),
-            // Of a mode that could not be read one problem is enough.
+            // For a mode that could not be read, one problem is enough.
             None => (forwards || mode.is_none()).then(String::new),
         },
         authority: object
@@ -96,7 +96,7 @@ pub(super) fn read(
         .take("default")
         .map(|field| destination(reader, &field, &fallback, &mut targets, host, false));
     fallback.workspace = default.as_ref().map(|default| {
-        // After a bad one the configuration is refused anyway.
+        // If the default is bad, the configuration is refused anyway.
         let workspace = default.as_ref().map_or("-", |default| default.workspace());
         workspace.to_owned()
     });
@@ -182,7 +182,7 @@ pub(super) fn exclude(
     for field in reader.list(field).unwrap_or_default() {
         // Both spellings are natural: [42] and ["42"].
         let text = match field.node {
-            // A larger number is another one by the time it arrives here.
+            // A larger number has already changed by the time it arrives here.
             Node::Number(_) => match reader.integer(&field, 1..=(1 << 53)) {
                 Some(number) => Some(number.to_string()),
                 None => continue,
@@ -266,7 +266,7 @@ fn inherit(
 
 const SEGMENT: &str = "letters, digits, `.`, `_`, `@`, `-` (not `.` or `..`)";
 
-/// One segment of a path. The alphabet is what the vendor's names use; `/`, `%` and `?` would change the path.
+/// One segment of a path. The vendor's names use this alphabet; `/`, `%` and `?` would change the path.
 fn is_segment(text: &str) -> bool {
     !text.is_empty()
         && text != "."
@@ -303,7 +303,7 @@ fn given_upstream(
     upstream(reader, field, host)
 }
 
-/// Who gets a call, as the host names it.
+/// Where calls go, in the host's notation.
 pub(super) fn upstream(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
@@ -314,7 +314,7 @@ pub(super) fn upstream(
         // manual: hosts, "Calls leak memory": on nginx a dispatch to a bad target leaks a connection slot each time.
         Some(HostKind::Nginx) => (is_host_and_port(&text), "`host:port`"),
         _ => (
-            // A URL is what somebody meant for another key, and may hold a DSN's key.
+            // A URL was probably meant for another key, and may contain a DSN's key.
             !text.is_empty()
                 && !text.contains("://")
                 && !text.contains(|c: char| c.is_whitespace() || c.is_control()),
@@ -337,7 +337,7 @@ pub(super) fn authority(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<St
     Some(text)
 }
 
-/// A host with an optional port and nothing else: `Url` refuses or shows everything that does not belong there.
+/// A host with an optional port and nothing else: `Url` refuses or exposes everything that does not belong there.
 fn is_authority(text: &str) -> bool {
     let ascii = text
         .bytes()

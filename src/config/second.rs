@@ -1,7 +1,7 @@
-//! Second Sentries: the section `sentry`, a target for each name in it.
+//! Second Sentries: the section `sentry`, with one target for each name in it.
 //!
-//! A target's projects are DSNs: the key in it is replaced for that of the request, so it must be one that the second Sentry
-//! knows. Keys are secrets of that Sentry: what stands where a DSN is expected never prints.
+//! A target's projects are DSNs. The DSN's key replaces that of the request, so it must be one that the second Sentry knows.
+//! Keys are secrets of that Sentry: whatever is found in place of a DSN is never printed.
 
 use super::node::Node;
 use super::reader::{Field, Object, Reader};
@@ -17,16 +17,16 @@ use crate::sentry::project::ProjectId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Each has a leg of its own.
+/// Each has its own leg.
 const MAX_TARGETS: usize = 4;
 /// Half of what RUM and SLS have by default.
 const PENDING_BYTES: u64 = 33_554_432;
 const IN_FLIGHT: u64 = 64;
 const MAX_CALLS: u64 = 65_535;
-/// Longer keys are none.
+/// Anything longer is not a key.
 const MAX_KEY_BYTES: usize = 64;
 
-/// Takes the section; without it there are none.
+/// Reads the section; without it there are none.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: &mut Object<'_>,
@@ -110,7 +110,7 @@ fn target(
         Some(field) => super::sls::scrub_keys(reader, &field),
         None => Some(Vec::new()),
     };
-    // After a bad one the configuration is refused anyway.
+    // If the default is bad, the configuration is refused anyway.
     let to = Fallback {
         upstream: upstream.clone().unwrap_or_default(),
         authority: host.clone().flatten(),
@@ -204,7 +204,7 @@ impl Fallback {
     }
 }
 
-/// `none`, or the DSN of a project that all others go to.
+/// `none`, or the DSN of a project that receives all others.
 fn default(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
@@ -237,7 +237,7 @@ fn projects(
     projects
 }
 
-/// A DSN, or an object with one and rules of the project's own.
+/// A DSN, or an object with a DSN and the project's own rules.
 fn project(reader: &mut Reader<'_>, field: &Field<'_>, to: &Fallback) -> Option<Rc<Destination>> {
     if !matches!(field.node, Node::Object(_)) {
         let dsn = dsn(reader, field)?;
@@ -278,7 +278,7 @@ fn dsn(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Dsn> {
     None
 }
 
-/// What a DSN that can be read lacks of one that can be used.
+/// What a readable DSN lacks that a usable one needs.
 fn lacks(dsn: &Dsn) -> Option<&'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let named = |byte: u8| byte.is_ascii_graphic() && !b"%\\".contains(&byte);

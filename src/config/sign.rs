@@ -1,8 +1,8 @@
-//! Mode `sign` of the configuration: which logstores may be written, and as whom.
+//! Mode `sign` of the configuration: which logstores may be written, and with which key.
 //!
-//! Project, endpoint, signature, region and credential are those of the section `sls`. Nothing else of it has a meaning
-//! here: the request goes where the proxy's route says, with the body that the client made. What belongs to the other
-//! modes is a problem, not a silence.
+//! Project, endpoint, signature, region and credential are those of the section `sls`. Nothing else in it applies here: the
+//! request goes where the proxy's route says, with the body that the client made. What belongs to the other modes is reported
+//! as a problem and not silently ignored.
 
 use super::Limits;
 use super::reader::{Field, Object, Reader};
@@ -31,7 +31,7 @@ const OF_THE_LEG: [&str; 15] = [
     "retry",
 ];
 
-/// Reads the mode's own sections. `limits` are those that were read before, `root` is left without what is read here.
+/// Reads the mode's own sections. `limits` are those already read; what is read here is removed from `root`.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: &mut Object<'_>,
@@ -39,8 +39,8 @@ pub(super) fn read(
     limits: Option<Limits>,
 ) -> Option<Sign> {
     if host == Some(HostKind::Nginx) {
-        // What a filter removes is sent all the same (manual: hosts, "Removed headers are still sent"), and so a client's
-        // own Authorization would be; Host is not ours to set, and a request must not go out half changed.
+        // What a filter removes is still sent (manual: hosts, "Removed headers are still sent"), including a client's own
+        // Authorization. Host is not ours to set, and a request must not go out half changed.
         let what = "mode sign needs envoy: in ngx_wasm_module a header that a filter removes is still sent, and Host cannot be set, got \"nginx\"";
         reader.problem("host", what);
     }
@@ -79,7 +79,7 @@ pub(super) fn read(
     })
 }
 
-/// Limits that bound what this mode does not do.
+/// Reports limits on what this mode does not do.
 pub(super) fn check_limits(reader: &mut Reader<'_>, limits: &mut Object<'_>) {
     for key in ["max_decoded_bytes", "max_in_flight"] {
         if let Some(field) = limits.take_foreign(key) {
@@ -89,7 +89,7 @@ pub(super) fn check_limits(reader: &mut Reader<'_>, limits: &mut Object<'_>) {
     }
 }
 
-/// A budget that the largest body does not fit into would refuse that body for ever.
+/// A budget too small for the largest body would refuse that body for ever.
 fn room(reader: &mut Reader<'_>, limits: Limits) -> Option<usize> {
     let (body, pending) = (limits.max_body_bytes, limits.max_pending_bytes);
     // Headers are held too.
@@ -112,7 +112,7 @@ fn logstores(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> 
                 reader.expected(&field, "at least one logstore");
                 return None;
             }
-            // Every bad name is reported, not the first one.
+            // Every bad name is reported, not only the first.
             let names = fields.iter().map(|field| {
                 let name = sls::checked(reader, field, names::logstore)?;
                 Some((name, field.path.clone()))

@@ -1,7 +1,7 @@
 //! The SLS leg of the configuration: where logs go, with whose key, and how they are made.
 //!
-//! Names are checked here, once, by SLS's own rules, so that no path and no header has to be encoded later. Of a
-//! credential nothing is ever printed, not even when it is what is wrong, or stands where it does not belong.
+//! Names are checked here, once, by SLS's own rules, so that no path and no header has to be encoded later. No part of a
+//! credential is ever printed, not even if it is what is wrong or is in the wrong place.
 
 use super::reader::{Field, Object, Reader};
 use super::rum::upstream;
@@ -20,17 +20,17 @@ use crate::sls::{batch, record};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
-/// SLS recovers from a restart in seconds, and its quotas count per minute: as often as `max_age_ms` allows, in effect.
+/// SLS recovers from a restart in seconds, and its quotas count per minute: in effect, as often as `max_age_ms` allows.
 const ATTEMPTS: u64 = 20;
-/// What the official producers gather before they send: 512 KiB, 4096 logs, 2 s.
+/// What the official producers collect before they send: 512 KiB, 4096 logs, 2 s.
 const BATCH_BYTES: u64 = 524_288;
 const BATCH_LOGS: u64 = 4_096;
 const LINGER_MS: u64 = 2_000;
-/// An item's own JSON is kept up to so much, too.
+/// Up to this size an item's own JSON is kept, too.
 const ITEM_BYTES: u64 = 1_048_576;
-/// Less would cut ordinary events; more does not fit the memory that an instance has, several times over.
+/// Less would cut ordinary events; more does not fit several times over in the memory of an instance.
 const ITEM_RANGE: RangeInclusive<u64> = 4_096..=4_194_304;
-/// Logs that wait longer are no longer logs of now.
+/// Logs that wait longer are no longer current.
 const MAX_LINGER_MS: u64 = 60_000;
 
 pub(super) fn read(
@@ -111,18 +111,18 @@ fn destination(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Option<Desti
     let logstore = name(reader, object, "logstore", names::logstore, None);
     let topic = name(reader, object, "topic", names::label, Some("sentry"));
     let source = name(reader, object, "source", names::label, Some(""));
-    // The names are good: a second refusal would be a bug, and then there is no destination.
+    // The names were already checked: a second refusal would be a bug, and then there is no destination.
     Destination::new(&project?, &endpoint?, &logstore?, &topic?, &source?, &[]).ok()
 }
 
-/// The endpoint, and the project that is put in front of it.
+/// The endpoint, and the project that goes in front of it.
 pub(super) fn host(
     reader: &mut Reader<'_>,
     object: &mut Object<'_>,
 ) -> (Option<String>, Option<String>) {
     let endpoint = name(reader, object, "endpoint", names::endpoint, None);
     let project = name(reader, object, "project", names::project, None);
-    // As the console shows it for a project.
+    // In the form that the console shows for a project.
     if let (Some(endpoint), Some(project)) = (&endpoint, &project)
         && let Some(rest) = endpoint.strip_prefix(project.as_str())
         && let Some(alone) = rest.strip_prefix('.')
@@ -144,7 +144,7 @@ pub(super) fn signature(reader: &mut Reader<'_>, object: &mut Object<'_>) -> Opt
     let region = object.take("region");
     match (v4?, region) {
         (false, None) => Some(Signature::V1),
-        // A region without v4 is a harmless reminder, but a wrong one is not.
+        // A region without v4 is a harmless reminder; a wrong region is not harmless.
         (v4, Some(field)) => {
             let region = checked(reader, &field, names::region)?;
             Some(if v4 {
@@ -179,7 +179,7 @@ pub(super) fn credential(
     let secret = secret.unwrap_or_else(|| required(reader, &object, "access_key_secret"));
     reader.finish(object);
     let token = match token {
-        // An empty variable is how an optional token is left out.
+        // An empty variable is how an optional token is omitted.
         Some(token) => Some(token?).filter(|token| !token.is_empty()),
         None => None,
     };
@@ -233,7 +233,7 @@ pub(super) fn scrub_keys(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<V
     let mut keys = Vec::with_capacity(fields.len());
     for field in fields {
         let key = reader.string(&field)?;
-        // Words are letters and digits: a key without any would match nothing, or everything.
+        // Words are letters and digits: a key without any would match nothing or everything.
         if !key.chars().any(char::is_alphanumeric) {
             reader.expected(&field, "a key with a letter or a digit");
             return None;
@@ -290,6 +290,6 @@ pub(super) fn required<T>(reader: &mut Reader<'_>, object: &Object<'_>, key: &st
     None
 }
 
-/// How large a decoded body may be for the records' own bounds to make sense.
+/// How large a decoded body may be so that the records' own bounds make sense.
 pub(super) const DECODED_BYTES: u64 = 32 << 20;
 const _: () = assert!(record::MAX_PAYLOAD < MAX_RAW_BYTES);

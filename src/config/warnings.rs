@@ -1,15 +1,15 @@
-//! What is valid, and hardly meant so.
+//! What is valid, but probably a mistake.
 
 use super::{Config, Mode, Problem, rum};
 use crate::metric::Leg;
 
 impl Config {
-    /// What is valid, and hardly meant so.
+    /// What is valid, but probably a mistake.
     #[must_use]
     pub fn warnings(&self) -> Vec<Problem> {
         let mut warnings = Vec::new();
         let (half, body) = (self.collecting_bytes(), self.limits.max_body_bytes);
-        // In mode `rewrite` the proxy keeps the bodies, or they pass; only logs are collected on the way.
+        // In mode `rewrite` the proxy holds the bodies or they pass through; only logs are collected on the way.
         let collects = match self.mode {
             Mode::Tee => true,
             Mode::Rewrite { .. } => self.sls.is_some(),

@@ -1,7 +1,7 @@
 //! `rum.projects` as one line, so that it fits in an environment variable: `1=web@aaaa,2=shop/api@bbbb`.
 //!
-//! `<project>=<service_id>` in the workspace of `rum.default`, or `<project>=<workspace>/<service_id>`; separated by
-//! commas. An empty line lists nothing. Problems name the entry by its number: what a variable holds never prints.
+//! `<project>=<service_id>` in the workspace of `rum.default`, or `<project>=<workspace>/<service_id>`; separated by commas.
+//! An empty line lists nothing. Problems refer to an entry by its number: the value of a variable is never printed.
 
 use super::{Destination, Fallback, SEGMENT, Targets, add, inherit, is_segment};
 use crate::config::reader::{Field, Reader};

@@ -1,4 +1,4 @@
-//! The rules for copies: those of `rum` are for every project, those of a project take their place.
+//! The rules for copies: those of `rum` apply to every project, and those of a project override them.
 
 use crate::client_ip::ClientIp;
 use crate::config::Mode;
@@ -14,17 +14,17 @@ use std::rc::Rc;
 /// More copies than a worker can make, and more bytes than a machine can send.
 const MAX_COPIES: u64 = 1_000_000;
 const MAX_BYTES: u64 = 4_000_000_000;
-/// Each is compared with the type of every item.
+/// Every item's type is compared with each of them.
 const MAX_TYPES: usize = 100;
 
-/// Where the rules are to hold.
+/// Where the rules are to apply.
 #[derive(Clone, Copy)]
 pub(in crate::config) struct Place {
     pub(in crate::config) host: Option<HostKind>,
     pub(in crate::config) mode: Option<Mode>,
 }
 
-/// Takes the rules; what is not there is as in `base`. Each problem is reported, and the configuration refused for it.
+/// Reads the rules; what is not set is as in `base`. Any problem is reported, and the configuration is then refused.
 pub(in crate::config) fn read(
     reader: &mut Reader<'_>,
     object: &mut Object<'_>,
@@ -72,7 +72,7 @@ pub(in crate::config) fn read(
     rules
 }
 
-/// What is valid, and hardly meant so.
+/// What is valid, but probably a mistake.
 pub(in crate::config) fn warnings(leg: Leg, copies: &Copies) -> Vec<Problem> {
     let mut warnings = Vec::new();
     for (project, rules) in copies.rules() {
@@ -151,7 +151,7 @@ fn rate(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Rate> {
     })
 }
 
-/// A list of types that go, or `{"not": [...]}` with those that stay.
+/// A list of types that are sent, or `{"not": [...]}` with those that are not.
 fn items(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Items> {
     const WHAT: &str = "a list of item types, or {\"not\": [...]}";
     match field.node {
@@ -179,7 +179,7 @@ fn types(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
         reader.expected(field, &what);
         return None;
     }
-    // Every problem at once.
+    // Collected first, so that every problem is reported at once.
     let types: Vec<_> = fields
         .iter()
         .map(|field| item_type(reader, field))
@@ -220,7 +220,7 @@ mod tests {
             .map_err(|error| error.problems.iter().map(ToString::to_string).collect())
     }
 
-    /// Of `default`, and of project 42.
+    /// The rules of `default` and of project 42.
     fn rules(rum: &str, project: &str) -> [Rules; 2] {
         let rum = parse("", rum, project).unwrap().rum.unwrap();
         let project = &rum.projects[&ProjectId::parse(b"42").unwrap()];
@@ -367,7 +367,7 @@ mod tests {
         );
         assert_eq!(warnings("", r#", "sample": 0"#), ["rum.projects.42.sample"]);
         assert!(warnings(r#", "sample": 0.01"#, "").is_empty());
-        // What is not known yet is allowed, and told.
+        // An unknown type is allowed, and reported.
         assert_eq!(
             warnings("", r#", "items": ["event", "evnt"]"#),
             ["rum.projects.42.items"]
