@@ -262,7 +262,7 @@ mod tests {
         assert!(refused.ends_with(&format!(", got {pending}")), "{refused}");
     }
 
-    /// Each key may be at its maximum if the others are not.
+    /// Any single key may be at its maximum.
     #[test]
     fn the_maxima_fit() {
         for (limits, section) in [
