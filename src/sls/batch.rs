@@ -1,10 +1,10 @@
-//! Logs gathered into one request. A batch is sealed when it has enough bytes or logs, or is old enough (linger); sealing
-//! appends the trailer and costs no more. Packing is work of its own ([`super::write`]). Bytes are those before compression,
-//! which is what SLS limits.
+//! Gathers logs into one request. A batch is sealed when it has enough bytes or logs, or is old enough (linger). Sealing only
+//! appends the trailer; packing is separate work ([`super::write`]). Bytes are those before compression, which is what SLS
+//! limits.
 //!
-//! Whatever goes in comes out once, in order, and no batch is larger than its limit, except by one log that alone is: that one
-//! travels alone. No record is larger than SLS takes (see [`super::record`]). Who waits for the target, and how long, is not
-//! decided here.
+//! Whatever goes in comes out once, in order. No batch is larger than its limit, except for a single log that alone exceeds
+//! it: that log travels alone. No record is larger than SLS accepts (see [`super::record`]). What waits for the target, and
+//! how long, is not decided here.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use super::log_time::LogTime;
 use super::put_logs::Destination;
 use super::write::Group;
 
-/// The most logs that any SDK's producer puts into a group; the service names no limit (manual: sls, "Limits").
+/// The most logs that any SDK's producer puts into a group. The service states no limit (manual: sls, "Limits").
 pub const MAX_LOGS: usize = 40_960;
 
 /// When a batch is sealed.
@@ -25,7 +25,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Takes `max_bytes` into 1 to [`MAX_RAW_BYTES`] and `max_logs` into 1 to [`MAX_LOGS`].
+    /// Clamps `max_bytes` to 1 to [`MAX_RAW_BYTES`] and `max_logs` to 1 to [`MAX_LOGS`].
     pub fn new(max_bytes: usize, max_logs: usize, linger_ms: u64) -> Self {
         Self {
             max_bytes: max_bytes.clamp(1, MAX_RAW_BYTES),
@@ -53,14 +53,14 @@ impl Limits {
     }
 }
 
-/// What became of a log.
+/// What happened to a log.
 #[derive(Debug)]
 pub struct Pushed {
     /// Its time was moved into the window that SLS accepts.
     pub time_moved: bool,
     /// There was no memory for it: it is in no group.
     pub lost: bool,
-    /// Groups that are full now: the one before it, or the one with it, or both, in this order.
+    /// Groups that are now full: the one before it, the one with it, or both, in this order.
     pub sealed: Vec<Group>,
 }
 
@@ -79,7 +79,7 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// No batch is open.
+    /// No batch is open yet.
     pub fn new(destination: Rc<Destination>, limits: Limits) -> Self {
         Self {
             destination,
@@ -121,7 +121,7 @@ impl Batcher {
         let is_full = bytes >= limits.max_bytes || open.group.logs() >= limits.max_logs;
         self.open = (!open.group.is_empty()).then_some(open);
         if is_full || pushed.lost {
-            // Also when there is no more memory: what it has is to leave.
+            // Even if there is no memory left: what the batch has must leave.
             pushed.sealed.extend(self.seal());
         }
         pushed
@@ -130,7 +130,7 @@ impl Batcher {
     /// Seals the batch if it has lingered long enough.
     pub fn seal_due(&mut self, now_ms: u64) -> Option<Group> {
         let opened_ms = self.open.as_ref()?.opened_ms;
-        // A clock that was set back must not make a batch wait for the old time to come again.
+        // If the clock was set back, a batch must not wait for the old time to come again.
         let waited = now_ms.checked_sub(opened_ms);
         let is_due = waited.is_none_or(|waited| waited >= self.limits.linger_ms);
         if is_due { self.seal() } else { None }
@@ -145,7 +145,7 @@ impl Batcher {
         Some(Group::new(destination, raw, logs, opened_ms))
     }
 
-    /// When [`Batcher::seal_due`] has something to do next; `None` when nothing is open.
+    /// When [`Batcher::seal_due`] next has something to do; `None` if nothing is open.
     pub fn next_due(&self) -> Option<u64> {
         let open = self.open.as_ref()?;
         Some(open.opened_ms.saturating_add(self.limits.linger_ms))
@@ -189,7 +189,7 @@ mod tests {
         pushed.sealed
     }
 
-    // The property (nothing lost, doubled or too large) is in `tests/properties/sls.rs`; these are the reasons.
+    // The property (nothing lost, duplicated or too large) is tested in `tests/properties/sls.rs`; these are the reasons.
 
     #[test]
     fn sealed_by_count() {

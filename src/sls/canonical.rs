@@ -1,27 +1,27 @@
-//! The texts that are signed. Each is a function of what goes over the wire, and nothing else: header values are read
-//! from the headers themselves, so a text can be recomputed from a captured request.
+//! The texts that are signed. Each is a function only of what goes over the wire. Header values are read from the headers
+//! themselves, so a text can be recomputed from a captured request.
 //!
 //! v1 (`LOG`), joined by one `\n`, none at the end:
 //! ```text
 //! METHOD / Content-MD5 or nothing / Content-Type or nothing / Date / name:value ... / path?k=v&k=v
 //! ```
-//! Headers: `x-log-*` and `x-acs-*` but `x-log-date`. Query: sorted by key, decoded, an empty value keeps its `=`.
+//! Headers: `x-log-*` and `x-acs-*`, except `x-log-date`. Query: sorted by key, decoded, an empty value keeps its `=`.
 //!
 //! v4 (`SLS4-HMAC-SHA256`), the canonical request:
 //! ```text
 //! METHOD / path / query / name:value ... / nothing / names joined by ; / x-log-content-sha256
 //! ```
-//! Headers: `host`, `content-type`, `x-log-*`, `x-acs-*`. Query: sorted by key, key as it is, value percent-encoded,
-//! an empty value loses its `=`.
+//! Headers: `host`, `content-type`, `x-log-*`, `x-acs-*`. Query: sorted by key, key unchanged, value percent-encoded, an
+//! empty value loses its `=`.
 //!
-//! In both, names are lower case and sorted, values trimmed, and `x-log-meta-*` is left out: SDKs disagree about it,
-//! so we never send one (manual: sls, "Signature v1").
+//! In both, names are lower case and sorted, values are trimmed, and `x-log-meta-*` is left out: SDKs disagree about it, so
+//! we never send one (manual: sls, "Signature v1").
 
 use std::borrow::Cow;
 
 use super::digest;
 
-/// Decoded query parameters in the order of the wire.
+/// Decoded query parameters in wire order.
 pub type Params<'a> = [(Cow<'a, str>, Cow<'a, str>)];
 
 /// What both versions sign.
@@ -72,7 +72,7 @@ impl<'a> Parts<'a> {
 
 /// The string to sign of v1.
 pub fn v1_string_to_sign(parts: &Parts<'_>) -> String {
-    // The server takes x-log-date instead of Date when both are there; we send them equal.
+    // The server prefers x-log-date to Date if both are there; we send them equal.
     let date = parts
         .header("x-log-date")
         .or_else(|| parts.header("date"))

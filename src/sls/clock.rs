@@ -1,16 +1,16 @@
-//! What time it is for SLS. A signature's date may be 15 minutes off, a log's time must lie in a window around the
-//! server's clock; a machine whose clock is wrong learns the difference from the answer that refuses it
+//! The time as SLS sees it. A signature's date may be off by 15 minutes, and a log's time must be in a window around the
+//! server's clock. A machine whose clock is wrong learns the difference from the answer that refuses it
 //! (`RequestTimeExpired`) and signs again at once (manual: sls, "Clock").
 
 use super::date;
 
-/// A difference below this is no reason for a refusal, which allows 15 minutes: learning it would only mean that the
+/// A smaller difference cannot be the reason for a refusal, which allows 15 minutes. Learning it would only mean that the
 /// next attempt is refused as well, at once and for ever.
 const WORTH_LEARNING_MS: u64 = 60_000;
 /// 2020-01-01: no server is older, so an earlier date is not the time.
 const PLAUSIBLE_MS: u64 = 1_577_836_800_000;
 
-/// The local clock with the difference that was learnt.
+/// The local clock and the difference that was learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     offset_ms: i64,
@@ -36,7 +36,7 @@ impl Clock {
         self.offset_ms
     }
 
-    /// Takes over the server's time, told in an answer that arrived at local time `local_ms`.
+    /// Adopts the server's time, from an answer that arrived at local time `local_ms`.
     pub fn learn(&mut self, local_ms: u64, server_ms: u64) -> Learned {
         let off = self.now(local_ms).abs_diff(server_ms);
         if server_ms < PLAUSIBLE_MS || off < WORTH_LEARNING_MS {
@@ -50,7 +50,7 @@ impl Clock {
     }
 }
 
-/// The server's time in an answer, unix ms: `x-log-time` (unix seconds) if it is there, else `Date`.
+/// The server's time in an answer, unix ms: `x-log-time` (unix seconds) if present, else `Date`.
 pub fn server_time(header: impl Fn(&str) -> Option<String>) -> Option<u64> {
     let seconds = header("x-log-time").and_then(|text| text.trim().parse::<u64>().ok());
     match seconds.and_then(|seconds| seconds.checked_mul(1_000)) {
@@ -73,7 +73,7 @@ mod tests {
             assert_eq!(clock.now(LOCAL), LOCAL);
             assert_eq!(clock.learn(LOCAL, server), Learned::Corrected);
             assert_eq!(clock.now(LOCAL + 7), server + 7);
-            // Refused again although the time is right now: no reason to hurry.
+            // Refused again although the time is now right: no reason to hurry.
             assert_eq!(clock.learn(LOCAL + 2_000, server + 2_000), Learned::Nothing);
             // The local clock jumps to the truth: learnt again.
             assert_eq!(clock.learn(server, server), Learned::Corrected);

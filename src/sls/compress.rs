@@ -6,9 +6,8 @@
 //! | `deflate` | zlib wrapper (RFC 1950), not raw RFC 1951 |
 //! | left out | as they are |
 //!
-//! `x-log-bodyrawsize` is always sent; SLS sizes its LZ4 output by it (manual: sls, "Compression").
-//! A body keeps only the compressed bytes: the raw ones come back from them when a batch must be divided. How they are made
-//! is not decided here: see [`super::write`].
+//! `x-log-bodyrawsize` is always sent; SLS sizes its LZ4 output by it (manual: sls, "Compression"). A body keeps only the
+//! compressed bytes: they are decompressed again if a batch must be divided. How they are made is up to [`super::write`].
 
 use super::wire_digest::WireDigest;
 
@@ -25,7 +24,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The value of `x-log-compresstype`; `None` when the header is left out.
+    /// The value of `x-log-compresstype`; `None` if the header is left out.
     pub fn header(self) -> Option<&'static str> {
         match self {
             Self::Lz4 => Some("lz4"),

@@ -11,13 +11,13 @@ pub struct Credential {
     expires_ms: Option<u64>,
 }
 
-/// What is wrong with a credential. The text never holds the value.
+/// What is wrong with a credential. The text never contains the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// A part that must not be empty is.
+    /// A required part is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
-    /// A part would not survive in a header, or would end the field that it stands in.
+    /// A part would not survive in a header, or would end its field early.
     #[error("{0} holds a character that an access key cannot have")]
     Character(&'static str),
 }
@@ -45,7 +45,7 @@ impl Credential {
         })
     }
 
-    /// The same with an end, unix ms.
+    /// The same with an expiry, unix ms.
     pub(super) fn expiring(self, expires_ms: u64) -> Self {
         Self {
             expires_ms: Some(expires_ms),
@@ -53,7 +53,7 @@ impl Credential {
         }
     }
 
-    /// The id, which goes into the Authorization as it is.
+    /// The id, which goes into Authorization unchanged.
     pub fn access_key_id(&self) -> &str {
         self.access_key_id.expose()
     }
@@ -68,12 +68,12 @@ impl Credential {
         self.security_token.as_ref()
     }
 
-    /// When it ends, unix ms; `None` for one that does not.
+    /// When it expires, unix ms; `None` if it does not.
     pub fn expires_ms(&self) -> Option<u64> {
         self.expires_ms
     }
 
-    /// Whether it still holds at `now_ms`.
+    /// Whether it is still valid at `now_ms`.
     pub fn is_valid(&self, now_ms: u64) -> bool {
         self.expires_ms.is_none_or(|end| now_ms < end)
     }

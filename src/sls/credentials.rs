@@ -1,6 +1,6 @@
 //! Where the key comes from: the configuration, or the RAM role of an ECS instance ([`super::metadata`]).
 //!
-//! While there is none, writes wait; how long is the caller's bound.
+//! While there is none, writes wait; the caller limits how long.
 
 use super::credential::Credential;
 use super::metadata::{self, RamRole, Reply};
@@ -15,7 +15,7 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The credential to sign with at `now_ms`; `None`: there is none yet, or it has expired, so writes wait.
+    /// The credential to sign with at `now_ms`. `None`: there is none yet, or it has expired, so writes wait.
     pub fn current(&self, now_ms: u64) -> Option<&Credential> {
         match self {
             Self::Literal(credential) => Some(credential),
@@ -46,7 +46,7 @@ impl Credentials {
         }
     }
 
-    /// SLS refused the credential: asks for a new one, at most once a minute. False when there can be no other.
+    /// SLS refused the credential: asks for a new one, at most once a minute. `false` if there can be no other.
     pub fn ask_refresh(&mut self) -> bool {
         match self {
             Self::Literal(_) => false,
@@ -57,7 +57,7 @@ impl Credentials {
         }
     }
 
-    /// When [`Credentials::next_request`] has something to do next, unix ms.
+    /// When [`Credentials::next_request`] next has something to do, unix ms.
     pub fn wake_at(&self) -> Option<u64> {
         match self {
             Self::Literal(_) => None,

@@ -1,5 +1,5 @@
-//! Dates in the spellings that SLS and the metadata service use. All are UTC; times are unix milliseconds, and the
-//! part below a second is dropped when writing.
+//! Dates in the formats that SLS and the metadata service use. All are UTC. Times are unix milliseconds; fractions of a
+//! second are dropped when writing.
 //!
 //! | spelling | where |
 //! | --- | --- |
@@ -12,7 +12,7 @@
 use std::num::Saturating as N;
 
 const MS_PER_DAY: u64 = 86_400_000;
-/// 9999-12-31T23:59:59Z: the last second that four year digits can say.
+/// 9999-12-31T23:59:59Z: the last second that a four-digit year can express.
 const LAST_MS: u64 = 253_402_300_799_000;
 /// Days from 0000-03-01 to 1970-01-01.
 const EPOCH_DAYS: u64 = 719_468;
@@ -118,7 +118,7 @@ fn clock(text: &str) -> Option<(u64, u64, u64)> {
     ))
 }
 
-/// Digits only, `min` to `max` of them: `u64::from_str` would take a sign as well.
+/// `min` to `max` digits and nothing else: `u64::from_str` would also accept a sign.
 fn number(text: &str, min: usize, max: usize) -> Option<u64> {
     let digits =
         (min..=max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,5 +1,5 @@
-//! Hashes and MACs of the SLS protocol, and their spellings. Content-MD5 is UPPER-case hex (not base64), everything
-//! else in hex is lower case; the v1 signature is base64 with padding (manual: sls, "Headers of a write").
+//! Hashes and MACs of the SLS protocol, and how they are written. Content-MD5 is UPPER-case hex (not base64); all other hex
+//! is lower case. The v1 signature is base64 with padding (manual: sls, "Headers of a write").
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,14 +16,14 @@ pub fn content_md5(wire: &[u8]) -> String {
     hex(&Md5::digest(wire), UPPER)
 }
 
-/// `x-log-content-sha256` of a body as sent, also of an empty one: lower-case hex.
+/// `x-log-content-sha256` of a body as sent, even an empty one: lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes), LOWER)
 }
 
 /// HMAC-SHA1 in base64: the v1 signature.
 pub fn hmac_sha1_base64(key: &[u8], message: &[u8]) -> String {
-    // HMAC takes keys of any length: the error cannot happen, and an empty signature would be refused.
+    // HMAC accepts keys of any length: the error cannot happen, and an empty signature would be refused.
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(key) else {
         return String::new();
     };

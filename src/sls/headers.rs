@@ -1,5 +1,5 @@
-//! Header lists that we make, in the order in which they are sent. Names are ours and lower case; values may be
-//! secrets (a token, an Authorization), so Debug shows the names only.
+//! Header lists that we make, in sending order. Names are ours and lower case. Values may be secrets (a token, an
+//! Authorization), so Debug shows only the names.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Envelopes on their way into logs: which requests are wanted, what of their headers is needed, and what waits to be
+//! Envelopes on their way to becoming logs: which requests are wanted, what is needed of their headers, and what waits to be
 //! read.
 //!
-//! A request callback only puts an envelope here: decoding, records and scrubbing are done in ticks, a little at a time
+//! A request callback only puts an envelope here: decoding, records and scrubbing happen in ticks, a little at a time
 //! ([`super::readers`]). Projects take turns, so that one which sends more than can be read delays only itself.
 
 use crate::copies::settings::Destination;
@@ -13,7 +13,7 @@ use crate::sentry::route::{Route, recognise};
 use crate::time::Millis;
 use std::rc::Rc;
 
-/// Whether a request becomes logs: the project, or why not, and whose it is; `None` for what is not ingest traffic.
+/// Whether a request becomes logs: its project or the reason why not, and whose it is. `None` if it is not ingest traffic.
 #[must_use]
 pub fn decide(
     method: &[u8],
@@ -31,13 +31,13 @@ pub fn decide(
 pub struct Head {
     /// The project of the path.
     pub project: u64,
-    /// Where RUM has the project: its service id is RUM's `app.id`.
+    /// The project's place in RUM: its service id is RUM's `app.id`.
     pub app: Option<Rc<Destination>>,
-    /// The first Content-Encoding, empty without one.
+    /// The first Content-Encoding; empty if there is none.
     pub encoding: Vec<u8>,
 }
 
-/// The first value of a header. Names are in lower case in Envoy, and as the client wrote them on nginx.
+/// The first value of a header. Names are in lower case in Envoy; on nginx they are as the client wrote them.
 pub fn first<'a>(headers: impl Iterator<Item = Pair<'a>>, name: &[u8]) -> Option<&'a [u8]> {
     let mut headers = headers;
     headers
@@ -45,10 +45,10 @@ pub fn first<'a>(headers: impl Iterator<Item = Pair<'a>>, name: &[u8]) -> Option
         .map(|(_, value)| value)
 }
 
-/// An envelope that waits to be read.
+/// An envelope waiting to be read.
 #[derive(Debug)]
 pub struct Envelope {
-    /// Of its request.
+    /// What is needed of its request.
     pub head: Head,
     /// The body as received; the RUM leg has the same.
     pub body: Rc<Vec<u8>>,
@@ -57,10 +57,10 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// What it costs beside its buffers.
+    /// What it costs besides its buffers.
     const OVERHEAD: usize = 256;
 
-    /// What it is charged with, wholly, although the other leg may hold the same body.
+    /// What it is charged with: all of it, although the other leg may hold the same body.
     #[must_use]
     pub fn size(&self) -> usize {
         self.body
@@ -70,7 +70,7 @@ impl Envelope {
     }
 }
 
-/// The envelopes that wait.
+/// The envelopes waiting.
 #[derive(Debug, Default)]
 pub struct Intake {
     waiting: ByProject<Envelope>,
@@ -79,14 +79,14 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Puts one behind the others of its project.
+    /// Puts an envelope behind the others of its project.
     pub fn push(&mut self, envelope: Envelope) {
         self.bytes = self.bytes.saturating_add(envelope.size());
         self.len = self.len.saturating_add(1);
         self.waiting.push(envelope.head.project, envelope);
     }
 
-    /// Takes the first one of the project whose turn it is. One of those that are `busy` loses its turn.
+    /// Takes the first envelope of the project whose turn it is. Projects that are `busy` lose their turn.
     pub fn pop(&mut self, busy: impl Fn(u64) -> bool) -> Option<Envelope> {
         let (_, envelope) = self.waiting.pop(busy)?;
         self.bytes = self.bytes.saturating_sub(envelope.size());

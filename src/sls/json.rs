@@ -1,8 +1,8 @@
-//! JSON in steps: what can be long in it is looked at, read and written piece by piece, and each piece is paid for from a
+//! JSON in steps: whatever can be long in it is scanned, read and written piece by piece, and each piece is paid for from a
 //! [`Meter`](crate::meter::Meter).
 //!
-//! Owns: the grammar of strings and numbers (RFC 8259), and how a string's text is read and written. Does not own: arrays,
-//! objects and what they mean; [`super::scrub`] reads those. Nothing here keeps the text: it is passed at every step.
+//! Owns the grammar of strings and numbers (RFC 8259), and how a string's text is read and written. Arrays, objects and their
+//! meaning belong to [`super::scrub`]. Nothing here keeps the text: it is passed at every step.
 
 mod escape;
 mod number;
@@ -18,7 +18,7 @@ pub(crate) use string::{NO_END, StringScan, Unescape};
 pub struct NotJson {
     /// Where it stops being JSON, in bytes.
     pub offset: usize,
-    /// What should stand there. It never repeats what does.
+    /// What was expected there. It never repeats what was found.
     pub expected: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! Whose key is used, and the calls that fetch it: a [`Credentials`] with the bookkeeping of its one call to the
-//! metadata service. The SLS leg and mode `sign` each have one.
+//! Whose key is used, and the calls that fetch it: a [`Credentials`] with the bookkeeping for its one call to the metadata
+//! service. The SLS leg and mode `sign` each have one.
 
 use super::credential::Credential;
 use super::credentials::Credentials;
@@ -10,10 +10,10 @@ use crate::header_list::HeaderList;
 use crate::sls::settings::CredentialSource;
 use crate::time::{Millis, Moment};
 
-/// After a call's timeout, how long the host may take to say so.
+/// How long after a call's timeout the host may take to report it.
 pub const GRACE_MS: u64 = 2_000;
 
-/// A call that is out.
+/// A call in flight.
 #[derive(Clone, Copy, Debug)]
 struct Lookup {
     token: u32,
@@ -27,7 +27,7 @@ pub struct Keys {
     credentials: Credentials,
     upstream: String,
     lookup: Option<Lookup>,
-    /// Of the call that is leaving.
+    /// The headers of the call that is leaving.
     headers: HeaderList,
 }
 
@@ -58,7 +58,7 @@ impl Keys {
         self.credentials.current(now.0)
     }
 
-    /// SLS refused the key: another one is fetched as soon as it may be. False when there can be no other.
+    /// SLS refused the key: another one is fetched as soon as allowed. `false` if there can be no other.
     pub fn ask_refresh(&mut self) -> bool {
         self.credentials.ask_refresh()
     }
@@ -69,13 +69,13 @@ impl Keys {
         self.credentials.wake_at().map(Millis)
     }
 
-    /// Whether a call is out.
+    /// Whether a call is in flight.
     #[must_use]
     pub fn has_call(&self, now: Millis) -> bool {
         self.lookup.is_some_and(|lookup| now < lookup.deadline)
     }
 
-    /// Prepares the next call, if one is due, and gives its number.
+    /// Prepares the next call, if one is due, and returns its number.
     pub fn next_call(&mut self, now: Millis) -> Option<u32> {
         let request = self.credentials.next_request(now.0)?;
         self.headers = HeaderList::with_capacity(8, 512);
@@ -89,7 +89,7 @@ impl Keys {
         Some(request.id)
     }
 
-    /// The call that was prepared.
+    /// The prepared call.
     #[must_use]
     pub fn call(&self) -> Call<'_> {
         Call {
@@ -118,13 +118,13 @@ impl Keys {
         self.credentials.on_failure(now.0, id);
     }
 
-    /// Whether this answer is waited for.
+    /// Whether the answer with this token is expected.
     #[must_use]
     pub fn waits_for(&self, token: u32) -> bool {
         self.lookup.is_some_and(|lookup| lookup.token == token)
     }
 
-    /// An answer came. `false` if it is not [waited for](Self::waits_for).
+    /// An answer came. `false` if it is not [expected](Self::waits_for).
     pub fn answered(&mut self, token: u32, answer: &Answer<'_>, now: Moment) -> bool {
         let Some(lookup) = self.lookup.take_if(|lookup| lookup.token == token) else {
             return false;

@@ -5,16 +5,16 @@
 //!                                                          ▲ to be cut │ ▲ retry           │
 //!                                                          └───────────┴─┴──── settled ◀───┘
 //! ```
-//! Its budget is its own: envelopes that wait, the open batch, what is being packed and what is packed together. Envelopes
+//! It has its own budget: waiting envelopes, the open batch, what is being packed and what has been packed all count. Envelopes
 //! are read a little per tick, so that the worker's other traffic is not held up. A target that does not answer, or asks for
-//! less, is tried with one write at a time until it takes one: an outage costs few calls, and few of a batch's attempts. While
-//! writes wait for that, logs go on to gather in the open batch: what leaves later are few large writes.
-//! While there is no credential nothing leaves, and what waits grows old as it does behind a dead target.
+//! less, is tried with one write at a time until it accepts one: so an outage costs few calls and few of a batch's attempts.
+//! While writes wait for that, logs go on gathering in the open batch, so that what leaves later are few large writes.
+//! While there is no credential nothing leaves, and what is waiting ages just as behind a dead target.
 //!
-//! `calls` is what the leg is to the worker, `signing` what leaves, `answers` what comes back, `outlet` the way from the
-//! batcher into the outbox; this file is the way to there, and the leg's state.
+//! `calls` is the leg as the worker sees it, `signing` what leaves, `answers` what comes back, `outlet` the way from the
+//! batcher into the outbox. This file has the way up to there, and the leg's state.
 //!
-//! What is counted is logs. An envelope that is dropped unread counts as one, since nobody knows how many it held.
+//! Logs are what is counted. An envelope dropped unread counts as one, since nobody knows how many it held.
 
 mod answers;
 mod calls;
@@ -46,9 +46,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What a batch costs beside its body.
+/// What a batch costs besides its body.
 const OVERHEAD: usize = 512;
-/// Units of signing a write, at the worst, and how many are signed in one callback at most.
+/// Worst-case units for signing a write, and the most writes signed in one callback.
 const SIGN: u64 = 260_000;
 const MAX_SIGNS: u64 = 16;
 
@@ -65,16 +65,16 @@ pub(crate) struct SlsLeg {
     outbox: Outbox<Batch>,
     /// Logs in the outbox.
     packed: usize,
-    /// By how much the clock was corrected when a call was signed.
+    /// The clock's correction at the time a call was signed.
     signed: BTreeMap<Id, i64>,
     keys: Keys,
     clock: Clock,
     scrubber: Option<Scrubber>,
-    /// Of the write that is leaving.
+    /// The headers of the write that is leaving.
     headers: HeaderList,
     draining: bool,
     pace: Pace,
-    /// So many writes may still be signed in this callback.
+    /// How many more writes may be signed in this callback.
     signs: u64,
 }
 
@@ -90,14 +90,14 @@ impl SlsLeg {
     ) -> Self {
         let policy = Policy {
             max_bytes,
-            // One destination: a hold is for all that there is.
+            // One destination: a hold applies to everything.
             max_held_bytes: max_bytes,
             shares: 1,
             max_in_flight,
             max_attempts: config.retry.max_attempts,
             backoff: config.retry.backoff,
             max_age_ms: config.retry.max_age_ms,
-            // At least once: SLS does not tell doubles, and a lost log is worse.
+            // At least once: SLS does not report duplicates, and a lost log is worse.
             retry_ambiguous: true,
         };
         Self {
@@ -105,7 +105,7 @@ impl SlsLeg {
             max_decoded_bytes,
             intake: Intake::default(),
             readers: Readers::default(),
-            // An open batch is not compressed yet: a small budget must not be full of one that lingers.
+            // An open batch is not compressed yet: a lingering one must not fill a small budget.
             batcher: Batcher::new(
                 Rc::clone(&config.destination),
                 config.batch.within(max_bytes / 4),
@@ -125,12 +125,12 @@ impl SlsLeg {
         }
     }
 
-    /// Bytes of what is pending, and what they may be.
+    /// Bytes pending, and the maximum.
     pub(crate) fn budget(&self) -> (usize, usize) {
         (self.bytes(), self.max_bytes)
     }
 
-    /// Bytes of all that waits or is in flight.
+    /// Bytes of everything waiting or in flight.
     #[must_use]
     fn bytes(&self) -> usize {
         self.outbox
@@ -140,7 +140,7 @@ impl SlsLeg {
             .saturating_add(self.unread_bytes())
     }
 
-    /// Bytes of the envelopes that wait or are being read.
+    /// Bytes of the envelopes waiting or being read.
     fn unread_bytes(&self) -> usize {
         self.intake.bytes().saturating_add(self.readers.bytes())
     }
@@ -151,7 +151,7 @@ impl SlsLeg {
         self.max_bytes.saturating_sub(self.bytes())
     }
 
-    /// Logs that wait or are in flight.
+    /// Logs waiting or in flight.
     #[must_use]
     pub(crate) fn pending(&self) -> usize {
         self.batcher
@@ -160,13 +160,13 @@ impl SlsLeg {
             .saturating_add(self.packed)
     }
 
-    /// Envelopes that wait or are being read.
+    /// Envelopes waiting or being read.
     #[must_use]
     pub(crate) fn queued(&self) -> usize {
         self.intake.len().saturating_add(self.readers.len())
     }
 
-    /// An envelope is complete. `reserved` are bytes of the budget that the caller needs.
+    /// An envelope is complete. `reserved` is how many bytes of the budget the caller needs.
     pub(crate) fn take(&mut self, envelope: Envelope, reserved: usize, context: &mut Context<'_>) {
         if envelope.size().saturating_add(reserved) > self.room() {
             return self.unread(1, context);
@@ -184,7 +184,7 @@ impl SlsLeg {
         }
     }
 
-    /// Gives up on so many of the writes that wait or are in flight; gives the number of logs.
+    /// Gives up at most this many of the writes waiting or in flight; returns the number of logs.
     pub(crate) fn give_up_writes(&mut self, most: usize, context: &mut Context<'_>) -> usize {
         let writes = std::iter::from_fn(|| self.outbox.give_up()).take(most);
         let logs = writes.fold(0, |logs, entry| entry.payload.logs().saturating_add(logs));
@@ -193,7 +193,7 @@ impl SlsLeg {
         logs
     }
 
-    /// Gives up on so many of the envelopes that wait; gives their number.
+    /// Gives up at most this many of the waiting envelopes; returns their number.
     pub(crate) fn give_up_unread(&mut self, most: usize, context: &mut Context<'_>) -> usize {
         let count = std::iter::from_fn(|| self.intake.pop(|_| false))
             .take(most)
@@ -213,7 +213,7 @@ impl SlsLeg {
         self.read(now, reserved, meter, context);
         let now_ms = self.clock.now(now.wall.0);
         let ends = self.draining && self.queued() == 0;
-        // An open batch grows without asking for room. Sealed it is either taken in or dropped, and counted.
+        // An open batch grows without asking for room. Once sealed, it is either taken in or dropped and counted.
         let over = self.bytes().saturating_add(reserved) > self.max_bytes;
         let sealed = if ends || over {
             self.batcher.seal()
@@ -228,7 +228,7 @@ impl SlsLeg {
         self.pack(reserved, meter, context);
     }
 
-    /// Writes are held back, and there are some: another small one would only wait behind them.
+    /// Whether writes are held back, and there are some: another small one would only wait behind them.
     fn gathers(&self) -> bool {
         let waits = !self.outbox.is_empty() || !self.queue.is_empty();
         waits && !self.draining && self.outbox.is_held(charge(0))
@@ -277,7 +277,7 @@ impl SlsLeg {
         let mut ended = |outcome: Outcome| {
             let context = &mut *context.borrow_mut();
             let ledger = &mut *context.ledger;
-            // What is left out was never made into logs, but it was there.
+            // What is left out was never made into logs, but it existed.
             ledger.grow(Metric::Captured, outcome.left_out);
             ledger.grow(Metric::Dropped, outcome.left_out);
             ledger.grow(Metric::Malformed, usize::from(outcome.malformed));

@@ -1,5 +1,5 @@
-//! The protobuf of PutLogs, laid out by hand: one `LogGroup` (proto2), fields in field-number order, because the
-//! manual warns that other orders may fail to parse (manual: sls, "The log group").
+//! The protobuf of PutLogs, laid out by hand: one `LogGroup` (proto2), fields in field-number order, because the manual warns
+//! that other orders may fail to parse (manual: sls, "The log group").
 //!
 //! ```text
 //! LogGroup  0A Log...  1A topic?  22 source?  32 LogTag...       (2 Reserved and 5 MachineUUID stay unset)
@@ -7,9 +7,8 @@
 //! Content   0A key  12 value                LogTag    0A key  12 value
 //! ```
 //!
-//! The logs come first, so a group is written as its logs arrive and the rest is appended once, when it is sealed:
-//! no log is copied twice. What the service accepts is not decided here: see
-//! [`super::record`] and [`super::log_time`].
+//! The logs come first, so a group is written as its logs arrive, and the rest is appended once, when it is sealed: no log is
+//! copied twice. What the service accepts is not decided here: see [`super::record`] and [`super::log_time`].
 
 use std::collections::TryReserveError;
 
@@ -23,21 +22,21 @@ const TIME_NS: u8 = 0x25;
 const KEY: u8 = 0x0A;
 const VALUE: u8 = 0x12;
 
-/// The most bytes of a `LogGroup` that we send, before compression. The contract is "10 MB", which reads as
-/// 10 000 000 or as 10 485 760; this stays 2.7 % below the smaller (manual: sls, "Limits").
+/// The most bytes of a `LogGroup` that we send, before compression. The contract says "10 MB", which may mean 10 000 000 or
+/// 10 485 760; this stays 2.7 % below the smaller (manual: sls, "Limits").
 pub const MAX_RAW_BYTES: usize = 9_728_000;
 
-/// The keys and values of one log, in order. They are gone through twice: the length of a log comes before it.
+/// The keys and values of one log, in order. They are iterated twice, because the length of a log comes before it.
 pub trait Contents<'c>: Iterator<Item = (&'c [u8], &'c [u8])> + Clone {}
 
 impl<'c, T: Iterator<Item = (&'c [u8], &'c [u8])> + Clone> Contents<'c> for T {}
 
-/// The fields of a group after its logs, encoded once per destination.
+/// The fields of a group that follow its logs, encoded once per destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trailer(Vec<u8>);
 
 impl Trailer {
-    /// Topic and source are left out when `None`; an empty one that is set is written, as the SDKs do.
+    /// Topic and source are left out if `None`. If set but empty they are written, as the SDKs do.
     pub fn new(topic: Option<&str>, source: Option<&str>, tags: &[(&str, &str)]) -> Self {
         let mut out = Vec::new();
         for (tag, text) in [(TOPIC, topic), (SOURCE, source)] {
@@ -75,7 +74,7 @@ impl LogGroup {
         Self::default()
     }
 
-    /// Makes room for `bytes` more: twice what there is, but no more than `limit` if that is enough.
+    /// Makes room for `bytes` more: doubles the capacity, but not beyond `limit` if that is enough.
     ///
     /// # Errors
     /// There is no memory for it.
@@ -90,13 +89,13 @@ impl LogGroup {
             .try_reserve_exact(wanted.saturating_sub(self.raw.len()))
     }
 
-    /// Appends one log as it is given. `time_s` is in unix seconds, `time_ns` the part below the second.
+    /// Appends one log as given. `time_s` is in unix seconds, `time_ns` is the part below the second.
     pub fn push<'c>(&mut self, time_s: u32, time_ns: Option<u32>, contents: impl Contents<'c>) {
         let body = body_len(time_s, time_ns, contents.clone());
         self.push_sized(body, time_s, time_ns, contents);
     }
 
-    /// The same of a log whose [`body_len`] is known.
+    /// The same for a log whose [`body_len`] is known.
     pub(super) fn push_sized<'c>(
         &mut self,
         body: usize,
@@ -123,7 +122,7 @@ impl LogGroup {
         self.raw.len()
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory it holds, in bytes.
     pub fn memory(&self) -> usize {
         self.raw.capacity()
     }
@@ -146,13 +145,13 @@ impl LogGroup {
     }
 }
 
-/// What [`LogGroup::push`] will add for this log, in bytes.
+/// What [`LogGroup::push`] would add for this log, in bytes.
 pub fn log_len<'c>(time_s: u32, time_ns: Option<u32>, contents: impl Contents<'c>) -> usize {
     delimited_len(body_len(time_s, time_ns, contents))
 }
 
-/// Where the log that begins at `at` ends; `None` when no complete log begins there. It reads only what
-/// [`LogGroup`] wrote: this is how a sealed group finds its logs again without keeping their offsets.
+/// Where the log that begins at `at` ends; `None` if no complete log begins there. It reads only what [`LogGroup`] wrote:
+/// this is how a sealed group finds its logs again without keeping their offsets.
 pub(super) fn log_end(raw: &[u8], at: usize) -> Option<usize> {
     let rest = raw.get(at..)?;
     let (first, rest) = rest.split_first()?;
@@ -197,7 +196,7 @@ pub(super) fn delimited_len(bytes: usize) -> usize {
 
 fn varint_len(value: usize) -> usize {
     match value {
-        // Keys and most values: asked for several times per field.
+        // Keys and most values: this is called several times per field.
         0..0x80 => 1,
         0x80..0x4000 => 2,
         _ => {
@@ -246,14 +245,14 @@ fn put_pair(out: &mut Vec<u8>, tag: u8, key: &[u8], value: &[u8]) {
     put_bytes(out, VALUE, value);
 }
 
-/// A length as a varint of one byte, if it is one.
+/// A length as a one-byte varint, if it fits.
 #[inline(always)]
 fn short(length: usize) -> Option<u8> {
     u8::try_from(length).ok().filter(|length| *length < 0x80)
 }
 
-/// Appends bytes. Few of them, as keys and most values have, are moved without a call, which costs more than the move: their
-/// first half and their last one, which may overlap.
+/// Appends bytes. Short slices, such as keys and most values, are moved without a call, which would cost more than the move:
+/// as their first and last halves, which may overlap.
 #[inline(always)]
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     match bytes.len() {
@@ -292,7 +291,7 @@ mod tests {
             .map(|(key, value)| (key.as_bytes(), value.as_bytes()))
     }
 
-    /// Every log group of the vectors is checked in `tests/conformance/sls`; this is the order and the boundaries.
+    /// All log groups of the vectors are checked in `tests/conformance/sls`; this tests the order and the boundaries.
     #[test]
     fn logs_then_topic_source_and_tags() {
         let mut group = LogGroup::new();
@@ -305,7 +304,7 @@ mod tests {
         );
         let raw = group.seal(&trailer);
         let first = b"\x0A\x0F\x08\x01\x12\x06\x0A\x01k\x12\x01v\x25\x07\x00\x00\x00";
-        // The size of the second log takes in the two-byte time.
+        // The size of the second log includes the two-byte time.
         let second = b"\x0A\x0A\x08\xAC\x02\x12\x05\x0A\x01k\x12\x00";
         let rest = b"\x1A\x01t\x22\x00\x32\x06\x0A\x01a\x12\x01b";
         assert_eq!(raw, [&first[..], second, rest].concat());

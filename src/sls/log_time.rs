@@ -1,14 +1,14 @@
-//! The time of a log, and the window that SLS takes it from.
+//! The time of a log, and the window in which SLS accepts it.
 //!
-//! A PutLogs request is all or nothing: one log outside the window rejects the others too, so its time is moved to the nearest
-//! that SLS accepts (manual: sls, "The log group"). A record has a time within the window when it is made. The clock of SLS may
-//! be another one than the clock of this machine, which is known only when the log is batched.
+//! A PutLogs request is all or nothing: one log outside the window causes the others to be rejected too, so its time is moved
+//! to the nearest that SLS accepts (manual: sls, "The log group"). A record's time is in the window when the record is made.
+//! But the clock of SLS may differ from this machine's, which is known only when the log is batched.
 //!
 //! Names and sizes need no such check: see [`super::record`].
 
-/// SLS takes logs of the last 7 days; half an hour of it is kept for linger, retries and their maximal age.
+/// SLS accepts logs of the last 7 days; half an hour of that is kept for linger, retries and their maximum age.
 const PAST_MS: u64 = 7 * 86_400_000 - 30 * 60_000;
-/// SLS takes logs of the next 15 minutes; a minute is kept for the difference of the clocks.
+/// SLS accepts logs of the next 15 minutes; one minute of that is kept for the difference of the clocks.
 const FUTURE_MS: u64 = 14 * 60_000;
 const NS_PER_MS: u32 = 1_000_000;
 
@@ -39,7 +39,7 @@ impl LogTime {
         self.clamp(oldest, newest)
     }
 
-    /// The field `Time_ns`. It is left out when there is nothing below the second, as the Java SDK does.
+    /// The field `Time_ns`. It is left out if there is nothing below the second, as in the Java SDK.
     pub(super) fn time_ns(self) -> Option<u32> {
         (self.nanos != 0).then_some(self.nanos)
     }
@@ -74,7 +74,7 @@ mod tests {
         ] {
             let moved = time.within_window(NOW_MS);
             assert_eq!(moved == time, fits, "{time:?}");
-            // Ten minutes later SLS still takes it.
+            // Ten minutes later SLS still accepts it.
             let later = NOW.seconds + 10 * 60;
             assert!(moved.seconds > later - 7 * DAY && moved.seconds < NOW.seconds + 15 * 60);
         }

@@ -1,18 +1,18 @@
 //! The credential of an ECS instance's RAM role, from the instance's metadata service: a state machine that says which
-//! request to send next and reads the answers. It owns no connection, no clock and no randomness
-//! (manual: sls, "Role and metadata service").
+//! request to send next and reads the answers. It has no connection, no clock and no randomness of its own (manual: sls,
+//! "Role and metadata service").
 //!
 //! ```text
 //! PUT /latest/api/token                                       -> a token (hardened mode); refused: plain mode
 //! GET /latest/meta-data/ram/security-credentials/             -> the role's name, unless it is configured
 //! GET /latest/meta-data/ram/security-credentials/{role}       -> JSON: Code, AccessKeyId, ..., Expiration
 //! ```
-//! A GET that fails with a token is tried once without. One such round is made when there is no credential, from 15
-//! minutes before it expires (less a jitter, so that workers do not come together), and when SLS refused it: at most
-//! once a minute. The old credential stays in use until it expires. Only while there is none, and the service cannot
-//! be reached at all, rounds come sooner: after 1 s, 2 s, 4 s, ...
+//! A GET that fails with a token is tried once without. Such a round takes place when there is no credential, from 15 minutes
+//! before it expires (less a jitter, so that workers do not all come at once), and after SLS refused it: at most once a
+//! minute. The old credential stays in use until it expires. Only if there is none and the service cannot be reached at all
+//! do rounds come sooner: after 1 s, 2 s, 4 s, ...
 //!
-//! Not supported: `ALIBABA_CLOUD_IMDSV1_DISABLED` and its kin; plain mode is always the second choice.
+//! Not supported: `ALIBABA_CLOUD_IMDSV1_DISABLED` and the like. Plain mode is always the second choice.
 
 use serde_json::Value;
 
@@ -25,24 +25,24 @@ use crate::secret::Secret;
 pub const HOST: &str = "100.100.100.200";
 /// How long to wait for an answer, in ms: it comes from the same machine.
 pub const TIMEOUT_MS: u64 = 2_000;
-/// What is read of an answer, in bytes: a credential has about 1 KiB.
+/// How much of an answer is read, in bytes: a credential has about 1 KiB.
 pub const MAX_REPLY_BYTES: usize = 16_384;
 
 const TOKEN_PATH: &str = "/latest/api/token";
 const ROLE_PATH: &str = "/latest/meta-data/ram/security-credentials/";
-/// The longest life of a metadata token; it is used for one round only.
+/// The longest lifetime of a metadata token; it is used for one round only.
 const TOKEN_TTL_S: &str = "21600";
 const REFRESH_BEFORE_MS: u64 = 15 * 60_000;
 const JITTER_MS: u64 = 5 * 60_000;
 const ROUND_MS: u64 = 60_000;
 const FIRST_BACKOFF_MS: u64 = 1_000;
-/// When no answer to a request was reported at all, it counts as lost.
+/// If nothing at all was reported about a request for this long, it counts as lost.
 const LOST_MS: u64 = 3 * TIMEOUT_MS;
 
 /// A request to the metadata service.
 #[derive(Debug)]
 pub struct Request {
-    /// Names the request in [`RamRole::on_reply`] and [`RamRole::on_failure`].
+    /// Identifies the request in [`RamRole::on_reply`] and [`RamRole::on_failure`].
     pub id: u32,
     /// `PUT` or `GET`.
     pub method: &'static str,
@@ -57,7 +57,7 @@ pub struct Request {
 pub struct Reply<'a> {
     /// The status.
     pub status: u16,
-    /// The header `Date`, by which the expiry holds even when the local clock is wrong.
+    /// The header `Date`: relative to it the expiry is right even if the local clock is wrong.
     pub date: Option<&'a str>,
     /// The local clock, unix ms, for an answer without `Date`.
     pub received_ms: u64,
@@ -74,11 +74,11 @@ enum Step {
 
 #[derive(Debug)]
 enum State {
-    /// No round is under way, and none begins before this time.
+    /// No round is in progress, and none begins before this time.
     Idle { not_before_ms: u64 },
     /// The next request of the round, to be sent now.
     Ready { step: Step, token: Option<Secret> },
-    /// A request is out.
+    /// A request is in flight.
     Waiting {
         step: Step,
         token: Option<Secret>,
@@ -102,7 +102,7 @@ pub struct RamRole {
 }
 
 impl RamRole {
-    /// `role` is asked of the service when it is `None`; a configured one has passed [`names::role`].
+    /// `None` for `role`: the service is asked for it. A configured role has passed [`names::role`].
     /// `random` is any number, drawn once per worker.
     pub fn new(role: Option<String>, random: u64) -> Self {
         Self {
@@ -119,19 +119,19 @@ impl RamRole {
         }
     }
 
-    /// The credential, while it holds.
+    /// The credential, while it is valid.
     pub fn current(&self, now_ms: u64) -> Option<&Credential> {
         self.current
             .as_ref()
             .filter(|credential| credential.is_valid(now_ms))
     }
 
-    /// SLS refused the credential: the next round comes as soon as one is allowed.
+    /// SLS refused the credential: the next round starts as soon as one is allowed.
     pub fn ask_refresh(&mut self) {
         self.asked = true;
     }
 
-    /// When [`RamRole::next_request`] has something to do.
+    /// When [`RamRole::next_request`] next has something to do.
     pub fn wake_at(&self) -> u64 {
         match &self.state {
             State::Ready { .. } => 0,
@@ -188,9 +188,9 @@ impl RamRole {
         })
     }
 
-    /// Request `id` was answered. An answer to any other request than the last is ignored.
+    /// Request `id` was answered. Answers to any request but the last are ignored.
     pub fn on_reply(&mut self, now_ms: u64, id: u32, reply: &Reply<'_>) {
-        // The service answers with 200 or 4xx: this is the proxy, which finds nobody there.
+        // The service answers with 200 or 4xx. This is the proxy, which finds nobody there.
         if reply.status >= 500 {
             return self.on_failure(now_ms, id);
         }
@@ -226,7 +226,7 @@ impl RamRole {
             (Some(()), _) => self.go_on(token),
             (None, _) if token.is_some() => self.state = State::Ready { step, token: None },
             (None, _) => {
-                // The role may have been replaced by another one: ask for its name again.
+                // The role may have been replaced by another: ask for its name again.
                 self.discovered = None;
                 self.end_round(now_ms, true);
             }
@@ -236,7 +236,7 @@ impl RamRole {
     /// Request `id` got no answer.
     pub fn on_failure(&mut self, now_ms: u64, id: u32) {
         match self.take_waiting(id) {
-            // Where hardened mode is unknown the PUT may well find nobody.
+            // Where hardened mode is unknown, the PUT may well find nobody.
             Some((Step::Token, _)) => self.go_on(None),
             Some((step, Some(_))) => self.state = State::Ready { step, token: None },
             Some((_, None)) => self.end_round(now_ms, false),
@@ -264,7 +264,7 @@ impl RamRole {
         self.state = State::Ready { step, token };
     }
 
-    /// Ends the round; `reached`: the service answered, so it must not be asked again within the minute.
+    /// Ends the round. `reached`: the service answered, so it must not be asked again within the minute.
     fn end_round(&mut self, now_ms: u64, reached: bool) {
         let minute = self.round_ms.saturating_add(ROUND_MS);
         let not_before_ms = if reached || self.current(now_ms).is_some() {
@@ -285,7 +285,7 @@ impl RamRole {
         if !field("Code")?.eq_ignore_ascii_case("Success") {
             return None;
         }
-        // Its own Date says how long the credential still lives, whatever the local clock says.
+        // Its own Date says how long the credential remains valid, whatever the local clock says.
         let then = reply.date.and_then(date::parse_http);
         let then = then.unwrap_or(reply.received_ms);
         let life_ms = date::parse_rfc3339(field("Expiration")?)?

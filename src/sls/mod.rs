@@ -3,9 +3,9 @@
 //! The path of a log: [`record`] (with [`scrub`]) makes it from an item -> [`batch::Batcher::push`] ([`log_time`] moves its time into the window, [`log_group`] lays it out) ->
 //! [`write::Group`] (sealed) -> [`write::Batch`] (compressed and hashed) -> [`put_logs::build`] ([`canonical`], [`sign`]) ->
 //! the target -> [`response::classify`] -> done, retry, [`write::Dividing`], refresh ([`keys`], [`credential`], [`metadata`]) or drop.
-//! Mode `sign` is a path of its own: [`wire_digest`] while the body comes, [`write_request`] when it is complete.
+//! Mode `sign` takes its own path: [`wire_digest`] as the body arrives, [`write_request`] when it is complete.
 //!
-//! [`leg`] drives all of it: from an envelope in the [`intake`] to an outcome for each log.
+//! [`leg`] drives all of this: from an envelope in the [`intake`] to an outcome for each log.
 //!
 //! Everything here is sans-IO: time comes in as unix milliseconds, randomness as a value, replies as bytes.
 //! Units: times in ms, sizes in bytes, unless a name says otherwise.

@@ -1,7 +1,7 @@
-//! What the configured names of SLS look like. A legal project or logstore needs no percent-encoding, so names are
-//! checked once instead of encoded each time (manual: sls, "Names").
+//! The syntax of the configured SLS names. A legal project or logstore needs no percent-encoding, so names are checked once
+//! and not encoded each time (manual: sls, "Names").
 
-/// What is wrong with a name. The text never holds the name: the caller adds its path and value.
+/// What is wrong with a name. The text never contains the name: the caller adds its path and value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Too short or too long.
@@ -14,12 +14,12 @@ pub enum NameError {
         /// The length found.
         got: usize,
     },
-    /// A character that does not belong there.
+    /// A character that is not allowed.
     #[error("may hold only {allowed}, has {got:?}")]
     Character {
         /// What is allowed.
         allowed: &'static str,
-        /// The first one that is not.
+        /// The first one that is not allowed.
         got: char,
     },
     /// A first or last character that is allowed only inside.

@@ -1,9 +1,9 @@
-//! One PutLogs request, complete: `POST https://{project}.{endpoint}/logstores/{logstore}/shards/lb`, signed at the
-//! moment it is built (manual: sls, "The request").
+//! One complete PutLogs request: `POST https://{project}.{endpoint}/logstores/{logstore}/shards/lb`, signed when it is built
+//! (manual: sls, "The request").
 //!
 //! Headers in order: content-type, x-log-apiversion, x-log-bodyrawsize, \[x-log-compresstype\], then those of
-//! [`super::sign`]. `Host` is [`Request::host`] (v4 signs it); `Content-Length` is the host program's to add, with the
-//! size of the body.
+//! [`super::sign`]. `Host` is [`Request::host`] (v4 signs it). The host program must add `Content-Length` with the size of
+//! the body.
 
 use super::canonical::Parts;
 use super::compress::Body;
@@ -14,10 +14,10 @@ use super::names::{self, NameError};
 use super::sign;
 use super::signature::Signature;
 
-/// The version of the API, for `x-log-apiversion`.
+/// The API version, for `x-log-apiversion`.
 pub const API_VERSION: &str = "0.6.0";
 
-/// Where logs go. Whatever differs here goes into groups of its own.
+/// Where logs go. Logs that differ in any of this go into separate groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     host: String,
@@ -25,7 +25,7 @@ pub struct Destination {
     trailer: Trailer,
 }
 
-/// A configured name that SLS would not take: which one, and why.
+/// A configured name that SLS would not accept: which one, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {error}")]
 pub struct BadName {
@@ -82,7 +82,7 @@ impl Destination {
     }
 }
 
-/// A request to be sent as it is.
+/// A request, ready to be sent.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// `POST`.
@@ -91,14 +91,14 @@ pub struct Request<'a> {
     pub host: &'a str,
     /// The path, without a query.
     pub path: &'a str,
-    /// All other headers but `Content-Length`, in order.
+    /// All other headers except `Content-Length`, in order.
     pub headers: Headers,
     /// The body as it travels.
     pub body: &'a [u8],
 }
 
 /// Builds and signs the write of `body`, which was packed for this `signature`, at `now_ms` (corrected time). Once per
-/// attempt, when the call is emitted: the body is not looked at any more.
+/// attempt, when the call is emitted; it does not look at the body again.
 pub fn build<'a>(
     destination: &'a Destination,
     body: &'a Body,

@@ -1,5 +1,5 @@
-//! The query of a request target, decoded. Both signatures cover decoded parameters, while the wire carries them
-//! percent-encoded, with `+` for a space as the SDKs' form encoders write it.
+//! The decoded query of a request target. Both signatures cover decoded parameters, while on the wire they are
+//! percent-encoded, with `+` for a space, as the SDKs' form encoders write it.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ pub fn split(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The decoded parameters in order; `None` when one is not UTF-8 or holds a broken `%`.
+/// The decoded parameters in order; `None` if one is not UTF-8 or contains a broken `%`.
 pub fn parse(query: &str) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));

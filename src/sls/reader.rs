@@ -1,6 +1,6 @@
-//! One envelope into logs, in steps: decode it, make records, hand each over.
+//! Turns one envelope into logs, in steps: decodes it, makes records, hands each over.
 //!
-//! The decoded body lives no longer than this, and no decoder makes more than `max_decoded_bytes` of it.
+//! The decoded body lives no longer than this reader, and no decoder produces more than `max_decoded_bytes` of it.
 
 use std::task::Poll;
 
@@ -9,11 +9,11 @@ use super::record::{self, Context, EnvelopeReader, Options, Record, Summary};
 use crate::meter::Meter;
 use crate::sentry::decode::{Decoded, Decoder};
 
-/// The most units that one envelope may cost. A real one of a megabyte costs a tenth of it; what is made to cost more than
-/// this ends as a log that says so.
+/// The most units that one envelope may cost. A real one of a megabyte costs a tenth of this; one crafted to cost more ends
+/// as a log that says so.
 pub(super) const MAX_UNITS: u64 = 2_000_000_000;
 
-/// Units of the one log of a body that cannot be decoded.
+/// Units for the single log of a body that cannot be decoded.
 const RECORD: u64 = 20_000;
 
 /// How the logs of an envelope are made.
@@ -27,20 +27,20 @@ pub(super) struct Rules<'a> {
     pub(super) received_ms: u64,
 }
 
-/// What became of an envelope.
+/// What happened to an envelope.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// Records that would have been too many; a log tells.
+    /// Records left out because there were too many; a log says so.
     pub(super) left_out: usize,
-    /// Relay would refuse the envelope; its only log tells.
+    /// Relay would refuse the envelope; its only log says so.
     pub(super) malformed: bool,
-    /// The content encoding could not be undone; its only log tells.
+    /// The content encoding could not be undone; its only log says so.
     pub(super) undecodable: bool,
-    /// It has cost too much, and was not read to its end; a log tells.
+    /// It cost too much and was not read to its end; a log says so.
     pub(super) too_costly: bool,
 }
 
-/// An envelope that is being read.
+/// An envelope being read.
 #[derive(Debug)]
 pub(super) struct Reader {
     envelope: Envelope,
@@ -66,22 +66,22 @@ impl Reader {
         }
     }
 
-    /// What it reads.
+    /// The envelope it reads.
     pub(super) fn envelope(&self) -> &Envelope {
         &self.envelope
     }
 
-    /// Units that it has cost.
+    /// Units that it has cost so far.
     pub(super) fn spent(&self) -> u64 {
         self.spent
     }
 
-    /// Ends it: it has cost too much.
+    /// Ends it because it has cost too much.
     pub(super) fn end(&mut self, rules: &Rules<'_>, sink: &mut dyn FnMut(&Record)) -> Outcome {
         self.give_up(rules, sink)
     }
 
-    /// Reads on; each log goes to `sink`.
+    /// Reads further; each log goes to `sink`.
     pub(super) fn step(
         &mut self,
         rules: &Rules<'_>,
@@ -114,7 +114,7 @@ impl Reader {
         meter: &mut Meter,
         sink: &mut dyn FnMut(&Record),
     ) -> Poll<Outcome> {
-        // It is taken out while it works: what it works with belongs to the same envelope.
+        // Taken out while it works: what it works on belongs to the same envelope.
         let mut stage = std::mem::replace(&mut self.stage, Stage::New);
         let outcome = loop {
             let next = match &mut stage {
@@ -246,7 +246,7 @@ mod tests {
         assert!(said.iter().any(|text| text.contains("took too much")));
         let (outcome, said) = read(&envelope, MAX_UNITS);
         assert_eq!((outcome, said.len()), (Outcome::default(), 3));
-        // While it is decoded or its headers are read, nothing is known of what is left out.
+        // While it is being decoded or its headers are read, nothing is known of what is left out.
         let (outcome, said) = read(&format!("{{}}{}", "\n".repeat(900_000)), 1_000_000);
         assert!(outcome.too_costly && outcome.left_out == 1 && said.len() == 1);
     }

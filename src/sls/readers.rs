@@ -1,5 +1,4 @@
-//! The envelopes that are being read, a few at a time, each of another project: one that takes long does not hold up the
-//! others.
+//! The envelopes being read, a few at a time, each from a different project: one that takes long does not hold up the others.
 
 use std::collections::VecDeque;
 use std::task::Poll;
@@ -10,20 +9,20 @@ use super::record::{Options, Record};
 use crate::meter::Meter;
 use crate::time::Millis;
 
-/// So many at a time. Each may hold a decoded body, and what is being made of it.
+/// The number read at a time. Each may hold a decoded body and what is being made of it.
 pub(crate) const MAX_READERS: usize = 2;
-/// Units that one may spend before it is another's turn.
+/// Units that one may spend before another has its turn.
 const TURN: u64 = 1_000_000;
-/// An envelope that has cost so many units is slow: a real one of a megabyte costs less.
+/// An envelope that has cost this many units is slow: a real one of a megabyte costs less.
 const SLOW: u64 = 400_000_000;
-/// Units of an envelope besides what is in it.
+/// Units per envelope besides its contents.
 const ENVELOPE: u64 = 10_000;
 
-/// What reading needs of its leg.
+/// What reading needs from its leg.
 pub(super) struct Needs<'a> {
     pub(super) options: Options<'a>,
     pub(super) max_decoded_bytes: usize,
-    /// The corrected time of a moment on the host's clock.
+    /// Converts a moment on the host's clock to corrected time.
     pub(super) corrected: &'a dyn Fn(Millis) -> u64,
 }
 
@@ -45,12 +44,12 @@ impl Readers {
         self.active.len()
     }
 
-    /// What is being read is lost.
+    /// Drops what is being read.
     pub(super) fn clear(&mut self) {
         self.active.clear();
     }
 
-    /// Reads on until the meter is empty or nothing is left; logs go to `sink`, and what became of each envelope to `ended`.
+    /// Reads until the meter is empty or nothing is left. Logs go to `sink`, and the outcome of each envelope to `ended`.
     pub(super) fn step(
         &mut self,
         intake: &mut Intake,
@@ -83,7 +82,7 @@ impl Readers {
         }
     }
 
-    /// All are slow, this one has cost the most, and other projects wait.
+    /// Whether all are slow, this one has cost the most, and other projects wait.
     fn is_in_the_way(&self, reader: &Reader, intake: &Intake) -> bool {
         let full = self.active.len().saturating_add(1) >= MAX_READERS;
         let slowest = self

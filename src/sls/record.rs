@@ -1,19 +1,19 @@
 //! From an envelope to log records: which, with which fields, at which time.
 //!
-//! One record per item. Containers (`log`, `trace_metric`, `span`) and `client_report` give one per entry, `sessions` one
-//! per aggregate; the spans of a transaction are counted, and records of their own only on demand. Attachments, profiles,
-//! replay recordings and unknown items give their metadata, never their bytes. An item that is not what it should be
-//! gives a record that says so; a malformed envelope, which Relay refuses as a whole, gives one record for all of it.
-//! Nothing is lost silently: beyond [`Options::max_records`] a last record has the number.
+//! One record per item. Containers (`log`, `trace_metric`, `span`) and `client_report` give one per entry, `sessions` one per
+//! aggregate; a transaction's spans are counted, and become records only on demand. Attachments, profiles, replay recordings
+//! and unknown items give their metadata, never their bytes. A malformed item gives a record that says so; a malformed
+//! envelope, which Relay refuses as a whole, gives one record for all of it. Nothing is lost silently: beyond
+//! [`Options::max_records`] a last record has the number.
 //!
-//! Fields have RUM's spelling where RUM has one (`app.version`, `exception.message`), else `sentry.*`; the tables in
-//! `kind/`, a file for each item kind, are the list. SLS documents keys of letters, digits and `_` only, yet RUM's own rows have dots.
+//! Field names are RUM's where RUM has one (`app.version`, `exception.message`), else `sentry.*`. The tables in `kind/`, one
+//! file per item kind, list them all. SLS documents only keys of letters, digits and `_`, yet RUM's own rows have dots.
 //! Values are text: numbers as the SDK wrote them, sub-trees as JSON. An absent, null or empty value gives no field.
 //!
-//! Order of work: one pass over an item's JSON checks it, scrubs it, and takes from what the scrubber leaves; so nothing can
-//! be taken out around it. All of it is done in steps ([`EnvelopeReader`]), and nothing is looked at twice but headers.
+//! Order of work: one pass over an item's JSON checks it, scrubs it, and takes fields from what the scrubber leaves, so nothing
+//! can bypass the scrubber. All of it is done in steps ([`EnvelopeReader`]), and nothing but headers is looked at twice.
 //!
-//! Bounds, beyond which something is cut or left out, and counted:
+//! Bounds beyond which something is cut or left out, and counted:
 //!
 //! | what | bound |
 //! | --- | --- |
@@ -23,11 +23,11 @@
 //! | records of an envelope | [`Options::max_records`] |
 //! | bytes of all records of an envelope | 4 times its own, and 1 MiB |
 //!
-//! So SLS accepts every record as it is. Names of fields stand in the tables; each occurs once in a record ([`Record`]), and the
-//! largest record (all fields at their bounds) is smaller than a write may be. Its time alone may have to be moved again, see
-//! [`super::log_time`].
+//! So SLS accepts every record unchanged. Field names come from the tables; each occurs once in a record ([`Record`]), and
+//! the largest record (all fields at their bounds) is smaller than a write may be. Only its time may have to be moved again,
+//! see [`super::log_time`].
 //!
-//! Who uses whom runs one way, from the top. Nothing below uses what this file says.
+//! Dependencies run one way, from the top. Nothing below uses what this file defines.
 //!
 //! | file | owns |
 //! | --- | --- |

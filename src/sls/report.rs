@@ -1,10 +1,10 @@
-//! The SLS leg's log lines. Of what a client sent, and of a credential, nothing is ever in one.
+//! The SLS leg's log lines. They never contain anything that a client sent, or any part of a credential.
 
 use super::response::Reason;
 use crate::log::Level;
 use crate::log::{RateLimitedLog, Topic};
 
-/// What an operator may do about it.
+/// What an operator can do about it.
 fn advice(reason: Reason) -> &'static str {
     match reason {
         Reason::Transport => "no answer of SLS (network, sls.upstream, or something in between)",

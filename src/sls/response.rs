@@ -1,4 +1,4 @@
-//! What an answer of PutLogs means for the batch: every row of manual: sls, "Errors", as data.
+//! What a PutLogs answer means for the batch: every row of manual: sls, "Errors", as data.
 //!
 //! | answer | decision |
 //! | --- | --- |
@@ -14,16 +14,16 @@
 //! | 400 about our headers, 405, 411, 415 | drop: our bug |
 //! | 408, 5xx, any other code | retry after a backoff |
 //!
-//! How often and how long is retried is the caller's bound. After a transport error the write may have happened: SLS
-//! does not de-duplicate, so delivery is at least once.
+//! The caller limits how often and for how long to retry. After a transport error the write may have happened: SLS does not
+//! de-duplicate, so delivery is at least once.
 
 use serde_json::Value;
 
 use super::clock;
 
-/// What is read of an error body, in bytes: a real one has some hundred.
+/// How much of an error body is read, in bytes: a real one has a few hundred.
 pub const MAX_ERROR_BYTES: usize = 8_192;
-/// The longest `Retry-After` that is heeded, in seconds.
+/// The longest `Retry-After` that is honoured, in seconds.
 const MAX_HINT_S: u64 = 300;
 
 /// Why a batch was not taken.
@@ -31,7 +31,7 @@ const MAX_HINT_S: u64 = 300;
 pub enum Reason {
     /// No answer, or one that is not from SLS: a proxy, a load balancer, a hijacked name.
     Transport,
-    /// SLS could not, for now.
+    /// SLS is unable to, for now.
     ServerError,
     /// A quota of the project or the shard.
     Quota,
@@ -80,21 +80,21 @@ impl Reason {
 pub enum Pace {
     /// The ordinary backoff.
     Backoff,
-    /// The longest backoff at once: it will not be better in a second.
+    /// The longest backoff right away: it will not be better in a second.
     Long,
     /// At least this many ms, as the answer says (`Retry-After`).
     AtLeast(u64),
 }
 
-/// What to do with the batch. Signed anew at every further attempt.
+/// What to do with the batch. It is signed again for every further attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Delivered.
     Done,
     /// Try again later.
     RetryAfter(Reason, Pace),
-    /// Learn the server's time ([`clock::Clock::learn`]) and try again at once if that taught something; otherwise
-    /// as `RetryAfter(TimeExpired, Long)`.
+    /// Learn the server's time ([`clock::Clock::learn`]) and try again at once if that taught something; otherwise as
+    /// `RetryAfter(TimeExpired, Long)`.
     RetryNow {
         /// The server's time, unix ms.
         server_ms: u64,
@@ -109,7 +109,7 @@ pub enum Decision {
     Drop(Reason),
 }
 
-/// What a call without an answer means: refused by the host, timed out, or broken off.
+/// What a call without an answer means: it was refused by the host, timed out, or broke off.
 pub const NO_ANSWER: Decision = Decision::RetryAfter(Reason::Transport, Pace::Backoff);
 
 /// Reads an answer. `header` looks up a header by its lower-case name; `body` may be cut at [`MAX_ERROR_BYTES`].

@@ -1,6 +1,6 @@
-//! What the SLS leg and mode `sign` are told: where logs go, with whose key, and how they are made.
+//! The settings of the SLS leg and mode `sign`: where logs go, with whose key, and how they are made.
 //!
-//! Everything here has been checked when the configuration was read.
+//! Everything here was checked when the configuration was read.
 
 use super::batch;
 use super::compress::Compression;
@@ -15,13 +15,13 @@ use std::rc::Rc;
 /// Where the credential comes from.
 #[derive(Clone, Debug)]
 pub enum CredentialSource {
-    /// It stands in the configuration, or in the environment.
+    /// From the configuration or the environment.
     Literal(Credential),
-    /// The metadata service of the ECS instance has it.
+    /// From the metadata service of the ECS instance.
     EcsRamRole {
-        /// The role, if it is not to be asked for.
+        /// The role, unless the service is to be asked for it.
         role: Option<String>,
-        /// Who reaches the metadata service.
+        /// The upstream for the metadata service.
         upstream: String,
     },
 }
@@ -47,17 +47,17 @@ pub struct Sls {
     pub payload: bool,
     /// Make logs of a transaction's spans.
     pub spans: bool,
-    /// Of a larger item only so much is read.
+    /// How much of a larger item is read.
     pub max_item_bytes: usize,
-    /// Take sensitive values out.
+    /// Remove sensitive values.
     pub scrub: bool,
-    /// Keys whose values are taken out beside the default ones.
+    /// Keys whose values are removed besides the default ones.
     pub scrub_keys: Vec<String>,
-    /// What stays of clients' addresses.
+    /// How much of clients' addresses stays.
     pub client_ip: ClientIp,
     /// Per call.
     pub timeout_ms: u32,
-    /// What is tried again.
+    /// What is retried.
     pub retry: Retry,
 }
 

@@ -1,6 +1,6 @@
-//! Signatures v1 (HMAC-SHA1) and v4 (SLS4-HMAC-SHA256). Signing yields the headers to add; it is done when a call is
-//! emitted, anew at each attempt, and nothing may touch `host`, `content-type`, `x-log-*` or `x-acs-*` afterwards:
-//! the server rebuilds the signed text from what arrives (manual: sls, "Signature v1").
+//! Signatures v1 (HMAC-SHA1) and v4 (SLS4-HMAC-SHA256). Signing yields the headers to add. It is done when a call is emitted,
+//! again for each attempt, and nothing may touch `host`, `content-type`, `x-log-*` or `x-acs-*` afterwards: the server
+//! rebuilds the signed text from what arrives (manual: sls, "Signature v1").
 //!
 //! ```text
 //! v1  x-log-signaturemethod  [x-acs-security-token]  [content-md5]  date  x-log-date (same text, not signed)
@@ -28,7 +28,7 @@ pub const OWN_HEADERS: [&str; 7] = [
 ];
 
 /// Signs a request at `now_ms` (corrected time, see [`super::clock`]) and returns the headers to add to it.
-/// `parts.headers` holds none of those yet. `body` is the digest of the body as sent, made for this `signature`.
+/// `parts.headers` contains none of those yet. `body` is the digest of the body as sent, made for this `signature`.
 pub fn sign(
     signature: &Signature,
     credential: &Credential,
@@ -115,7 +115,7 @@ mod tests {
         headers.iter().map(|(name, _)| name).collect()
     }
 
-    /// Values are checked against all vectors in `tests/conformance/sls`; this is what is added, and when.
+    /// Values are checked against all vectors in `tests/conformance/sls`; this tests what is added, and when.
     #[test]
     fn added_headers_and_their_order() {
         let parts = Parts {

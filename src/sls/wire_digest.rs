@@ -1,6 +1,6 @@
-//! The digest of a body as sent that a signature covers: MD5 for v1 (UPPER-case hex), SHA-256 for v4 (lower-case hex).
+//! The digest of a body as sent, which a signature covers: MD5 for v1 (UPPER-case hex), SHA-256 for v4 (lower-case hex).
 //!
-//! It is fed piece by piece: a body that the host holds need not be held here as well, nor hashed all at once.
+//! It is fed piece by piece, so a body that the host holds need not be held here as well, nor hashed all at once.
 
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
@@ -8,7 +8,7 @@ use sha2::Sha256;
 use super::digest;
 use super::signature::Signature;
 
-/// A digest that is being made.
+/// A digest in progress.
 #[derive(Clone, Debug)]
 pub struct Hasher {
     state: State,
@@ -21,7 +21,7 @@ enum State {
     Sha256(Sha256),
 }
 
-/// What a signature needs to know of a body. Nothing of it is on the heap: thousands may wait.
+/// What a signature needs to know about a body. None of it is on the heap: thousands may be waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireDigest {
     hex: [u8; MAX_HEX],
@@ -33,7 +33,7 @@ pub struct WireDigest {
 const MAX_HEX: usize = 64;
 
 impl Hasher {
-    /// The digest of nothing yet.
+    /// A digest with no bytes yet.
     pub fn new(signature: &Signature) -> Self {
         let state = match signature {
             Signature::V1 => State::Md5(Md5::new()),
@@ -65,7 +65,7 @@ impl Hasher {
         self.len
     }
 
-    /// Whether nothing has come yet.
+    /// Whether there are no bytes yet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -89,14 +89,14 @@ impl Hasher {
 }
 
 impl WireDigest {
-    /// Of a body that is here as a whole.
+    /// The digest of a body that is here as a whole.
     pub fn of(signature: &Signature, wire: &[u8]) -> Self {
         let mut hasher = Hasher::new(signature);
         hasher.update(wire);
         hasher.finish()
     }
 
-    /// The digest in the spelling of its header.
+    /// The digest in the form its header needs.
     pub fn hex(&self) -> &str {
         let digits = self.hex.get(..self.digits).unwrap_or_default();
         // They are ASCII.

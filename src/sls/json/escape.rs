@@ -1,22 +1,22 @@
-//! Text, written as a JSON string.
+//! Writes text as a JSON string.
 
 use std::task::Poll;
 
 use crate::meter::Meter;
 
-/// Units a byte, and of an escape besides.
+/// Units per byte, and extra units per escape.
 const WRITE: u64 = 12;
 const WRITE_ESCAPE: u64 = 150;
 const PIECE: usize = 16_384;
 
-/// Writes a text with what must be escaped, without the quotes around it.
+/// Writes a text with the necessary escapes, without the surrounding quotes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Escape {
     at: usize,
 }
 
 impl Escape {
-    /// Goes on, and appends to `out`.
+    /// Continues, and appends to `out`.
     pub(crate) fn step(&mut self, text: &str, out: &mut String, meter: &mut Meter) -> Poll<()> {
         loop {
             let rest = text.get(self.at..).unwrap_or_default();

@@ -5,10 +5,10 @@ use std::task::Poll;
 use super::NotJson;
 use crate::meter::Meter;
 
-/// Units a byte.
+/// Units per byte.
 const PER_BYTE: u64 = 40;
 
-/// Looks for the end of a number. It is kept as it is written: its size does not matter, and it may have any number of digits.
+/// Looks for the end of a number. The number is kept as written: it may be of any size and have any number of digits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number {
     at: usize,
@@ -59,7 +59,7 @@ impl Number {
         Self { at, part }
     }
 
-    /// Goes on. The result is the offset behind the number.
+    /// Continues. The result is the offset after the number.
     pub(crate) fn step(&mut self, text: &str, meter: &mut Meter) -> Poll<Result<usize, NotJson>> {
         loop {
             let room = meter.bytes(PER_BYTE);
@@ -117,7 +117,7 @@ mod tests {
             let expected = NotJson::new(offset, "expected a digit");
             assert_eq!(end(bad, 1_000), Err(expected), "{bad}");
         }
-        // What follows is not its own affair.
+        // What follows is not part of the number.
         assert_eq!((end("01", 9), end("1.2.3", 9)), (Ok(1), Ok(3)));
     }
 }

@@ -5,20 +5,20 @@ use std::task::Poll;
 use super::NotJson;
 use crate::meter::Meter;
 
-/// What is wrong with a string that never ends.
+/// The error for a string that never ends.
 pub(crate) const NO_END: &str = "expected the end of a string";
 
-/// Units a byte of looking for the end, and of what the caller does with it.
+/// Units per byte of looking for the end, and of what the caller does with it.
 const LOOK: u64 = 16;
-/// Units a byte of reading text, and of an escape besides.
+/// Units per byte of reading text, and extra units per escape.
 const READ: u64 = 4;
 const READ_ESCAPE: u64 = 250;
-/// Units of an escape that is passed.
+/// Units of skipping an escape.
 const LOOK_ESCAPE: u64 = 350;
-/// The most bytes between two looks at the meter.
+/// The most bytes between two checks of the meter.
 const PIECE: usize = 16_384;
 
-/// Looks for the end of a string, from behind its opening quote, and checks the escapes on the way.
+/// Looks for the end of a string, starting after its opening quote, and checks the escapes on the way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StringScan {
     at: usize,
@@ -26,22 +26,22 @@ pub(crate) struct StringScan {
 }
 
 impl StringScan {
-    /// `at`: behind the opening quote.
+    /// `at`: just after the opening quote.
     pub(crate) fn new(at: usize) -> Self {
         Self { at, escapes: false }
     }
 
-    /// Whether there is an escape in what has been looked at.
+    /// Whether there is an escape in the part scanned so far.
     pub(crate) fn has_escapes(&self) -> bool {
         self.escapes
     }
 
-    /// Where it is. After an error about an end that does not come: the last place at which the string could be cut.
+    /// Where it is. After an error about a missing end: the last place at which the string could be cut.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
-    /// Goes on; `see` is shown every byte once. The result is the offset of the closing quote.
+    /// Continues; `see` is shown every byte once. The result is the offset of the closing quote.
     pub(crate) fn step(
         &mut self,
         text: &str,
@@ -91,7 +91,7 @@ impl StringScan {
 fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
-    // The highest bit of a byte is set where it is zero. Borrows make mistakes only above a byte that is found.
+    // A byte's highest bit is set if the byte is zero. Borrows cause mistakes only above a byte that was found.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     let (words, rest) = bytes.as_chunks::<8>();
     let mut length = 0_usize;
@@ -112,7 +112,7 @@ fn plain(bytes: &[u8]) -> usize {
     length.saturating_add(tail)
 }
 
-/// The length of the escape that bytes begin with.
+/// The length of the escape at the start of `bytes`.
 fn escape_length(bytes: &[u8]) -> Result<usize, &'static str> {
     match bytes.get(1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
@@ -126,16 +126,16 @@ fn escape_length(bytes: &[u8]) -> Result<usize, &'static str> {
     }
 }
 
-/// Reads what a string means, from what stands between its quotes and has been looked at by a [`StringScan`].
+/// Reads the meaning of a string, from the text between its quotes, which a [`StringScan`] has already scanned.
 ///
-/// A lone surrogate, which no text can hold, becomes three U+FFFD, one for each byte that it would have.
+/// A lone surrogate, which no text can contain, becomes three U+FFFD, one for each byte that it would have.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Unescape {
     at: usize,
 }
 
 impl Unescape {
-    /// Goes on, and appends to `out`.
+    /// Continues, and appends to `out`.
     pub(crate) fn step(&mut self, raw: &str, out: &mut String, meter: &mut Meter) -> Poll<()> {
         loop {
             let rest = raw.get(self.at..).unwrap_or_default();
@@ -151,7 +151,7 @@ impl Unescape {
             out.push_str(piece.get(..plain).unwrap_or_default());
             meter.spend_bytes(plain, READ);
             let mut length = plain;
-            // One escape seldom comes alone.
+            // Escapes seldom come alone.
             while rest.as_bytes().get(length) == Some(&b'\\') && !meter.is_empty() {
                 meter.spend(READ_ESCAPE);
                 let rest = rest.as_bytes().get(length..).unwrap_or_default();
@@ -162,7 +162,7 @@ impl Unescape {
     }
 }
 
-/// Reads the escape, or the pair of escapes, that bytes begin with; gives its length.
+/// Reads the escape, or the pair of escapes, at the start of `bytes`; returns its length.
 fn unescape(bytes: &[u8], out: &mut String) -> usize {
     const LONE: &str = "\u{FFFD}\u{FFFD}\u{FFFD}";
     let simple = match bytes.get(1) {

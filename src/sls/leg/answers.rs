@@ -1,4 +1,4 @@
-//! What answers mean: every decision of [`response`](crate::sls::response) ends here in a verdict, and every log in an outcome.
+//! What answers mean: here every decision of [`response`](crate::sls::response) becomes a verdict, and every log gets an outcome.
 
 use super::{Context, OVERHEAD, SlsLeg};
 use crate::delivery::outbox::{Id, Settled};
@@ -11,7 +11,7 @@ use crate::sls::write::{Batch, Refusal};
 use crate::time::{Millis, Moment};
 
 impl SlsLeg {
-    /// An attempt is over: what its answer means decides.
+    /// An attempt is over: the meaning of its answer decides what follows.
     pub(super) fn end_attempt(
         &mut self,
         id: Id,
@@ -21,7 +21,7 @@ impl SlsLeg {
         context: &mut Context<'_>,
     ) {
         let signed = self.signed.remove(&id);
-        // And as much again at random, at most: see the outbox.
+        // Plus at most as much again at random: see the outbox.
         let long = Some(self.outbox.longest_wait() / 2);
         let hold = |reason| {
             let retry_after_ms = long;
@@ -29,7 +29,7 @@ impl SlsLeg {
         };
         let (verdict, reason) = match decision {
             Decision::Done => (Verdict::Delivered, Reason::Unknown),
-            // Nobody there: it is the same for all that waits.
+            // Nobody is there: that applies to everything waiting.
             Decision::RetryAfter(Reason::Transport, pace) => {
                 let retry_after_ms = match pace {
                     Pace::AtLeast(ms) => Some(ms),
@@ -48,7 +48,7 @@ impl SlsLeg {
             Decision::RetryAfter(reason, Pace::Long) => hold(reason),
             Decision::RetryNow { server_ms } => {
                 let learned = self.clock.learn(now.wall.0, server_ms);
-                // Signed before another answer corrected the clock: this one has learnt nothing new, but it will be right.
+                // Signed before another answer corrected the clock: nothing new is learnt, but the next attempt will be right.
                 let outdated = signed.is_some_and(|offset| offset != self.clock.offset_ms());
                 if learned == Learned::Corrected || outdated {
                     (Verdict::Again, Reason::TimeExpired)
@@ -68,7 +68,7 @@ impl SlsLeg {
         self.book(id, settled, reason, status, now.steady, context);
     }
 
-    /// What becomes of its logs.
+    /// Books the outcome of its logs.
     pub(super) fn book(
         &mut self,
         id: Id,
@@ -99,14 +99,14 @@ impl SlsLeg {
         }
     }
 
-    /// It is cut in ticks; both halves go on in its place, as old as it is.
+    /// It is cut in ticks; both halves take its place, with its age.
     fn divide(&mut self, id: Id, reason: Reason, status: u16, context: &mut Context<'_>) {
         let Some(entry) = self.outbox.take(id) else {
             return;
         };
         let logs = entry.payload.logs();
         self.gone(logs);
-        // Both its forms are held while it is unpacked.
+        // Both of its forms are held while it is unpacked.
         let [wire, raw] = [entry.payload.bytes(), entry.payload.body().raw_size()];
         if wire.saturating_add(raw).saturating_add(OVERHEAD) > self.room() {
             context.ledger.grow(Metric::Dropped, logs);

@@ -1,4 +1,4 @@
-//! What the leg is to the worker: its share of each tick, the next call, its answer, the end.
+//! The leg as the worker sees it: its share of each tick, the next call, its answer, the end.
 
 use super::{Context, GRACE_MS, MAX_SIGNS, SIGN, SlsLeg};
 use crate::delivery::answer::Answer;
@@ -109,7 +109,7 @@ impl Caller for SlsLeg {
         }
     }
 
-    /// Nothing of an ordinary success.
+    /// Nothing is read of an ordinary success.
     fn answer_bytes(&self, token: u32, status: Option<u16>) -> Option<usize> {
         match (self.outbox.call(token), status) {
             (Some(_), Some(200)) => Some(0),
@@ -139,11 +139,11 @@ impl Caller for SlsLeg {
         self.keys.answered(token, answer, now)
     }
 
-    /// Never at once, since all of it is done in ticks.
+    /// Never at once, since all of the work is done in ticks.
     fn due(&self, now: Moment) -> Option<Millis> {
         let (wall, now) = (now.wall, now.steady);
         let soon = now.after(1);
-        // No sooner than the worker may work again.
+        // Not before the worker may work again.
         let slice = self.pace.due(now);
         let unread = (self.queued() > 0 || !self.queue.is_empty()).then_some(slice);
         let corrected = self.clock.now(wall.0);
@@ -174,7 +174,7 @@ impl Caller for SlsLeg {
         self.outbox.policy().max_in_flight
     }
 
-    /// If there is a key.
+    /// Only if there is a key.
     fn has_ready(&self) -> bool {
         self.outbox.has_ready()
     }
@@ -211,7 +211,7 @@ impl Caller for SlsLeg {
         !self.outbox.is_empty() || !self.intake.is_empty()
     }
 
-    /// What is being read, batched and packed.
+    /// Ends what is being read, batched and packed.
     fn end(&mut self, context: &mut Context<'_>) -> usize {
         let logs = self.pending();
         context.ledger.grow(Metric::Dropped, logs);

@@ -1,8 +1,8 @@
-//! The way of a sealed group through the queue, where it is packed, into the outbox; without room it is dropped, and
+//! Takes a sealed group through the queue, where it is packed, into the outbox. If there is no room it is dropped and
 //! counted.
 //!
-//! A group comes out of the open batch, which is charged already: so it is packed first, a fifth of it is left as a rule, and
-//! that is what needs room. Only while others are being packed, a group that is beyond the budget is dropped at once.
+//! A group comes from the open batch, which is already charged. So it is packed first: usually a fifth of it remains, and
+//! only that needs room. A group beyond the budget is dropped at once only while others are being packed.
 
 use super::{Context, OVERHEAD, SlsLeg};
 use crate::meter::Meter;
@@ -12,13 +12,13 @@ use crate::sls::write::{Batch, Done, Group, Queue};
 use crate::time::Millis;
 use std::task::Poll;
 
-/// The way of a sealed group into the queue.
+/// Takes a sealed group into the queue.
 pub(super) struct Outlet<'a> {
     pub(super) queue: &'a mut Queue,
-    /// Bytes of what is neither open nor in the queue.
+    /// Bytes of everything that is neither open nor in the queue.
     pub(super) others: usize,
     pub(super) max_bytes: usize,
-    /// From when on the batches age.
+    /// When the batches start to age.
     pub(super) now: Millis,
 }
 
@@ -36,7 +36,7 @@ impl Outlet<'_> {
 }
 
 impl SlsLeg {
-    /// The way of a group that is none of the open ones any more. `reserved` are bytes of the budget that others hold.
+    /// The way for a group that is no longer open. `reserved` is how many bytes of the budget others hold.
     pub(super) fn outlet(&mut self, now: Millis, reserved: usize) -> Outlet<'_> {
         let others = self.outbox.bytes().saturating_add(self.unread_bytes());
         let others = others.saturating_add(self.batcher.bytes());
@@ -48,7 +48,7 @@ impl SlsLeg {
         }
     }
 
-    /// Works on the queue, and puts what is ready into the outbox.
+    /// Works on the queue, and puts whatever is ready into the outbox.
     pub(super) fn pack(&mut self, reserved: usize, meter: &mut Meter, context: &mut Context<'_>) {
         while let Poll::Ready(Some(done)) = self.queue.step(meter) {
             match done {
@@ -83,7 +83,7 @@ impl SlsLeg {
         }
     }
 
-    /// So many logs are no longer in the outbox.
+    /// This many logs are no longer in the outbox.
     pub(super) fn gone(&mut self, logs: usize) {
         self.packed = self.packed.saturating_sub(logs);
     }

@@ -1,4 +1,4 @@
-//! A write is signed when it leaves, at every attempt anew: its body was hashed once, when it was packed.
+//! A write is signed when it leaves, again for every attempt. Its body was hashed once, when it was packed.
 
 use super::SlsLeg;
 use crate::delivery::outbox::Id;

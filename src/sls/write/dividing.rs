@@ -1,14 +1,12 @@
-//! What is done with a batch that SLS refuses as a whole. A request is all or nothing, so a batch that is too large,
-//! or that holds a log which SLS cannot take (poison), is cut in half and both halves are sent; a refused half is cut
-//! again, until the bad log stands alone and is dropped alone.
+//! What is done with a batch that SLS refuses as a whole. A request is all or nothing. So a batch that is too large, or holds
+//! a log that SLS does not accept (poison), is cut in half and both halves are sent. A refused half is cut again, until the
+//! bad log is alone and is dropped alone.
 //!
-//! The bound: a batch and all its parts share [`EXTRA_REQUESTS`]. A cut takes two of them; when
-//! there are none left, the part that was refused is dropped whole. So a target that refuses everything costs at most 32
-//! further requests per batch, and one bad log among 4096 is found with 24. Logs are made acceptable before they enter a
-//! batch, so this is for rules that we do not know.
+//! The bound: a batch and all its parts share [`EXTRA_REQUESTS`]. A cut uses two of them. When none are left, the refused
+//! part is dropped whole. So a target that refuses everything costs at most 32 further requests per batch, and one bad log
+//! among 4096 is found with 24. Logs are made acceptable before they enter a batch, so this is for rules that we do not know.
 //!
-//! Nothing is kept for it: the logs of a group are found again by their length prefixes, in the raw bytes that come
-//! back from the compressed ones.
+//! Nothing is kept for this: the logs of a group are found again by their length prefixes, after decompressing the body.
 
 use super::super::compress::Body;
 use super::super::log_group;
@@ -22,10 +20,10 @@ use std::task::{Poll, ready};
 /// Units for finding the end of a log.
 const PER_LOG: u64 = 80;
 
-/// Why a batch is not cut, but dropped.
+/// Why a batch is dropped and not cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Indivisible {
-    /// It has one log, which is the bad one.
+    /// It has a single log, which is the bad one.
     Single,
     /// No further requests are allowed for it.
     Spent,
@@ -33,11 +31,11 @@ pub enum Indivisible {
 
 enum Stage {
     Unpack(Body, Unpacker),
-    /// The logs end where it says; so many were gone through; the first half ends there.
+    /// Where the logs end; how many were gone through; where the first half ends.
     Cut(Vec<u8>, usize, usize, usize),
 }
 
-/// A batch that is being cut in half by its number of logs.
+/// A batch being cut in half by its number of logs.
 pub struct Dividing {
     label: Label,
     stage: Stage,
@@ -54,7 +52,7 @@ impl Batch {
     /// Begins to cut it.
     ///
     /// # Errors
-    /// It is to be dropped whole.
+    /// It has to be dropped whole.
     pub fn divide(mut self) -> Result<Dividing, Indivisible> {
         if self.logs() <= 1 {
             return Err(Indivisible::Single);
@@ -79,7 +77,7 @@ impl Dividing {
         self.label.logs
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory it holds, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         match &self.stage {
@@ -88,7 +86,7 @@ impl Dividing {
         }
     }
 
-    /// Goes on, and gives both halves at the end, to be sent in this order; nothing when the bytes do not come back.
+    /// Continues. Returns both halves at the end, to be sent in this order; `None` if decompressing failed.
     pub fn step(&mut self, meter: &mut Meter) -> Poll<Option<[Group; 2]>> {
         if let Stage::Unpack(body, unpacker) = &mut self.stage {
             let Some(raw) = ready!(unpacker.step(body, meter)) else {
@@ -131,13 +129,13 @@ impl Dividing {
     }
 }
 
-/// What is in front of `middle`, and what is behind, each with the trailer, which begins at `end`.
+/// The parts before and after `middle`, each with the trailer, which begins at `end`.
 fn cut(raw: Vec<u8>, middle: usize, end: usize) -> Option<[Vec<u8>; 2]> {
     let second = copy(raw.get(middle..)?)?;
     let trailer = raw.len().checked_sub(end)?;
     let mut first = raw;
     first.truncate(middle);
-    // It was cut: there is room for the trailer.
+    // It was cut, so there is room for the trailer.
     first.extend_from_slice(second.get(second.len().checked_sub(trailer)?..)?);
     first.shrink_to_fit();
     Some([first, second])
