@@ -1,14 +1,14 @@
 //! Where a request carries its Sentry credential (manual: sentry, "Authentication").
 //!
-//! More than one source makes Relay answer 401, so a copy must carry exactly the sources that the request had.
-//! And an `Authorization` that is not Sentry's belongs to somebody else and must not reach the second party.
+//! If there is more than one source, Relay answers 401, so a copy must carry exactly the sources that the request had. An
+//! `Authorization` that is not Sentry's belongs to somebody else and must not reach the second party.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Of a public key.
+/// The length of a public key.
 pub const KEY_BYTES: usize = 32;
-/// What is longer is no key and a password that somebody typed.
+/// Anything longer is not a key with a password that somebody typed.
 const MAX_CREDENTIAL_BYTES: usize = 1_024;
 
 /// What an `Authorization` value is.
@@ -16,7 +16,7 @@ const MAX_CREDENTIAL_BYTES: usize = 1_024;
 pub enum Authorization {
     /// `Sentry sentry_key=...`.
     Sentry,
-    /// `Basic` with a Sentry public key as its user: a credential if nothing else in the request is one.
+    /// `Basic` with a Sentry public key as its user: a credential if nothing else in the request is.
     BasicKey([u8; KEY_BYTES]),
     /// Somebody else's.
     Foreign,
@@ -42,15 +42,15 @@ impl Authorization {
     }
 }
 
-/// `Basic` with this key as the user and no password: that is nobody's business, and Relay does not read it.
+/// `Basic` with this key as the user and no password: the password is nobody's business, and Relay does not read it.
 #[must_use]
 pub fn basic(key: &[u8]) -> String {
     let user = [key, b":"].concat();
     format!("Basic {}", STANDARD.encode(user))
 }
 
-/// Relay takes the user part as the public key: 32 characters, in practice hexadecimal digits. Anything else is a
-/// user name of somebody's own.
+/// Relay takes the user part as the public key: 32 characters, in practice hexadecimal digits. Anything else is somebody's
+/// user name.
 fn public_key(credential: &[u8]) -> Option<[u8; KEY_BYTES]> {
     let credential = credential.trim_ascii();
     if credential.len() > MAX_CREDENTIAL_BYTES {
@@ -62,7 +62,7 @@ fn public_key(credential: &[u8]) -> Option<[u8; KEY_BYTES]> {
     key.iter().all(u8::is_ascii_hexdigit).then_some(key)
 }
 
-/// Whether Relay would look for a credential in the query: it holds `sentry_` anywhere, undecoded.
+/// Whether Relay would look for a credential in the query: it contains `sentry_` anywhere, undecoded.
 #[must_use]
 pub fn in_query(target: &[u8]) -> bool {
     let query = target.iter().position(|byte| *byte == b'?');

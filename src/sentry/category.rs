@@ -1,9 +1,9 @@
-//! What Sentry counts and limits by: the category of an item, and of a route.
+//! The category of an item or a route, by which Sentry counts and limits.
 
-/// A category of data. Those that share a quota are one.
+/// A category of data. Categories that share a quota are one here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Category {
-    /// What has no category of its own, or none that is known.
+    /// Anything without a category of its own, or without a known one.
     Other = 1,
     /// Errors and messages.
     Error,
@@ -36,13 +36,13 @@ pub enum Category {
 }
 
 impl Category {
-    /// A number that no other has, and that is not 0.
+    /// A number unique to this category, and not 0.
     #[must_use]
     pub fn number(self) -> u8 {
         self as u8
     }
 
-    /// Of an item of this type.
+    /// The category of an item of this type.
     #[must_use]
     pub fn of_item(ty: &str) -> Self {
         match ty {
@@ -64,7 +64,7 @@ impl Category {
         }
     }
 
-    /// Of a request by its route: the path behind `/api/<id>/`.
+    /// The category of a request by its route: the path after `/api/<id>/`.
     #[must_use]
     pub fn of_route(path: &[u8]) -> Self {
         let mut segments = path.split(|byte| matches!(byte, b'/' | b'?' | b'#'));
@@ -77,7 +77,7 @@ impl Category {
         }
     }
 
-    /// As a rate limit names it; none for those that nobody has to know (manual: sentry, "Answers and rate limits").
+    /// By its name in a rate limit; `None` for those that need not be known (manual: sentry, "Answers and rate limits").
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {

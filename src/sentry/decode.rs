@@ -1,17 +1,17 @@
-//! Undoes the Content-Encoding of a request body in steps, up to a cap on the decoded size.
+//! Undoes the Content-Encoding of a request body in steps, up to a limit on the decoded size.
 //!
-//! Owns: the names that count (as Relay's server reads them), the decoders, the memory bound. Does not own: what the
-//! bytes mean, the body. The names are compared byte for byte: `gzip`, `deflate` (zlib, RFC 1950, not raw), `br`, `zstd`,
-//! `identity`; an absent or empty value and `UTF-8` in any case, which real SDKs send, mean identity. Everything else,
-//! `GZIP` and `gzip, gzip` included, is unsupported.
+//! Owns the recognised names (as Relay's server reads them), the decoders and the memory bound. Does not own the body or the
+//! meaning of its bytes. The names are compared byte for byte: `gzip`, `deflate` (zlib, RFC 1950, not raw), `br`, `zstd`,
+//! `identity`. An absent or empty value and `UTF-8` in any case, which real SDKs send, mean identity. Anything else,
+//! including `GZIP` and `gzip, gzip`, is unsupported.
 //!
-//! Memory: a body that decodes to more than 1 MiB is decoded twice, first to count, so that a bomb is never stored at all
-//! and everything else in one allocation of its size. While it counts, no decoder holds more history than [`MAX_WINDOW`] for
+//! Memory: a body that decodes to more than 1 MiB is decoded twice. The first run only counts, so that a bomb is never stored at
+//! all, and everything else in one allocation of its size. While counting, no decoder holds more history than [`MAX_WINDOW`] for
 //! zstd (what RFC 9659 allows for this Content-Encoding), 16 MiB for br (its largest standard window; large-window streams are
-//! refused), 32 KiB for the others, and never more than the cap; a quarter of that comes on top.
+//! refused), or 32 KiB for the others, and never more than the limit; a quarter of that comes on top.
 //!
-//! The decoders are our own, because none of the crates can stop where it must. Each step is atomic in what is bounded (a
-//! symbol, a table, a sequence), and every such part is charged. What a body decodes to, and which error it gets, does not
+//! The decoders are our own, because none of the crates can stop where it must. Each step is atomic only in something bounded
+//! (a symbol, a table, a sequence), and every such part is charged. What a body decodes to, and which error it gets, does not
 //! depend on the size of the steps.
 //!
 //! Sizes are in bytes.
@@ -39,20 +39,20 @@ use crate::meter::Meter;
 /// The largest zstd window, in bytes: RFC 9659, section 3.
 pub const MAX_WINDOW: u64 = 8 << 20;
 
-/// Concatenated gzip members or zstd frames in one body. bgzip makes one per 64 KiB, so this is 256 MiB of it; without a
-/// bound, a body of empty members buys a decoder reset for every 20 bytes.
+/// Concatenated gzip members or zstd frames in one body. bgzip makes one per 64 KiB, so this is 256 MiB. Without a bound, a
+/// body of empty members would buy a decoder reset for every 20 bytes.
 const MAX_MEMBERS: u32 = 4096;
 
 /// How much of an unknown encoding's name an error repeats.
 const MAX_NAME: usize = 64;
 
-/// A body that cannot be decoded. The client's fault, or the cap is too low for what it sends.
+/// A body that cannot be decoded: the client's fault, or the cap is too low for what it sends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{size} bytes with Content-Encoding `{encoding}`: {reason}")]
 pub struct Undecodable {
     /// Bytes received.
     pub size: usize,
-    /// The encoding's name; of an unknown one the first bytes, escaped.
+    /// The encoding's name; for an unknown one its first bytes, escaped.
     pub encoding: String,
     /// What is wrong.
     pub reason: Reason,
@@ -61,7 +61,7 @@ pub struct Undecodable {
 /// Why a body cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// Not one of the names that count.
+    /// Not one of the recognised names.
     #[error("unsupported encoding")]
     Unsupported,
     /// The stream ends early.
@@ -70,13 +70,13 @@ pub enum Reason {
     /// The stream is wrong; the text says where the format broke.
     #[error("corrupt: {0}")]
     Corrupt(&'static str),
-    /// It wants more history than [`MAX_WINDOW`].
+    /// It needs more history than [`MAX_WINDOW`].
     #[error("window larger than {MAX_WINDOW} bytes")]
     Window,
     /// It decodes to more than the cap, in bytes.
     #[error("decodes to more than {0} bytes")]
     TooLarge(usize),
-    /// There is no memory for so many bytes.
+    /// There is no memory for this many bytes.
     #[error("no memory for {0} bytes")]
     NoMemory(usize),
 }
@@ -125,7 +125,7 @@ impl Encoding {
 /// What a body decodes to.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Decoded {
-    /// The body as it is.
+    /// The body unchanged.
     Same,
     /// These bytes.
     Bytes(Vec<u8>),
@@ -140,19 +140,19 @@ impl fmt::Debug for Decoded {
     }
 }
 
-/// A body that is being decoded.
+/// A body being decoded.
 pub struct Decoder {
     encoding: Encoding,
     size: usize,
     cap: usize,
-    /// None is identity.
+    /// `None` is identity.
     coding: Option<Box<dyn Coding>>,
     output: Output,
 }
 
 /// Undoes one encoding, a piece at a time.
 trait Coding {
-    /// One piece. Whether it was the last.
+    /// Decodes one piece. Returns whether it was the last.
     fn advance(
         &mut self,
         body: &[u8],
@@ -160,13 +160,13 @@ trait Coding {
         meter: &mut Meter,
     ) -> Result<bool, Reason>;
 
-    /// To the beginning. Its tables stay.
+    /// Back to the beginning. The tables stay.
     fn restart(&mut self);
 
-    /// Memory held beside itself.
+    /// Memory held besides itself.
     fn memory(&self) -> usize;
 
-    /// So many pieces as the meter allows.
+    /// Decodes as many pieces as the meter allows.
     fn step(
         &mut self,
         body: &[u8],
@@ -196,7 +196,7 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// For a body of `size` bytes. `content_encoding` is the first header line's value (empty when absent); `cap` bounds the
+    /// For a body of `size` bytes. `content_encoding` is the first header line's value (empty if absent); `cap` bounds the
     /// result.
     pub fn new(content_encoding: &[u8], size: usize, cap: usize) -> Result<Self, Undecodable> {
         let Some(encoding) = Encoding::from_header(content_encoding) else {
@@ -223,9 +223,9 @@ impl Decoder {
         })
     }
 
-    /// Goes on. `body` is the same at every step. After it was ready it is of no use.
+    /// Continues. `body` is the same at every step. Once it was ready, the decoder must not be used again.
     ///
-    /// An empty body decodes to an empty body whatever the header says: the envelope reader has the better message.
+    /// An empty body decodes to an empty body whatever the header says: the envelope reader has a better message for it.
     pub fn step(&mut self, body: &[u8], meter: &mut Meter) -> Poll<Result<Decoded, Undecodable>> {
         if body.is_empty() {
             return Poll::Ready(Ok(Decoded::Same));
@@ -244,7 +244,7 @@ impl Decoder {
             let Some(size) = counted else {
                 break Ok(());
             };
-            // What it has is given up before the room for all of it is taken.
+            // What it holds is freed before the room for the whole is allocated.
             self.output = Output::new(0);
             match Output::exact(size) {
                 Ok(output) => self.output = output,
@@ -263,8 +263,8 @@ impl Decoder {
         })
     }
 
-    /// What it has decoded so far, from the first byte on. Nothing of identity, and nothing when so much has come that the
-    /// beginning is gone.
+    /// What has been decoded so far, from the first byte on. Empty for identity, and when so much has come that the beginning
+    /// is gone.
     #[must_use]
     pub fn beginning(&self) -> &[u8] {
         self.output.beginning()
@@ -280,7 +280,7 @@ impl Decoder {
     }
 }
 
-/// Decodes a body in one step, for whoever has all the time there is.
+/// Decodes a body in one step, for callers without a time limit.
 pub fn decode_all<'a>(
     body: &'a [u8],
     content_encoding: &[u8],

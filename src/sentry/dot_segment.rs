@@ -1,11 +1,11 @@
-//! Dot segments in a request target: `/api/42/../../x` is another path to whoever normalises it.
+//! Dot segments in a request target: `/api/42/../../x` is a different path to anyone who normalises it.
 //!
-//! A copy's path is a prefix that names workspace and service, and the received target. A proxy on the way that takes the
-//! client's `..` for a step up would let the client choose both. What counts as a dot or a separator differs between
-//! proxies, so everything that any of them takes for one does: percent-encoded, also more than once, and `\`. What follows
-//! a `;` is a parameter to some and no part of the segment.
+//! A copy's path is a prefix naming workspace and service, followed by the received target. A proxy on the way that took the
+//! client's `..` for a step up would let the client choose both. Proxies differ in what counts as a dot or a separator, so
+//! whatever any of them takes for one counts: percent-encoded (also more than once), and `\`. What follows a `;` is a
+//! parameter to some and not part of the segment.
 
-/// Whether the path of a target has a segment `.` or `..` in any spelling. The query is no path, but `#` may be part of one.
+/// Whether the path of a target has a segment `.` or `..` in any spelling. The query is not path, but `#` may be part of it.
 #[must_use]
 pub fn has_dot_segment(target: &[u8]) -> bool {
     let mut rest = target;
@@ -28,7 +28,7 @@ enum Sign {
     Dot,
     Separator,
     Parameter,
-    /// The path's.
+    /// The end of the path.
     End,
     Other,
 }
@@ -38,7 +38,7 @@ fn next(target: &[u8]) -> Option<(Sign, &[u8])> {
     Some(match byte {
         b'.' => (Sign::Dot, rest),
         b'/' | b'\\' => (Sign::Separator, rest),
-        // To one who cuts the fragment the segment ends there; to another one it goes on.
+        // For those who cut off the fragment the segment ends here; for others it goes on.
         b';' | b'#' => (Sign::Parameter, rest),
         b'?' => (Sign::End, rest),
         b'%' => {
@@ -51,7 +51,7 @@ fn next(target: &[u8]) -> Option<(Sign, &[u8])> {
                 Some((b"2e" | b"2E", after)) => (Sign::Dot, after),
                 Some((b"2f" | b"2F" | b"5c" | b"5C", after)) => (Sign::Separator, after),
                 Some((b"3b" | b"3B", after)) => (Sign::Parameter, after),
-                // Past what was looked at: nothing is read twice.
+                // Continues after what was looked at: nothing is read twice.
                 _ => (Sign::Other, code),
             }
         }

@@ -1,4 +1,4 @@
-//! A DSN: where an SDK sends, and the key that it sends with.
+//! A DSN: where an SDK sends, and with which key.
 //!
 //! `<scheme>://<public key>[:<secret>]@<host>[:<port>][/<path>]/<project id>`. Relay no longer asks for the secret, and
 //! nothing here keeps it.
@@ -7,20 +7,20 @@ use super::project::ProjectId;
 use std::fmt;
 use url::Url;
 
-/// Longer ones are not read: parsing is not cheap.
+/// Longer ones are not read: parsing is expensive.
 const MAX_BYTES: usize = 2_048;
 
 /// A DSN.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Dsn {
-    /// What identifies the sender.
+    /// Identifies the sender.
     pub public_key: String,
     /// The project.
     pub project: ProjectId,
     url: Url,
 }
 
-/// Keys are the second party's to know.
+/// Keys are meant only for the second party.
 impl fmt::Debug for Dsn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Dsn([redacted], project {})", self.project)
@@ -40,7 +40,7 @@ impl Dsn {
         if url.username().is_empty() || url.host().is_none() {
             return None;
         }
-        // It has a host, so it can have none.
+        // The URL has a host, so removing the password cannot fail.
         let _ = url.set_password(None);
         Some(Self {
             public_key: url.username().to_owned(),
@@ -49,13 +49,13 @@ impl Dsn {
         })
     }
 
-    /// `http` or `https`, or what else stands there.
+    /// `http` or `https`, or whatever else is there.
     #[must_use]
     pub fn scheme(&self) -> &str {
         self.url.scheme()
     }
 
-    /// The host, with its port if that is not the scheme's own.
+    /// The host, with its port unless that is the scheme's default.
     #[must_use]
     pub fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
@@ -65,7 +65,7 @@ impl Dsn {
         }
     }
 
-    /// What stands before the project id in the path, without a `/` at its end: mostly nothing.
+    /// What comes before the project id in the path, without a trailing `/`: usually nothing.
     #[must_use]
     pub fn path(&self) -> &str {
         let path = self.url.path().trim_end_matches('/');
@@ -73,13 +73,13 @@ impl Dsn {
         path.trim_end_matches('/')
     }
 
-    /// Whether there is more than a DSN has.
+    /// Whether it has more than a DSN should have.
     #[must_use]
     pub fn has_query(&self) -> bool {
         self.url.query().is_some() || self.url.fragment().is_some()
     }
 
-    /// The text, without a secret. For its owner alone.
+    /// The text, without a secret. Only for its owner.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.url.as_str()

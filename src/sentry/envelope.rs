@@ -8,17 +8,17 @@
 //! {"sid":"4f625c1d4fc94f418f2387d00fb4890a"}                                             last LF may be missing
 //! ```
 //!
-//! What is accepted is what Relay accepts (`relay-server/src/envelope`), which is not what the published grammar says:
-//! headers go through a streaming JSON reader, so white space, blank lines included, may stand before each of them, and
-//! they may span lines; then LF or the end must follow at once (no CR, no space). A payload of given length ends with LF
-//! or the end of the input; without a length (or `null`) it reaches to the next LF or the end. Items of unknown type are
-//! items. A header alone is an envelope. Nothing may follow the last LF.
+//! What is accepted is what Relay accepts (`relay-server/src/envelope`), which differs from the published grammar. Headers go
+//! through a streaming JSON reader. So white space, including blank lines, may precede each of them, and they may span lines;
+//! then LF or the end must follow at once (no CR, no space). A payload of given length ends with LF or the end of the input;
+//! without a length (or with `null`) it reaches to the next LF or the end. Items of unknown type are items. A header alone is
+//! an envelope. Nothing may follow the last LF.
 //!
-//! Beyond that a header must not take too long to read: 180 KB of plain text at most, 10 KB of brackets and
-//! commas, many times what SDKs send.
+//! In addition, a header must not take too long to read: at most 180 KB of plain text or 10 KB of brackets and commas, many
+//! times what SDKs send.
 //!
 //! Relay refuses an envelope as a whole, so whoever needs all items or none reads all headers first. A [`Walker`] does that
-//! in steps; [`check`] at once. Offsets and lengths are bytes of the decoded body.
+//! in steps, [`check`] at once. Offsets and lengths are bytes of the decoded body.
 
 mod event_id;
 mod header;
@@ -43,7 +43,7 @@ pub struct Malformed {
     pub place: Place,
     /// Where in the decoded body.
     pub offset: usize,
-    /// What was expected there. Never repeats what was found, which may be anything.
+    /// What was expected there. It never repeats what was found, which may be anything.
     pub reason: Reason,
 }
 
@@ -68,7 +68,7 @@ impl std::fmt::Display for Place {
 /// What is wrong with an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// There is nothing.
+    /// There are no bytes.
     #[error("empty body")]
     Empty,
     /// White space, then the end, where an item header should be.
@@ -114,8 +114,8 @@ pub struct Item<'a> {
     pub offset: usize,
 }
 
-/// An envelope's header and, as an iterator, its items. After an error there is nothing more. It is read at once: see
-/// [`Walker`] for steps.
+/// An envelope's header and, as an iterator, its items. After an error there are no more. It is read at once; see [`Walker`]
+/// for steps.
 #[derive(Debug, Clone)]
 pub struct Envelope<'a> {
     /// The first line.
@@ -125,7 +125,7 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the envelope header; items are read when they are asked for.
+    /// Reads the envelope header; items are read on demand.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -159,7 +159,7 @@ impl<'a> Iterator for Envelope<'a> {
 /// Reads all headers, keeps nothing, and returns the number of items.
 ///
 /// # Errors
-/// What is wrong with the first that is.
+/// What is wrong with the first bad one.
 pub fn check(bytes: &[u8]) -> Result<usize, Malformed> {
     Envelope::read(bytes)?.try_fold(0_usize, |count, item| item.map(|_| count.saturating_add(1)))
 }

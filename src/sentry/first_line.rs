@@ -1,8 +1,8 @@
 //! The first line of an envelope, as far as authentication needs it.
 //!
-//! Relay falls back to the `dsn` member of the first body line when a request carries no other credential
-//! (manual: sentry, "Authentication"): the bytes up to the first LF must be one complete JSON object. Only that is read
-//! here, bounded, and only of bodies without a content encoding: whoever has another does not ask.
+//! Relay falls back to the `dsn` member of the first body line if a request carries no other credential (manual: sentry,
+//! "Authentication"): the bytes up to the first LF must be one complete JSON object. Only that is read here, bounded, and
+//! only for bodies without a content encoding; for others nobody asks.
 
 use super::dsn::Dsn;
 use serde::Deserialize;
@@ -15,11 +15,11 @@ pub enum Line {
     Dsn(Dsn),
     /// It carries none.
     WithoutDsn,
-    /// It is too long or no header, or what it carries is no DSN.
+    /// It is too long or not a header, or what it carries is not a DSN.
     Unreadable,
 }
 
-/// Longer first lines are not looked at. SDKs send a few hundred bytes.
+/// Longer first lines are not read. SDKs send a few hundred bytes.
 const MAX_LINE: usize = 65_536;
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct Header<'a> {
 /// Reads the first line of `body`.
 #[must_use]
 pub fn read(body: &[u8]) -> Line {
-    // One byte more than a line may have: what has no end there is too long.
+    // One byte more than a line may have: a line that does not end by then is too long.
     let start = body.get(..MAX_LINE.saturating_add(1)).unwrap_or(body);
     let line = start.split(|byte| *byte == b'\n').next();
     let line = line.filter(|line| line.len() <= MAX_LINE);
@@ -41,7 +41,7 @@ pub fn read(body: &[u8]) -> Line {
     match serde_json::from_slice::<Header<'_>>(line) {
         Ok(Header { dsn: None }) => Line::WithoutDsn,
         Ok(Header { dsn: Some(text) }) => Dsn::parse(&text).map_or(Line::Unreadable, Line::Dsn),
-        // Where there is no JSON there is no DSN either.
+        // If it is not JSON, there is no DSN either.
         Err(error) if error.is_syntax() || error.is_eof() => Line::WithoutDsn,
         Err(_) => Line::Unreadable,
     }

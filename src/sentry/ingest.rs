@@ -1,24 +1,24 @@
-//! Which requests are for this Sentry: on a gateway that serves others too, their `/api/42/...` is none of ours.
+//! Which requests are for this Sentry: on a gateway that serves others too, their `/api/42/...` is not ours.
 
 /// Where Sentry is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ingest {
-    /// Its hosts; none: every host is.
+    /// Its hosts. If empty, every host is.
     pub hosts: Vec<HostPattern>,
-    /// The path of its DSNs before `/api/`, without a `/` at the end; mostly empty.
+    /// The path of its DSNs before `/api/`, without a trailing `/`; usually empty.
     pub dsn_path: String,
 }
 
 /// A host, or all hosts below one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
-    /// In lower case, without a port, without a dot at its ends.
+    /// In lower case, without a port, without a dot at either end.
     name: String,
     /// `*.name`
     is_wildcard: bool,
 }
 
-/// A DNS name has no more bytes.
+/// A DNS name has at most this many bytes.
 pub const MAX_HOST_BYTES: usize = 253;
 
 impl HostPattern {
@@ -48,7 +48,7 @@ impl HostPattern {
         if !self.is_wildcard {
             return host.eq_ignore_ascii_case(name);
         }
-        // At least one label more.
+        // At least one more label.
         let Some(at) = host.len().checked_sub(name.len()) else {
             return false;
         };
@@ -75,7 +75,7 @@ impl Ingest {
         self.hosts.iter().any(|pattern| pattern.matches(host))
     }
 
-    /// The target as it is behind the path of the DSN. One that does not begin with that path stays as it is.
+    /// The target after the path of the DSN. A target that does not begin with that path is unchanged.
     #[must_use]
     pub fn target<'t>(&self, target: &'t [u8]) -> &'t [u8] {
         if self.dsn_path.is_empty() {
@@ -97,7 +97,7 @@ impl Ingest {
     }
 }
 
-/// The host of an authority, without its port and a dot at its end.
+/// The host of an authority, without its port and trailing dot.
 fn host(authority: &[u8]) -> &[u8] {
     let host = match authority {
         // IPv6 in brackets.

@@ -1,4 +1,4 @@
-//! What a request is, in Sentry's terms. Knows nothing of mirrors, targets or hosts.
+//! What a request is in Sentry's terms. Knows nothing of mirrors, targets or hosts.
 
 pub mod auth;
 pub mod category;

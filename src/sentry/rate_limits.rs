@@ -1,29 +1,29 @@
-//! What a Sentry says about its limits: the header `X-Sentry-Rate-Limits`, and a 429 without it (manual: sentry, "Answers
-//! and rate limits").
+//! What a Sentry says about its limits: the header `X-Sentry-Rate-Limits`, or a 429 without it (manual: sentry, "Answers and
+//! rate limits").
 //!
-//! `seconds:categories:scope[:reason...]`, several joined by commas; categories joined by `;`. No category is every one;
-//! those that are not known are none. It may come with any answer, a 200 too.
+//! `seconds:categories:scope[:reason...]`, several joined by commas; categories joined by `;`. No category means all; unknown
+//! ones are ignored. The header may come with any answer, even a 200.
 
 use super::category::Category;
 
 /// The name of the header.
 pub const NAME: &str = "x-sentry-rate-limits";
-/// Of a 429 that says nothing: what SDKs make of it.
+/// For a 429 that says nothing: what SDKs assume.
 pub const WITHOUT_HEADER_MS: u64 = 60_000;
-/// More of them are not read.
+/// Any beyond this are not read.
 const MAX_LIMITS: usize = 64;
 const MAX_BYTES: usize = 8_192;
 
 /// A limit that is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// For so long, from now on.
+    /// For this long from now on.
     pub ms: u64,
     /// What it is about; `None` is everything.
     pub category: Option<Category>,
 }
 
-/// Reads the header's value; none if it says nothing.
+/// Reads the header's value; empty if it says nothing.
 #[must_use]
 pub fn parse(value: &str) -> Option<Vec<Limit>> {
     let mut limits = Vec::new();
@@ -50,7 +50,7 @@ pub fn parse(value: &str) -> Option<Vec<Limit>> {
     says_something.then_some(limits)
 }
 
-/// A float cast saturates, and what is no number of seconds is refused first.
+/// A float cast saturates, and anything but a number of seconds is rejected first.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn to_ms(seconds: f64) -> Option<u64> {
     (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0) as u64)

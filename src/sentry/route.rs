@@ -1,7 +1,7 @@
-//! Which ingest request is this? From the method and the request target alone, without a copy of either.
+//! Recognises an ingest request from the method and the request target alone, without copying either.
 //!
-//! Runs of `/` count as one, as in Relay's own router, but for recognition only: the target itself is never
-//! changed. The query and a fragment are not looked at, nor what is beyond [`MAX_BYTES`].
+//! Runs of `/` count as one, as in Relay's own router, but only for recognition: the target itself is never changed. The
+//! query and a fragment are not looked at, nor anything beyond [`MAX_BYTES`].
 
 use super::project::ProjectId;
 
@@ -12,13 +12,13 @@ pub enum Route {
     Envelope(ProjectId),
     /// Anything else under `/api/<id>/` that is not a preflight or HEAD.
     Other(ProjectId),
-    /// The path begins with `/rum/sentry/`: a copy, ours or somebody's.
+    /// The path begins with `/rum/sentry/`: a copy, ours or another's.
     Mirrored,
-    /// An envelope behind a path that is not `dsn_path`.
+    /// An envelope under a path that is not `dsn_path`.
     BehindAPath(ProjectId),
 }
 
-/// Of a longer target only the beginning is read, and no copy is made: no SDK's is a tenth of it.
+/// Only the beginning of a longer target is read, and no copy is made: no SDK's target is a tenth as long.
 pub const MAX_BYTES: usize = 65_536;
 
 /// Recognises an ingest request, or `None` for all other traffic.
@@ -27,7 +27,7 @@ pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
     if let Some(id) = as_sdks_write_it(target).filter(|_| method == b"POST") {
         return Some(Route::Envelope(id));
     }
-    // One byte more: what is cut there is not whole.
+    // One byte more: a path cut there is not whole.
     let path = target
         .get(..MAX_BYTES.saturating_add(1))
         .unwrap_or(target)
@@ -41,7 +41,7 @@ pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
         _ => return behind_a_path(method, path),
     }
     let id = ProjectId::parse(segments.next()?)?;
-    // `/api/42` is no ingest path, `/api/42/` and what follows is.
+    // `/api/42` is not an ingest path; `/api/42/` and what follows is.
     let rest = segments.0;
     if rest.is_empty() || matches!(method, b"OPTIONS" | b"HEAD") {
         return None;
@@ -53,7 +53,7 @@ pub fn recognise(method: &[u8], target: &[u8]) -> Option<Route> {
     Some(Route::Other(id))
 }
 
-/// What stands behind the project id in the target of an ingest request: a path that begins with `/`, and the query.
+/// What follows the project id in the target of an ingest request: a path that begins with `/`, and the query.
 #[must_use]
 pub fn behind_project(target: &[u8]) -> Option<&[u8]> {
     let path = target.split(|byte| matches!(byte, b'?' | b'#')).next()?;
@@ -63,7 +63,7 @@ pub fn behind_project(target: &[u8]) -> Option<&[u8]> {
     target.get(path.len().saturating_sub(segments.0.len())..)
 }
 
-/// The project of an envelope's target, if nothing in it is unusual. Nearly every target that is asked about is like this.
+/// The project of an envelope's target, if nothing in it is unusual. Nearly every target is like this.
 fn as_sdks_write_it(target: &[u8]) -> Option<ProjectId> {
     let rest = target.strip_prefix(b"/api/")?;
     let digits = rest.iter().position(|byte| *byte == b'/')?;
@@ -73,7 +73,7 @@ fn as_sdks_write_it(target: &[u8]) -> Option<ProjectId> {
     ProjectId::parse(id).filter(|_| is_whole)
 }
 
-/// An SDK's DSN may have a path. Only what is surely an envelope is recognised behind one that nobody told us of.
+/// An SDK's DSN may have a path. Under a path that was not configured, only what is certainly an envelope is recognised.
 fn behind_a_path(method: &[u8], path: &[u8]) -> Option<Route> {
     if method != b"POST" || !path.starts_with(b"/") || !path.ends_with(b"/") {
         return None;
@@ -87,8 +87,8 @@ fn behind_a_path(method: &[u8], path: &[u8]) -> Option<Route> {
     (segments.next()? == b"api").then_some(Route::BehindAPath(id))
 }
 
-/// The segments of a path with runs of `/` folded. What is left starts with the `/` after the last segment, so
-/// that an empty rest means that no slash followed.
+/// The segments of a path, with runs of `/` folded. The rest starts with the `/` after the last segment, so an empty rest
+/// means that no slash followed.
 struct Segments<'a>(&'a [u8]);
 
 impl<'a> Iterator for Segments<'a> {

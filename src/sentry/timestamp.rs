@@ -1,12 +1,12 @@
 //! Reads a time as Relay does: seconds since 1970 as a JSON number (Python, JavaScript, Rust's `start_timestamp`), and the
-//! spellings of `timestamp/relaxed.rs` (Rust, Ruby, Python, Go). Past the year 9999 nothing is a time.
+//! spellings of `timestamp/relaxed.rs` (Rust, Ruby, Python, Go). Past the year 9999 nothing is accepted as a time.
 //!
-//! A number is read from its digits, not through `f64`, which at today's dates keeps no more than 0.2 µs. Work is bounded:
-//! more than [`MAX_LEN`] bytes are no time.
+//! A number is read from its digits, not through `f64`, which at today's dates is only accurate to 0.2 µs. Work is bounded:
+//! more than [`MAX_LEN`] bytes are not a time.
 
 mod relaxed;
 
-/// The longest text that is read. Every spelling of a time is shorter, white space and idle digits aside.
+/// The longest text that is read. Every spelling of a time is shorter, apart from white space and redundant digits.
 const MAX_LEN: usize = 64;
 
 /// 10000-01-01T00:00:00Z in seconds.
@@ -40,7 +40,7 @@ impl Timestamp {
             .saturating_add(i64::from(self.nanos / 1_000_000))
     }
 
-    /// Milliseconds since `earlier`, with three decimals; none when it is not earlier.
+    /// Milliseconds since `earlier`, with three decimals; `None` if it is not earlier.
     pub fn ms_since(self, earlier: Self) -> Option<String> {
         let seconds = i128::from(self.seconds).checked_sub(i128::from(earlier.seconds))?;
         let nanos = i128::from(self.nanos).checked_sub(i128::from(earlier.nanos))?;
@@ -50,7 +50,7 @@ impl Timestamp {
         (micros >= 0).then(|| format!("{}.{:03}", micros / 1000, micros % 1000))
     }
 
-    /// Reads RFC 3339, and the other spellings that Relay reads; a missing offset means UTC.
+    /// Reads RFC 3339 and the other spellings that Relay reads; a missing offset means UTC.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         (text.len() <= MAX_LEN).then(|| relaxed::read(text))?
     }
@@ -76,7 +76,7 @@ impl Timestamp {
 
     fn from_f64(seconds: f64) -> Option<Self> {
         let whole = seconds.floor();
-        // Within what RFC 3339 can say: year 0 to 9999.
+        // Within what RFC 3339 can express: year 0 to 9999.
         if !(-62_167_219_200.0..253_402_300_800.0).contains(&whole) {
             return None;
         }
@@ -93,7 +93,7 @@ impl Timestamp {
     }
 }
 
-/// Digits behind a point as nanoseconds. Digits after the ninth are dropped.
+/// Digits after a point as nanoseconds. Digits beyond the ninth are dropped.
 fn nanos(fraction: &str) -> Option<u32> {
     let mut nanos: u32 = 0;
     for digit in fraction.bytes().chain(std::iter::repeat(b'0')).take(9) {

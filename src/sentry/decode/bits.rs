@@ -1,17 +1,16 @@
-//! Bits from the low end of each byte on, as deflate and brotli have them.
+//! Bits from the low end of each byte up, as deflate and brotli store them.
 //!
-//! Owns: where in the body the reader is. The body is not owned: it is passed at each call. A read past its end is
-//! [`Reason::Truncated`].
+//! Owns the reader's position in the body. The body is passed at each call. A read past its end is [`Reason::Truncated`].
 
 use super::Reason;
 
 /// See the module's documentation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Bits {
-    /// The next `count` bits; what is above them is what follows in the body, or zero.
+    /// The next `count` bits. The bits above them are what follows in the body, or zero.
     hold: u64,
     count: u32,
-    /// Where in the body the next byte is.
+    /// The position of the next byte in the body.
     at: usize,
     /// Long codes read so far: they cost more, and the caller charges for them.
     pub(super) long_codes: u64,
@@ -25,7 +24,7 @@ impl Bits {
         }
     }
 
-    /// At least 56 bits, unless the body ends.
+    /// Makes at least 56 bits available, unless the body ends.
     #[inline]
     pub(super) fn fill(&mut self, body: &[u8]) {
         if self.count >= 48 {
@@ -53,7 +52,7 @@ impl Bits {
         }
     }
 
-    /// What comes next, zeros after the end of the body. To be filled before.
+    /// The next bits, zeros after the end of the body. Fill first.
     #[inline]
     pub(super) fn peek(&self) -> u64 {
         self.hold
@@ -74,7 +73,7 @@ impl Bits {
         self.count == 0
     }
 
-    /// At most 32 bits. To be filled before.
+    /// At most 32 bits. Fill first.
     #[inline]
     pub(super) fn take_filled(&mut self, count: u32) -> Result<usize, Reason> {
         let mask = 1_u64.wrapping_shl(count).wrapping_sub(1);
@@ -90,19 +89,19 @@ impl Bits {
         self.take_filled(count)
     }
 
-    /// To the next whole byte. The bits that are skipped.
+    /// Skips to the next whole byte. Returns the skipped bits.
     pub(super) fn align(&mut self) -> usize {
         let odd = self.count & 7;
         self.take_filled(odd).unwrap_or_default()
     }
 
-    /// Where the next whole byte is.
+    /// The position of the next whole byte.
     pub(super) fn position(&self) -> usize {
         let held = usize::try_from(self.count >> 3).unwrap_or_default();
         self.at.saturating_sub(held)
     }
 
-    /// Goes on at another byte.
+    /// Continues at another byte.
     pub(super) fn seek(&mut self, at: usize) {
         (self.hold, self.count, self.at) = (0, 0, at);
     }

@@ -1,11 +1,11 @@
 //! `br` (RFC 7932), a piece at a time: the stream and the headers of its metablocks.
 //!
-//! Why not `BrotliDecompressStream` of the crate `brotli-decompressor`, which judges this in the tests: it stops only when its
-//! ring buffer is full, which can be 16 MiB of copies from some bytes of input. Its dictionary and the transforms of it are used.
+//! Not `BrotliDecompressStream` of the crate `brotli-decompressor`, which is the reference in the tests: it stops only when
+//! its ring buffer is full, which can be 16 MiB of copies from a few bytes of input. Its dictionary and transforms are used.
 //!
-//! The parts: [`header`] reads codes, [`blocks`] knows which of them is used when, [`commands`] makes bytes of them, literals
-//! by their [`contexts`]. What stands behind the stream is ignored, as Relay does. Large windows, an extension of the format,
-//! are not `br`.
+//! The parts: [`header`] reads codes, [`blocks`] knows which of them is used when, [`commands`] turns them into bytes,
+//! literals according to their [`contexts`]. What follows the stream is ignored, as in Relay. Large windows, an extension of
+//! the format, are not `br`.
 
 mod blocks;
 mod commands;
@@ -27,12 +27,12 @@ const BROKEN: Reason = Reason::Corrupt("not a brotli stream");
 
 /// Costs, in units of a meter; measured.
 const METABLOCK: u64 = 600;
-/// A group of codes is cleared for each metablock, so many bytes for a unit.
+/// A group of codes is cleared for each metablock; this many bytes cost one unit.
 const CLEARED_PER_UNIT: usize = 16;
-/// What is copied or skipped at once.
+/// The most that is copied or skipped at once.
 const PIECE: usize = 64 << 10;
 
-/// Block counts: the least and how many bits are added (section 6).
+/// Block counts: the least, and how many extra bits are read (section 6).
 #[rustfmt::skip]
 const COUNTS: [(usize, u32); 26] = [
     (1, 2), (5, 2), (9, 2), (13, 2), (17, 3), (25, 3), (33, 3), (41, 3), (49, 4), (65, 4), (81, 4), (97, 4),
@@ -45,7 +45,7 @@ enum State {
     Start,
     Dictionary,
     Metablock,
-    /// Bytes without meaning.
+    /// Bytes without meaning, to be skipped.
     Skipped(usize),
     Stored,
     /// The context maps of literals and of distances.
@@ -70,7 +70,7 @@ pub(super) struct Br {
     literals: Blocks,
     commands: Blocks,
     distances: Blocks,
-    /// How the contexts of each type of literals are made: section 7.1.
+    /// How the contexts of each type of literals are computed: section 7.1.
     modes: Vec<u8>,
     literal_map: ContextMap,
     distance_map: ContextMap,

@@ -1,4 +1,4 @@
-//! `gzip` (RFC 1952) and `deflate`, which is zlib (RFC 1950): what stands around a deflate stream.
+//! `gzip` (RFC 1952) and `deflate`, which is zlib (RFC 1950): the wrapping around a deflate stream.
 
 use flate2::Crc;
 
@@ -13,7 +13,7 @@ const NAME_BYTE: u64 = 4;
 const CRC_BYTE: u64 = 11;
 const ADLER_BYTE: u64 = 9;
 
-/// The bits of FLG that are followed by a part of their own.
+/// The bits of FLG that announce an additional part.
 const HCRC: u8 = 2;
 const EXTRA: u8 = 4;
 const NAME: u8 = 8;
@@ -23,16 +23,16 @@ const RESERVED: u8 = 0xe0;
 /// How a stream is wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrap {
-    /// RFC 1952. Bytes behind the last member that do not begin another one are ignored, as gzip(1) and Relay do.
+    /// RFC 1952. Bytes after the last member that do not begin another one are ignored, as in gzip(1) and Relay.
     Gzip,
-    /// RFC 1950, one stream. What stands behind it is ignored, as Relay does.
+    /// RFC 1950, one stream. What follows it is ignored, as in Relay.
     Zlib,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Header,
-    /// Texts of a member's header that are still to come, by their bits.
+    /// Texts of a member's header that are still to come, by their FLG bits.
     Texts(u8),
     Stream,
     Trailer,
@@ -44,7 +44,7 @@ pub(super) struct Gzip {
     state: State,
     at: usize,
     members: u32,
-    /// How much was decoded before this member.
+    /// How much had been decoded before this member.
     before: usize,
     crc: Crc,
     adler: Adler,
@@ -147,7 +147,7 @@ impl Gzip {
         Ok(())
     }
 
-    /// Skips a piece of what is left of a header, or begins the stream.
+    /// Skips a piece of the rest of a header, or begins the stream.
     fn text(
         &mut self,
         flags: u8,
@@ -200,7 +200,7 @@ impl Gzip {
     fn gzip_trailer(&mut self, body: &[u8], output: &Output) -> Result<(), Reason> {
         let expected_crc = u32::from_le_bytes(self.take(body)?);
         let expected_size = u32::from_le_bytes(self.take(body)?);
-        // ISIZE is modulo 2^32; a member larger than that cannot pass the cap on a 32-bit host.
+        // ISIZE is modulo 2^32. On a 32-bit host a member larger than that cannot pass the cap.
         let size = output.len().saturating_sub(self.before);
         let size = u64::try_from(size).unwrap_or(u64::MAX) & u64::from(u32::MAX);
         let wrong = self.crc.sum() != expected_crc || size != u64::from(expected_size);
@@ -231,7 +231,7 @@ impl Adler {
     const PRIME: u32 = 65_521;
 
     fn update(&mut self, bytes: &[u8]) {
-        // So many that the sums stay below 2^32.
+        // As many as keep the sums below 2^32.
         for bytes in bytes.chunks(5_552) {
             for byte in bytes {
                 self.0 = self.0.wrapping_add(u32::from(*byte));

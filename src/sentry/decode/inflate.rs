@@ -1,6 +1,6 @@
 //! A deflate stream (RFC 1951), a piece at a time.
 //!
-//! Why not the crate `flate2`, which the rest of the module has anyway: it cannot say when a block begins. A block of seven
+//! Not the crate `flate2`, which the rest of the module uses anyway: it cannot tell when a block begins. A block of seven
 //! bytes that decodes to nothing takes thousands of instructions, and these must be charged.
 
 use super::Reason;
@@ -9,7 +9,7 @@ use super::output::Output;
 use super::prefix::{BUILD, BUILD_SYMBOL, Code, Codes, Fit, LONG_CODE};
 use crate::meter::Meter;
 
-/// How far copies go back.
+/// How far back copies go.
 const WINDOW: usize = 32 << 10;
 /// The longest copy.
 const LONGEST_COPY: usize = 258;
@@ -19,10 +19,10 @@ const HEADER: u64 = 650;
 const HEADER_SYMBOL: u64 = 150;
 const LITERAL: u64 = 90;
 const COPY: u64 = 360;
-/// What is worked on at once.
+/// How much is worked on at once.
 const PIECE: usize = 16 << 10;
 const LONG_CODES: u64 = 300;
-/// Beginning and ending a piece.
+/// The cost of beginning and ending a piece.
 const RUN: u64 = 300;
 
 const BROKEN: Reason = Reason::Corrupt("not a deflate stream");
@@ -41,7 +41,7 @@ pub(super) struct Inflate {
     bits: Bits,
     state: State,
     last: bool,
-    /// How much was decoded before this stream, which it does not see.
+    /// How much had been decoded before this stream; copies cannot reach it.
     before: usize,
     literals: Codes,
     distances: Codes,
@@ -62,7 +62,7 @@ impl Inflate {
         }
     }
 
-    /// Begins a stream at a position of the body.
+    /// Begins a stream at a position in the body.
     pub(super) fn begin(&mut self, at: usize, output: &Output) {
         self.bits = Bits::new(at);
         (self.state, self.last, self.before) = (State::Block, false, output.len());
@@ -75,7 +75,7 @@ impl Inflate {
             .saturating_add(self.distances.memory())
     }
 
-    /// Decodes a piece. At the end of the stream: where the body goes on.
+    /// Decodes a piece. At the end of the stream, returns where the body continues.
     pub(super) fn advance(
         &mut self,
         body: &[u8],
@@ -156,7 +156,7 @@ impl Inflate {
             (&mut self.literals, literals),
             (&mut self.distances, distances),
         ] {
-            // One code of one bit, or none, is allowed: a block without copies has it.
+            // One code of one bit, or none, is allowed: a block without copies has that.
             match codes.build(0, lengths) {
                 Some(Fit::Complete | Fit::Incomplete { longest: 0 | 1 }) => {}
                 _ => return Err(BROKEN),
@@ -166,7 +166,7 @@ impl Inflate {
     }
 
     fn dynamic_codes(&mut self, body: &[u8], meter: &mut Meter) -> Result<(), Reason> {
-        /// In which order the lengths of the code for lengths are sent.
+        /// The order in which the lengths of the code for lengths are sent.
         const ORDER: [usize; 19] = [
             16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
         ];
@@ -183,7 +183,7 @@ impl Inflate {
                 *place = u8::try_from(length).unwrap_or_default();
             }
         }
-        // Its place is used again for the distances.
+        // Its place is reused for the distances.
         meter.spend(BUILD);
         self.fixed = false;
         self.distances.reset(1, 32)?;
@@ -200,7 +200,7 @@ impl Inflate {
         self.build(literals, distances, meter)
     }
 
-    /// Reads the lengths of the codes; how many symbols that were.
+    /// Reads the lengths of the codes; returns how many symbols that took.
     fn read_lengths(&mut self, body: &[u8], lengths: &mut [u8]) -> Result<usize, Reason> {
         let code = self.distances.get(0).ok_or(BROKEN)?;
         let (mut at, mut symbols, mut before) = (0_usize, 0_usize, None);
@@ -282,7 +282,7 @@ impl Inflate {
     }
 }
 
-/// What is in use while symbols are read.
+/// What is in use while symbols are being read.
 struct Run {
     bits: Bits,
     copies: u64,
@@ -291,7 +291,7 @@ struct Run {
 }
 
 impl Run {
-    /// Reads symbols until there are `until` bytes. Whether the block has ended.
+    /// Reads symbols until there are `until` bytes. Returns whether the block has ended.
     fn symbols(
         &mut self,
         literals: Code<'_>,
@@ -330,7 +330,7 @@ impl Run {
     }
 }
 
-/// Symbols 257 and up: the least length and how many bits are added to it.
+/// Symbols 257 and up: the least length, and how many extra bits are read.
 #[rustfmt::skip]
 const LENGTHS: [(u16, u32); 29] = [
     (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 1), (13, 1), (15, 1), (17, 1),

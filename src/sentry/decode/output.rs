@@ -1,17 +1,16 @@
-//! What a decoder has decoded: the bytes, or only their number and as much history as copies go back to.
+//! A decoder's output: the bytes, or only their number and as much history as copies go back to.
 //!
-//! Owns: the cap, the memory. Does not own: when to stop, which is the decoders' own. Up to [`AT_ONCE`] is stored as it
-//! comes. What turns out to be larger is counted first ([`Output::counted`]) and then stored by a second run into one
-//! allocation of its size: growing step by step towards 32 MiB would leave twice that in holes, and a module's memory never
-//! shrinks.
+//! Owns the cap and the memory. When to stop is up to the decoders. Up to [`AT_ONCE`] bytes are stored as they come. What
+//! turns out to be larger is first counted ([`Output::counted`]), and then stored by a second run in one allocation of its
+//! size. Growing step by step towards 32 MiB would leave twice that in holes, and a module's memory never shrinks.
 
 use super::Reason;
 use crate::meter::Meter;
 
-/// What is stored as it comes. Envelopes with more than this are rare: events end at 1 MiB.
+/// How much is stored as it comes. Larger envelopes are rare: events end at 1 MiB.
 pub(super) const AT_ONCE: usize = 1 << 20;
 
-/// Short copies are made of this many bytes and then cut: two loads, instead of a call for three bytes.
+/// Short copies are made with this many bytes and then cut: two loads instead of a call for three bytes.
 const SHORT: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +42,7 @@ impl Output {
         }
     }
 
-    /// For a body of which it is known that it decodes to `size` bytes.
+    /// For a body known to decode to `size` bytes.
     pub(super) fn exact(size: usize) -> Result<Self, Reason> {
         let mut output = Self::new(size);
         let reserved = output.bytes.try_reserve_exact(size);
@@ -52,12 +51,12 @@ impl Output {
         Ok(output)
     }
 
-    /// The size, if the bytes were only counted: they need a second run.
+    /// The size, if the bytes were only counted: then a second run is needed.
     pub(super) fn counted(&self) -> Option<usize> {
         (self.mode == Mode::Counting).then(|| self.len())
     }
 
-    /// Whether this is the second run. Checksums were right in the first.
+    /// Whether this is the second run. Checksums were verified in the first.
     pub(super) fn second(&self) -> bool {
         self.mode == Mode::Exact
     }
@@ -66,7 +65,7 @@ impl Output {
         self.bytes
     }
 
-    /// What was decoded, if it is there from the first byte on.
+    /// What was decoded, if it is still there from the first byte on.
     pub(super) fn beginning(&self) -> &[u8] {
         if self.gone == 0 { &self.bytes } else { &[] }
     }
@@ -82,8 +81,8 @@ impl Output {
         self.bytes.capacity()
     }
 
-    /// To be asked before decoding goes on: is the cap passed? Where it is asked decides which error a body gets that is
-    /// both too large and broken, so that must not depend on the size of a step.
+    /// Whether the cap is exceeded; call it before decoding continues. Where it is called decides which error a body gets
+    /// that is both too large and broken, so that must not depend on the size of a step.
     pub(super) fn check(&mut self) -> Result<(), Reason> {
         if self.len() <= self.limit {
             return Ok(());
@@ -95,12 +94,12 @@ impl Output {
         self.check()
     }
 
-    /// How many bytes may come before [`Output::check`] has something to say.
+    /// How many more bytes may come before [`Output::check`] could fail.
     pub(super) fn allowed(&self) -> usize {
         self.limit.saturating_sub(self.len()).saturating_add(1)
     }
 
-    /// Makes room for `more` bytes. `keep`: how far copies may go back.
+    /// Makes room for `more` bytes. `keep`: how far back copies may go.
     #[inline]
     pub(super) fn room(
         &mut self,
@@ -116,7 +115,7 @@ impl Output {
 
     #[cold]
     fn grow(&mut self, more: usize, keep: usize, meter: &mut Meter) -> Result<(), Reason> {
-        /// A memory that was grown in smaller pieces than this would be grown too often.
+        /// Memory that grew in smaller pieces than this would grow too often.
         const LEAST: usize = 4 << 10;
         const SLACK: usize = 64 << 10;
         /// `memory.copy` and `memory.fill`.
@@ -137,7 +136,7 @@ impl Output {
                     self.gone = self.gone.saturating_add(gone);
                     meter.spend_bytes(keep.div_ceil(BYTES_PER_UNIT), 1);
                 }
-                // A longer slack is fewer moves of what is kept.
+                // With more slack, what is kept is moved less often.
                 let slack = keep.checked_div(4).unwrap_or_default().max(SLACK);
                 keep.min(self.cap).saturating_add(slack)
             }
@@ -146,7 +145,7 @@ impl Output {
         if needed <= self.bytes.capacity() {
             return Ok(());
         }
-        // A block of zstd may go beyond what is wanted, in a thousand small pieces.
+        // A zstd block may exceed what is wanted, in a thousand small pieces.
         let wanted = wanted.max(needed.saturating_add(SLACK));
         meter.spend_bytes(self.bytes.len().div_ceil(BYTES_PER_UNIT), 1);
         let additional = wanted.saturating_sub(self.bytes.len());
@@ -159,7 +158,7 @@ impl Output {
         self.bytes.push(byte);
     }
 
-    /// The first `length` bytes of `from`, or all.
+    /// Appends the first `length` bytes of `from`, or all of it.
     #[inline]
     pub(super) fn extend(&mut self, from: &[u8], length: usize) {
         if length <= SHORT
@@ -176,14 +175,14 @@ impl Output {
     }
 
     pub(super) fn fill(&mut self, byte: u8, length: usize) {
-        // Beyond this a few copies are cheaper.
+        // Beyond this, a few copies are cheaper.
         const FILLED: usize = 256;
         let (start, first) = (self.bytes.len(), length.min(FILLED));
         self.bytes.resize(start.saturating_add(first), byte);
         self.copy_long(start, first, length.saturating_sub(first));
     }
 
-    /// Copies what was decoded `distance` bytes ago. `false`: there was nothing.
+    /// Copies what was decoded `distance` bytes ago. `false`: there was nothing there.
     #[inline]
     pub(super) fn copy(&mut self, distance: usize, length: usize) -> bool {
         let Some(start) = self.bytes.len().checked_sub(distance) else {
@@ -209,7 +208,7 @@ impl Output {
             self.fill(byte, length);
             return true;
         }
-        // What is copied is as good as what it was copied from: each round may be twice as long.
+        // A copy is as good a source as the original, so each round may be twice as long.
         let (mut left, mut span) = (length, distance);
         while left > 0 && span > 0 {
             let count = left.min(span);
@@ -226,13 +225,13 @@ impl Output {
         self.bytes.capacity().wrapping_sub(self.bytes.len())
     }
 
-    /// What was decoded since there were `since` bytes.
+    /// What was decoded after the first `since` bytes.
     pub(super) fn since(&self, since: usize) -> &[u8] {
         let from = since.saturating_sub(self.gone);
         self.bytes.get(from..).unwrap_or_default()
     }
 
-    /// The last two bytes, the last first. Before the first there are zeros.
+    /// The last two bytes, the very last first. Before the first byte there are zeros.
     #[inline]
     pub(super) fn last_two(&self) -> [u8; 2] {
         match self.bytes.as_slice() {

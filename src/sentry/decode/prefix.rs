@@ -1,12 +1,12 @@
-//! Canonical prefix codes of at most 15 bits, as deflate and brotli have them.
+//! Canonical prefix codes of at most 15 bits, as deflate and brotli use them.
 //!
-//! Owns: tables for a group of codes of one alphabet, in one allocation that is used again for the next group. Does not own:
-//! how their lengths are transmitted. Short codes are read by one look-up, longer ones bit by bit.
+//! Owns the tables for a group of codes of one alphabet, in one allocation that is reused for the next group. How their
+//! lengths are transmitted is not decided here. Short codes are read with one look-up, longer ones bit by bit.
 
 use super::Reason;
 use super::bits::Bits;
 
-/// Codes up to this length are looked up.
+/// Codes up to this length are looked up in a table.
 const ROOT: u32 = 9;
 const ROOT_SIZE: usize = 1 << ROOT;
 const ROOT_MASK: u64 = (1 << ROOT) - 1;
@@ -14,21 +14,21 @@ const ROOT_MASK: u64 = (1 << ROOT) - 1;
 const LONGEST: usize = 15;
 const LENGTHS: usize = LONGEST + 1;
 
-/// The codes that lengths are sent with have so many symbols, and are built where a smaller one will stand.
+/// The codes that lengths are sent with have this many symbols, and are built where a smaller code will later be.
 const LEAST_ALPHABET: usize = 19;
 
-/// What building a code costs, beside what each symbol costs.
+/// What building a code costs, besides the cost per symbol.
 pub(super) const BUILD: u64 = 6_000;
 /// What building costs for each symbol of the alphabet. Measured.
 pub(super) const BUILD_SYMBOL: u64 = 110;
-/// What reading a long code costs more than a short one.
+/// The extra cost of reading a long code.
 pub(super) const LONG_CODE: u64 = 800;
 
 /// A group of codes.
 #[derive(Default)]
 pub(super) struct Codes {
     /// Per code: what the next [`ROOT`] bits mean (`symbol << 4 | length + 1`, 0 for a long code or none), how many codes
-    /// there are of each length, the symbols in the order of their codes.
+    /// there are of each length, and the symbols in the order of their codes.
     tables: Vec<u16>,
     alphabet: usize,
 }
@@ -82,8 +82,8 @@ impl Codes {
         })
     }
 
-    /// Builds the code with this index from the length of each symbol's code, 0 for none. Whether it is complete, that is
-    /// all bits mean something, is for the caller to look at ([`Fit`]).
+    /// Builds the code with this index from the length of each symbol's code, 0 for none. Whether it is complete, that is,
+    /// whether all bit patterns have a meaning, is up to the caller to check ([`Fit`]).
     pub(super) fn build(&mut self, index: usize, lengths: &[u8]) -> Option<Fit> {
         let stride = self.stride();
         let start = index.checked_mul(stride)?;
@@ -99,7 +99,7 @@ impl Codes {
         if let Some(unused) = counts.first_mut() {
             *unused = 0;
         }
-        // How much of the code space is left, in codes of the length.
+        // How much of the code space is left, in codes of this length.
         let (mut left, mut longest, mut next) = (1_i32, 0, 0_u16);
         let mut offsets = [0_u16; LENGTHS];
         for (length, (count, offset)) in counts.iter().zip(&mut offsets).enumerate().skip(1) {
@@ -144,16 +144,16 @@ impl Codes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {
     Complete,
-    /// Some bits mean nothing.
+    /// Some bit patterns mean nothing.
     Incomplete {
         /// The longest code.
         longest: usize,
     },
-    /// More codes than there are.
+    /// There are more codes than the code space holds.
     Over,
 }
 
-/// Codes are read from their first bit on, which is the lowest: a code stands wherever the lower bits are the code.
+/// Codes are read from their first bit on, which is the lowest. So a code is at every index whose lower bits are the code.
 fn fill_root(root: &mut [u16; ROOT_SIZE], counts: &[u16], symbols: &[u16]) {
     root.fill(0);
     let (mut code, mut size) = (0_u16, 1_usize);
@@ -162,7 +162,7 @@ fn fill_root(root: &mut [u16; ROOT_SIZE], counts: &[u16], symbols: &[u16]) {
         if u32::from(length) > ROOT {
             return;
         }
-        // What was shorter stands for both values of the next bit.
+        // Shorter codes apply for both values of the next bit.
         root.copy_within(..size, size);
         size = size.wrapping_mul(2);
         code = code.wrapping_mul(2);
@@ -178,7 +178,7 @@ fn fill_root(root: &mut [u16; ROOT_SIZE], counts: &[u16], symbols: &[u16]) {
 }
 
 impl Code<'_> {
-    /// The next symbol, `None` if the next bits mean nothing. The bits must be filled.
+    /// The next symbol; `None` if the next bits mean nothing. The bits must be filled.
     #[inline]
     pub(super) fn read(self, bits: &mut Bits) -> Result<Option<u16>, Reason> {
         let index = usize::try_from(bits.peek() & ROOT_MASK).unwrap_or_default();

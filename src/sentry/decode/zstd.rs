@@ -1,7 +1,7 @@
 //! `zstd` (RFC 8878), a piece at a time: frames and their blocks.
 //!
-//! Why not the crate `ruzstd`, which judges this in the tests: it decodes a block as a whole. A block of 128 KiB can take it
-//! 40 million instructions, and its copies of what they wrote themselves take it byte by byte.
+//! Not the crate `ruzstd`, which is the reference in the tests: it decodes a block as a whole. A block of 128 KiB can take 40
+//! million instructions, and it makes overlapping copies byte by byte.
 //!
 //! The parts: [`literals`] and [`sequences`] of a block, [`fse`] and [`huffman`] codes, [`reverse`] bits.
 
@@ -21,7 +21,7 @@ use super::output::Output;
 use super::{Coding, MAX_MEMBERS, MAX_WINDOW, Reason};
 use crate::meter::Meter;
 
-/// The most bytes of a block, packed or not.
+/// The most bytes of a block, compressed or not.
 const MAX_BLOCK: usize = 128 << 10;
 
 /// Costs, in units of a meter; measured.
@@ -37,7 +37,7 @@ enum Broken {
     Memory(NoMemory),
 }
 
-/// For so many bytes.
+/// For this many bytes.
 struct NoMemory(usize);
 
 impl From<Reason> for Broken {
@@ -57,7 +57,7 @@ enum State {
     Block,
     Literals,
     Sequences,
-    /// What the last block decoded to is hashed.
+    /// Hashing what the last block decoded to.
     Hash,
 }
 
@@ -69,10 +69,10 @@ pub(super) struct Zstd {
     window: usize,
     checksum: bool,
     last: bool,
-    /// Where the block ends, and its literals.
+    /// Where the block and its literals end.
     block_end: usize,
     literals_end: usize,
-    /// Bytes decoded when the frame and the block began, and how far they are hashed.
+    /// Bytes decoded when the frame and the block began, and how far they have been hashed.
     frame_from: usize,
     block_from: usize,
     hashed: usize,
@@ -168,7 +168,7 @@ impl Coding for Zstd {
 }
 
 impl Zstd {
-    /// What is wrong, when a block is: it may only be cut off.
+    /// What is wrong with a broken block: it may only be cut off.
     fn broken(&self, broken: Broken, body: &[u8]) -> Reason {
         match broken {
             Broken::Memory(NoMemory(bytes)) => Reason::NoMemory(bytes),
@@ -177,7 +177,7 @@ impl Zstd {
         }
     }
 
-    /// The header of a frame, or a whole skippable frame.
+    /// Reads the header of a frame, or a whole skippable frame.
     fn frame(&mut self, body: &[u8], output: &Output) -> Result<(), Reason> {
         const MAGIC: u32 = 0xfd2f_b528;
         const SKIPPABLE: u32 = 0x184d_2a50;
@@ -204,7 +204,7 @@ impl Zstd {
             let base = 1_u64.wrapping_shl(u32::from(byte >> 3).wrapping_add(10));
             let part = (base >> 3).wrapping_mul(u64::from(byte & 7));
             window = Some(base.wrapping_add(part));
-            // The largest that can be written is not allowed.
+            // The largest value that can be written is not allowed.
             if byte == u8::MAX {
                 window = None;
             }
@@ -300,7 +300,7 @@ impl Zstd {
         Ok(())
     }
 
-    /// Hashes a piece of the block, and goes on when it is done.
+    /// Hashes a piece of the block, and continues when that is done.
     fn hash(&mut self, output: &Output, meter: &mut Meter) -> Result<(), Reason> {
         if self.checksum && !output.second() {
             let rest = output.since(self.hashed);
@@ -312,7 +312,7 @@ impl Zstd {
             if self.hashed < output.len() {
                 return Ok(());
             }
-            // The lower half of it.
+            // The lower half of the hash.
             let hash = self.hash.finish() & u64::from(u32::MAX);
             if self.last && hash != u64::from(self.expected) {
                 return Err(Reason::Corrupt("zstd checksum"));

@@ -1,8 +1,8 @@
 //! The JSON headers of an envelope and of its items.
 //!
-//! As strict as Relay, which parses every member into a value: bad UTF-8, lone surrogates and more than 127 levels of
-//! nesting are refused anywhere in a header, and a member that Relay knows may stand there once. Members that it does not
-//! know may come twice (the last counts) and may hold anything. The text of a fault never repeats a value.
+//! As strict as Relay, which parses every member into a value. Bad UTF-8, lone surrogates and more than 127 levels of nesting
+//! are refused anywhere in a header, and a member that Relay knows may occur only once. Unknown members may occur twice (the
+//! last counts) and may contain anything. The text of a fault never repeats a value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::sentry::timestamp::Timestamp;
 use super::event_id::EventId;
 use super::value::{Pick, Value};
 
-/// An envelope's header: what we use of it.
+/// An envelope's header: the parts used here.
 #[derive(Debug, Clone, Default)]
 pub struct Header<'a> {
     /// The id of the event that all items belong to.
@@ -31,7 +31,7 @@ pub struct Header<'a> {
     pub trace: Trace<'a>,
 }
 
-/// The dynamic sampling context of an envelope: what we use of it.
+/// The dynamic sampling context of an envelope: the parts used here.
 #[derive(Debug, Clone, Default)]
 pub struct Trace<'a> {
     /// `trace.trace_id`
@@ -42,7 +42,7 @@ pub struct Trace<'a> {
     pub environment: Option<Cow<'a, str>>,
 }
 
-/// An item's header: what we use of it.
+/// An item's header: the parts used here.
 #[derive(Debug, Clone, Default)]
 pub struct ItemHeader<'a> {
     /// `type`
@@ -59,17 +59,17 @@ pub struct ItemHeader<'a> {
     pub filename: Option<Cow<'a, str>>,
     /// `platform`, of profile chunks.
     pub platform: Option<Cow<'a, str>>,
-    /// `meta_length`: so many bytes of the payload are JSON, and any bytes follow. As announced.
+    /// `meta_length`: this many bytes of the payload are JSON, followed by arbitrary bytes. As announced.
     pub meta_length: Option<u32>,
 }
 
-/// What is wrong with a header's JSON, and where, counted from where the reading began.
+/// What is wrong with a header's JSON, and where, relative to where reading began.
 pub(super) struct Fault {
     pub(super) offset: usize,
     pub(super) text: String,
 }
 
-/// Reads one header and returns it with the offset behind it; none if there is only white space.
+/// Reads one header and returns it with the offset after it; `None` if there is only white space.
 pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<Result<(T, usize), Fault>> {
     let mut stream = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
     let header = stream.next()?;
@@ -82,7 +82,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<Result<(T,
     })
 }
 
-/// Line and column, which is what the parser knows, as an offset.
+/// Converts line and column, which is what the parser reports, to an offset.
 fn offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     let lines = bytes
         .split_inclusive(|byte| *byte == b'\n')
@@ -101,10 +101,10 @@ fn text(error: &serde_json::Error) -> String {
 
 /// A header that takes its members one by one.
 trait Members<'a>: Default {
-    /// What Relay knows, so that it refuses duplicates. At most 32.
+    /// The members that Relay knows and refuses duplicates of. At most 32.
     const KNOWN: &'static [&'static str];
 
-    /// What must be there: one of the known.
+    /// The member that must be there: one of the known ones.
     const REQUIRED: Option<&'static str>;
 
     /// Takes the member, whose value `map` yields next.
@@ -156,7 +156,7 @@ impl<'a, T: Members<'a>> Visitor<'a> for Object<T> {
     }
 }
 
-/// The bit of a known member, none of an unknown one.
+/// The bit of a known member; 0 for an unknown one.
 fn bit<'a, T: Members<'a>>(name: &str) -> u32 {
     let index = T::KNOWN
         .iter()
@@ -270,7 +270,7 @@ impl<'a> Members<'a> for ItemHeader<'a> {
             "attachment_type" => self.attachment_type = value.text(name)?,
             "filename" => self.filename = value.text(name)?,
             "platform" => self.platform = value.text(name)?,
-            // Relays that do not know it yet take anything.
+            // Relays that do not know it yet accept anything.
             "meta_length" => {
                 self.meta_length = value.number::<A::Error>(name).ok().flatten();
             }

@@ -1,9 +1,8 @@
-//! Where a member of a JSON object stands, so that its value can be replaced and nothing else.
+//! Finds a member in a JSON object, so that its value, and nothing else, can be replaced.
 
 use std::ops::Range;
 
-/// The value of the first member with this name of an object that is known to be JSON; members of objects in it are not
-/// looked at.
+/// The value of the first member with this name, in an object known to be JSON. Members of nested objects are not looked at.
 #[must_use]
 pub fn member(object: &[u8], name: &str) -> Option<Range<usize>> {
     let mut at = skip_space(object, 0);
@@ -33,7 +32,7 @@ pub fn member(object: &[u8], name: &str) -> Option<Range<usize>> {
     }
 }
 
-/// With its quotation marks. An escape may stand for any character.
+/// `quoted` includes the quotation marks. An escape may stand for any character.
 fn is_name(quoted: &[u8], name: &str) -> bool {
     let plain = quoted.get(1..quoted.len().saturating_sub(1));
     plain == Some(name.as_bytes())
@@ -47,7 +46,7 @@ fn skip_space(text: &[u8], at: usize) -> usize {
     at.saturating_add(rest.iter().take_while(is_space).count())
 }
 
-/// Behind the closing mark of the string that begins here.
+/// The offset after the closing mark of the string that begins here.
 fn end_of_string(text: &[u8], start: usize) -> Option<usize> {
     let mut at = start.saturating_add(1);
     loop {
@@ -59,7 +58,7 @@ fn end_of_string(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Behind the value that begins here.
+/// The offset after the value that begins here.
 fn end_of_value(text: &[u8], start: usize) -> Option<usize> {
     let (mut at, mut depth) = (start, 0_usize);
     loop {

@@ -1,4 +1,4 @@
-//! A JSON value in a header: what it is, checked to its depths.
+//! A JSON value in a header: its kind; it is checked at all depths.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -50,7 +50,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Reads a [`Value`]; if it is an object, its text members go to the slots of their names.
+/// Reads a [`Value`]. If it is an object, its text members go to the slots of their names.
 pub(super) struct Pick<'t, 'a> {
     pub(super) slots: &'t mut [(&'static str, &'t mut Option<Cow<'a, str>>)],
 }

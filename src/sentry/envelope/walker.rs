@@ -1,4 +1,4 @@
-//! From header to header through an envelope, in steps.
+//! Walks through an envelope from header to header, in steps.
 
 use std::task::{Poll, ready};
 
@@ -9,12 +9,12 @@ use crate::meter::Meter;
 /// The most bytes of a header that are looked at.
 const MAX_HEADER: usize = 262_144;
 /// What reading a header may cost, in units: 180 KB of plain text, 100 KB of other text, 10 KB of brackets and commas. It is
-/// read at once. Relay has no such limit of its own; the headers of SDKs have some hundred bytes, and a kilobyte with all that
-/// they say of a trace.
+/// read at once. Relay itself has no such limit. The headers of SDKs have a few hundred bytes, and a kilobyte including all
+/// they say about a trace.
 const MAX_PRICE: u64 = 4_500_000;
 
 /// Units of a header; of each string, comma and bracket in it; of a byte of plain text, of other text, and outside of text;
-/// of an escape. And of a byte that is only passed.
+/// and of an escape. Also of a byte that is only skipped.
 const HEADER: u64 = 2_000;
 const PART: u64 = 350;
 const PLAIN: u64 = 25;
@@ -22,12 +22,12 @@ const TEXT: u64 = 45;
 const OTHER: u64 = 90;
 const ESCAPE: u64 = 340;
 const PASS: u64 = 4;
-/// Of white space.
+/// Units of white space.
 const SPACE: u64 = 16;
-/// The most bytes between two looks at the meter.
+/// The most bytes between two checks of the meter.
 const PIECE: usize = 65_536;
 
-/// Where an item stands in an envelope.
+/// The position of an item in an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemPlace {
     index: usize,
@@ -44,7 +44,7 @@ impl ItemPlace {
         bytes.get(self.start..end).unwrap_or_default()
     }
 
-    /// From the first byte of its header to behind its payload, without the LF that ends it.
+    /// From the first byte of its header to the end of its payload, without the LF that ends it.
     #[must_use]
     pub fn range(self) -> (usize, usize) {
         (self.header, self.start.saturating_add(self.length))
@@ -53,14 +53,14 @@ impl ItemPlace {
     /// What reading its header once more costs, in units.
     #[must_use]
     pub fn price(self, bytes: &[u8]) -> u64 {
-        // It has been read before: it is neither too long nor of too many parts.
+        // It has been read before: it is neither too long nor made of too many parts.
         price(bytes, self.header).unwrap_or(HEADER)
     }
 
-    /// The item. Its header, which has been read before, is read again.
+    /// The item. Its header, already read once, is read again.
     ///
     /// # Errors
-    /// What is wrong with it, should the bytes be others.
+    /// What is wrong with it, if the bytes have changed.
     pub fn item(self, bytes: &[u8]) -> Result<Item<'_>, Malformed> {
         let place = Place::Item(self.index);
         let (header, _) = read::<ItemHeader<'_>>(bytes, self.header, place)?;
@@ -72,15 +72,15 @@ impl ItemPlace {
     }
 }
 
-/// Reads the headers of an envelope one by one, and checks what stands between them. It keeps no bytes: they are passed at
-/// every step, and are always the same.
+/// Reads the headers of an envelope one by one, and checks what is between them. It keeps no bytes: they are passed at every
+/// step, and are always the same.
 #[derive(Clone, Debug, Default)]
 pub struct Walker {
     offset: usize,
     index: usize,
     /// Where the white space before a header began.
     began: Option<usize>,
-    /// A payload without a length: its header, its first byte, and where its end is looked for.
+    /// A payload without a length: its header, its first byte, and where to look for its end.
     open: Option<(usize, usize, usize)>,
 }
 
@@ -117,13 +117,13 @@ impl Walker {
         Poll::Ready(Ok(header))
     }
 
-    /// Behind what has been read.
+    /// The offset after what has been read.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// The next item; none at the end, also behind an error.
+    /// The next item; `None` at the end, and after an error.
     pub fn next(
         &mut self,
         bytes: &[u8],
@@ -198,7 +198,7 @@ impl Walker {
         }))
     }
 
-    /// Reads the header at the offset, once the meter has what that costs; gives it with the offset behind it.
+    /// Reads the header at the offset, once the meter has enough for it; returns it with the offset after it.
     fn charged<'a, T: serde::Deserialize<'a>>(
         &self,
         bytes: &'a [u8],
@@ -253,7 +253,7 @@ impl Walker {
         }
     }
 
-    /// Over the white space before a header.
+    /// Skips the white space before a header.
     fn space(&mut self, bytes: &[u8], meter: &mut Meter) -> Poll<()> {
         self.began.get_or_insert(self.offset);
         let rest = bytes.get(self.offset..).unwrap_or_default();
@@ -307,7 +307,7 @@ fn price(bytes: &[u8], offset: usize) -> Result<u64, (Reason, u64)> {
     }
 }
 
-/// Behind the string whose contents begin at `start`, and what reading it costs.
+/// The offset after the string whose contents begin at `start`, and what reading it costs.
 fn price_of_text(bytes: &[u8], start: usize) -> (usize, u64) {
     let (mut at, mut price) = (start, 0_u64);
     while price <= MAX_PRICE
@@ -322,7 +322,7 @@ fn price_of_text(bytes: &[u8], start: usize) -> (usize, u64) {
         if rest.get(found) == Some(&b'"') {
             return (at, price);
         }
-        // What is escaped.
+        // The escaped character.
         at = at.saturating_add(1);
         price = price.saturating_add(ESCAPE);
     }
@@ -331,13 +331,13 @@ fn price_of_text(bytes: &[u8], start: usize) -> (usize, u64) {
     (bytes.len(), price.saturating_add(left))
 }
 
-/// Reads the header at `offset`; gives it with the offset behind it.
+/// Reads the header at `offset`; returns it with the offset after it.
 fn read<'a, T: serde::Deserialize<'a>>(
     bytes: &'a [u8],
     offset: usize,
     place: Place,
 ) -> Result<(T, usize), Malformed> {
-    /// Of what is no object: enough to say so.
+    /// For what is not an object: enough to say so.
     const OF_OTHERS: usize = 64;
     let rest = bytes.get(offset..).unwrap_or_default();
     let most = match rest.first() {
@@ -357,7 +357,7 @@ fn read<'a, T: serde::Deserialize<'a>>(
     }
 }
 
-/// The offset behind the LF at `end`; at the end of the input there need not be one.
+/// The offset after the LF at `end`; at the end of the input it may be missing.
 fn after_lf(bytes: &[u8], end: usize, after: &'static str) -> Result<usize, Reason> {
     match bytes.get(end) {
         Some(b'\n') => Ok(end.saturating_add(1)),

@@ -1,4 +1,4 @@
-//! The spellings of a time that Relay reads: RFC 3339, and what the parser of `chrono` takes besides.
+//! The spellings of a time that Relay reads: RFC 3339, and what else the parser of `chrono` accepts.
 //!
 //! | part | spellings |
 //! | --- | --- |
@@ -7,7 +7,7 @@
 //! | offset | `Z`, `UTC`, `+08:00`, `+0800`, `+08 00`, with `-` and U+2212 too; none means UTC, but only behind `T` |
 //! | white space | between any two parts |
 //!
-//! A second of 60 is the first of the next minute. A time in the year 10000 or later is none.
+//! A second of 60 is the first of the next minute. A time in the year 10000 or later is not accepted.
 
 use super::{END, Timestamp};
 
@@ -44,7 +44,7 @@ pub(super) fn read(text: &str) -> Option<Timestamp> {
     (seconds < END).then_some(Timestamp { seconds, nanos })
 }
 
-/// Days from 1970-01-01, by Howard Hinnant's `days_from_civil`; none if there is no such day.
+/// Days from 1970-01-01, by Howard Hinnant's `days_from_civil`; `None` if there is no such day.
 fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap = year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
     let length = match month {
@@ -59,7 +59,7 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     {
         return None;
     }
-    // Years begin in March, so that the leap day is the last of one.
+    // Years begin in March, so that the leap day is the last day of a year.
     let year = year.checked_sub(i64::from(month <= 2))?;
     let month = month.checked_add(9)?.rem_euclid(12);
     let of_year = month
@@ -91,7 +91,7 @@ impl Rest<'_> {
         Some(next)
     }
 
-    /// At least one digit and at most so many. The rest stays.
+    /// At least one digit and at most `most`. The rest stays.
     fn digits(&mut self, most: usize) -> Option<&str> {
         let count = self
             .0
@@ -109,7 +109,7 @@ impl Rest<'_> {
         self.digits(most)?.parse().ok()
     }
 
-    /// A number behind a mark.
+    /// A number after a mark.
     fn behind(&mut self, mark: char) -> Option<i64> {
         self.space();
         self.next_of(&[mark])?;
@@ -128,7 +128,7 @@ impl Rest<'_> {
         }
     }
 
-    /// Nanoseconds behind a point. Digits after the ninth are dropped.
+    /// Nanoseconds after a point. Digits beyond the ninth are dropped.
     fn fraction(&mut self) -> Option<u32> {
         if self.next_of(&['.']).is_none() {
             return Some(0);

@@ -7,10 +7,10 @@ use crate::sentry::decode::Reason;
 use crate::sentry::decode::bits::Bits;
 use crate::sentry::decode::prefix::Codes;
 
-/// Symbols of a count's alphabet.
+/// Symbols of the alphabet for counts.
 const COUNT_SYMBOLS: usize = 26;
 
-/// Entries of a context map that are read at once, and what each costs, in units of a meter; measured.
+/// Entries of a context map read at once, and what each costs, in units of a meter; measured.
 const PIECE: usize = 2_048;
 const ENTRY: u64 = 75;
 const TYPE_SWITCH: u64 = 450;
@@ -19,7 +19,7 @@ const TYPE_SWITCH: u64 = 450;
 #[derive(Default)]
 pub(super) struct Blocks {
     pub(super) types: usize,
-    /// Two codes: of types, of counts. They have different alphabets.
+    /// Two codes, for types and for counts. They have different alphabets.
     type_code: Codes,
     count_code: Codes,
     /// What is left of the block.
@@ -29,7 +29,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Reads how many types there are, and how the first block begins.
+    /// Reads how many types there are and how the first block begins.
     pub(super) fn begin(
         &mut self,
         bits: &mut Bits,
@@ -56,7 +56,7 @@ impl Blocks {
         Ok(base.wrapping_add(bits.take_filled(extra)?))
     }
 
-    /// The next block; what that cost.
+    /// Begins the next block; returns the cost.
     #[cold]
     pub(super) fn switch(&mut self, bits: &mut Bits, body: &[u8]) -> Result<u64, Reason> {
         bits.fill(body);
@@ -85,14 +85,14 @@ pub(super) struct ContextMap {
     map: Vec<u8>,
     pub(super) codes: usize,
     code: Codes,
-    /// The longest run of zeros that is sent as one symbol, as a power of two.
+    /// The longest run of zeros sent as one symbol, as a power of two.
     max_run: usize,
     at: usize,
     front: Option<Front>,
 }
 
 impl ContextMap {
-    /// Begins a map of so many entries.
+    /// Begins a map with this many entries.
     pub(super) fn begin(
         &mut self,
         size: usize,
@@ -116,7 +116,7 @@ impl ContextMap {
         code(bits, body, &mut self.code, 0, meter)
     }
 
-    /// Reads a piece. Whether that was the last.
+    /// Reads a piece. Returns whether it was the last.
     pub(super) fn advance(
         &mut self,
         bits: &mut Bits,
@@ -179,7 +179,7 @@ impl ContextMap {
 /// Each entry is the place of its value in a list, from which it then moves to the front: section 7.3.
 struct Front {
     list: [u8; 256],
-    /// How many entries are decoded.
+    /// How many entries have been decoded.
     at: usize,
 }
 

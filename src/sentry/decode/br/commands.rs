@@ -1,4 +1,4 @@
-//! The commands of a metablock (RFC 7932, section 5): so many literals, then a copy, or a word of the dictionary.
+//! The commands of a metablock (RFC 7932, section 5): a number of literals, then a copy or a word of the dictionary.
 
 use brotli_decompressor::dictionary::{
     kBrotliDictionaryOffsetsByLength, kBrotliDictionarySizeBitsByLength,
@@ -17,10 +17,10 @@ use crate::sentry::decode::prefix::LONG_CODE;
 const LITERAL: u64 = 155;
 const COMMAND: u64 = 340;
 const WORD: u64 = 900;
-/// What is spent at once.
+/// How much is spent at once.
 const ALLOWANCE: u64 = 40_000;
 
-/// Lengths of literals, and of copies: the least and how many bits are added (section 5).
+/// Lengths of literals and of copies: the least, and how many extra bits are read (section 5).
 #[rustfmt::skip]
 const INSERTS: [(usize, u32); 24] = [
     (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 1), (8, 1), (10, 2), (14, 2), (18, 3), (26, 3),
@@ -33,17 +33,17 @@ const COPIES: [(usize, u32); 24] = [
     (22, 3), (30, 3), (38, 4), (54, 4), (70, 5), (102, 5), (134, 6), (198, 7), (326, 8), (582, 9),
     (1094, 10), (2118, 24),
 ];
-/// By a command's upper bits: the first codes of its two lengths.
+/// The first codes of a command's two lengths, by its upper bits.
 #[rustfmt::skip]
 const CELLS: [(usize, usize); 11] = [
     (0, 0), (0, 8), (0, 0), (0, 8), (8, 0), (8, 8), (0, 16), (16, 0), (8, 16), (16, 8), (16, 16),
 ];
 
-/// How distances are written, and the last four.
+/// How distances are written, and the last four of them.
 pub(super) struct Distances {
     postfix: u32,
     direct: usize,
-    /// The last first.
+    /// The most recent first.
     recent: [usize; 4],
 }
 
@@ -67,7 +67,7 @@ impl Distances {
         packed.wrapping_add(self.direct).wrapping_add(16)
     }
 
-    /// What a distance's symbol means: section 4. `None`: nothing that is a distance.
+    /// What a distance symbol means: section 4. `None`: it is not a distance.
     fn get(&self, symbol: usize, bits: &mut Bits, body: &[u8]) -> Result<usize, Reason> {
         let [last, second, ..] = self.recent;
         let near = |of: usize, symbol: usize| {
@@ -109,18 +109,18 @@ impl Distances {
     }
 }
 
-/// What is left of the command in work.
+/// What is left of the current command.
 #[derive(Default)]
 pub(super) struct Command {
     inserts: usize,
-    /// 0 when there is none; of which the distance is not read yet, or is.
+    /// 0 if there is no copy. If there is one, its distance may not have been read yet.
     copies: usize,
     implicit: bool,
     distance: Option<usize>,
 }
 
 impl Br {
-    /// Runs commands for a while. Whether the metablock is at its end.
+    /// Runs commands for a while. Returns whether the metablock is at its end.
     pub(super) fn run_commands(
         &mut self,
         body: &[u8],
@@ -150,7 +150,7 @@ impl Br {
         result
     }
 
-    /// Does the next thing; what it cost, and whether there is more to do.
+    /// Does the next thing; returns what it cost, and whether there is more to do.
     #[inline]
     fn run(
         &mut self,
@@ -259,7 +259,7 @@ impl Br {
         Ok(cost)
     }
 
-    /// Copies, or begins to.
+    /// Copies, or begins a copy.
     fn copy(&mut self, body: &[u8], output: &mut Output, meter: &mut Meter) -> Result<u64, Reason> {
         output.check()?;
         let Some(distance) = self.command.distance else {
@@ -275,7 +275,7 @@ impl Br {
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
-    /// Reads the distance; if it goes beyond the beginning, it is a word.
+    /// Reads the distance. If it goes back beyond the beginning, it means a word.
     fn distance(
         &mut self,
         body: &[u8],
@@ -312,9 +312,9 @@ impl Br {
         Ok(cost)
     }
 
-    /// A word of the dictionary, changed in one of 121 ways: section 8.
+    /// A word of the dictionary, transformed in one of 121 ways: section 8.
     fn word(&mut self, word: usize, output: &mut Output, meter: &mut Meter) -> Result<(), Reason> {
-        /// A word has at most 24 bytes, and at most so many stand around it.
+        /// A word has at most 24 bytes, plus at most this many around it.
         const LONGEST: usize = 24 + 32;
 
         let length = self.command.copies;

@@ -1,6 +1,6 @@
 //! The contexts of literals (RFC 7932, section 7.1).
 
-/// Which of 64 contexts a literal has, by the two bytes before it: section 7.1.
+/// Which of 64 contexts a literal has, according to the two bytes before it: section 7.1.
 #[inline]
 pub(super) fn context(mode: u8, before: u8, second: u8) -> u8 {
     let class = |table: &[u8; 256], byte: u8| table.get(usize::from(byte)).copied();
@@ -28,7 +28,7 @@ fn signed(byte: u8) -> u8 {
     }
 }
 
-/// What the last byte says in UTF-8: section 7.1, Lut0.
+/// What the last byte means in UTF-8: section 7.1, Lut0.
 #[rustfmt::skip]
 static LAST: [u8; 256] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -41,7 +41,7 @@ static LAST: [u8; 256] = [
     2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3,
 ];
 
-/// What the byte before it says: Lut1.
+/// What the byte before it means: Lut1.
 #[rustfmt::skip]
 static SECOND: [u8; 256] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,

@@ -1,7 +1,7 @@
 //! The dictionary of brotli (RFC 7932, appendix A).
 //!
-//! As it is it would be a tenth of the module, so it stands in there packed (`build.rs`). It is unpacked when the first body
-//! with this encoding comes, in steps like everything else, and stays.
+//! Unpacked it would be a tenth of the module, so the module contains it packed (`build.rs`). It is unpacked when the first
+//! body with this encoding comes, in steps like everything else, and stays.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::super::output::Output;
 use crate::meter::Meter;
 
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/brotli_dictionary.deflate"));
-/// Unpacked.
+/// The unpacked size.
 const SIZE: usize = 122_784;
 
 thread_local! {
@@ -27,7 +27,7 @@ pub(super) struct Dictionary {
 }
 
 impl Dictionary {
-    /// Unpacks a piece. Whether it is all there.
+    /// Unpacks a piece. Returns whether it is all there.
     pub(super) fn advance(&mut self, meter: &mut Meter) -> Result<bool, Reason> {
         if self.bytes.is_none() {
             self.bytes = WHOLE.with(|whole| whole.get().cloned());
@@ -49,19 +49,19 @@ impl Dictionary {
             return Ok(false);
         }
         let bytes = std::mem::replace(output, Output::new(0)).into_bytes();
-        // Where two were at it, the first has it.
+        // If two were unpacking it, the first one is used.
         self.bytes = WHOLE.with(|whole| Some(Rc::clone(whole.get_or_init(|| Rc::new(bytes)))));
         self.unpacking = None;
         Ok(true)
     }
 
-    /// So many bytes from `start` on.
+    /// `length` bytes from `start` on.
     pub(super) fn word(&self, start: usize, length: usize) -> Option<&[u8]> {
         let bytes = self.bytes.as_deref()?;
         bytes.get(start..start.wrapping_add(length))
     }
 
-    /// Memory held while it is unpacked.
+    /// Memory held while it is being unpacked.
     pub(super) fn memory(&self) -> usize {
         self.unpacking.as_deref().map_or(0, |(inflate, output)| {
             inflate.memory().saturating_add(output.capacity())

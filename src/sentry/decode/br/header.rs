@@ -1,5 +1,5 @@
-//! The parts of a metablock's header that are read as a whole: numbers, and descriptions of prefix codes (RFC 7932,
-//! sections 3 and 9.2).
+//! The parts of a metablock's header that are read as a whole: numbers and descriptions of prefix codes (RFC 7932, sections 3
+//! and 9.2).
 
 use super::BROKEN;
 use crate::meter::Meter;
@@ -10,7 +10,7 @@ use crate::sentry::decode::prefix::{BUILD, BUILD_SYMBOL, Codes, Fit};
 /// Symbols of the largest alphabet.
 pub(super) const MAX_ALPHABET: usize = 704;
 
-/// What reading a code costs, and each symbol of it, in units of a meter; measured.
+/// What reading a code costs, and each of its symbols, in units of a meter; measured.
 const CODE: u64 = 700;
 const SYMBOL: u64 = 50;
 
@@ -40,7 +40,7 @@ pub(super) fn code(
     let mut lengths = [0_u8; MAX_ALPHABET];
     let alphabet = codes.alphabet();
     let lengths = lengths.get_mut(..alphabet).ok_or(BROKEN)?;
-    // The place of the code itself serves for the code that its lengths are sent with.
+    // The place of the code itself is used first for the code that its lengths are sent with.
     code_of_lengths(bits, body, codes, index, skipped)?;
     meter.spend(BUILD.saturating_mul(2));
     let used = read_lengths(bits, body, codes, index, lengths, meter)?;
@@ -97,7 +97,7 @@ fn simple(
     codes.build(index, used).map(|_| ()).ok_or(BROKEN)
 }
 
-/// The code that the lengths of another are sent with: section 3.5.
+/// The code that another code's lengths are sent with: section 3.5.
 fn code_of_lengths(
     bits: &mut Bits,
     body: &[u8],
@@ -106,7 +106,7 @@ fn code_of_lengths(
     skipped: usize,
 ) -> Result<(), Reason> {
     const ORDER: [usize; 18] = [1, 2, 3, 4, 0, 5, 17, 6, 16, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    /// By the next four bits: how many of them are read, and the length they mean.
+    /// By the next four bits: how many of them are consumed, and the length they mean.
     const FIXED: [(u32, u8); 16] = [
         (2, 0),
         (2, 4),
@@ -152,7 +152,7 @@ fn code_of_lengths(
     Ok(())
 }
 
-/// Reads the lengths of a code's symbols; the number of symbols up to the last that has one.
+/// Reads the lengths of a code's symbols; returns the number of symbols up to the last that has one.
 fn read_lengths(
     bits: &mut Bits,
     body: &[u8],

@@ -8,15 +8,15 @@ const MAX_SIZE: usize = 1 << MAX_LOG;
 /// Symbols of the largest alphabet.
 const MAX_SYMBOLS: usize = 256;
 
-/// What a state costs to build, in units of a meter; measured.
+/// What building a state costs, in units of a meter; measured.
 const STATE: u64 = 170;
 
-/// What a table costs to build, of which at most the size is known.
+/// The most that building a table of this size costs.
 pub(super) fn cost(log: u8) -> u64 {
     STATE.wrapping_shl(log.into())
 }
 
-/// A state: what it means, and how the next is found.
+/// A state: what it means and how to find the next one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct State {
     pub(super) symbol: u8,
@@ -37,7 +37,7 @@ impl Fse {
         self.log = 0;
     }
 
-    /// A table that knows only one symbol, and reads nothing.
+    /// A table with only one symbol, which reads no bits.
     pub(super) fn single(&mut self, symbol: u8) {
         let (bits, base) = (0, 0);
         self.states.clear();
@@ -63,7 +63,7 @@ impl Fse {
         self.states.get(next).copied()
     }
 
-    /// Reads the description of a table; how many bytes it took.
+    /// Reads the description of a table; returns how many bytes it took.
     pub(super) fn read(&mut self, source: &[u8], symbols: usize, max_log: u8) -> Option<usize> {
         let mut counts = [0_i16; MAX_SYMBOLS];
         let counts = counts.get_mut(..symbols)?;
@@ -75,7 +75,7 @@ impl Fse {
         let mut left = 1_u32.wrapping_shl(log.into());
         let mut symbol = 0_usize;
         while left > 0 {
-            // One more than what can still be given away, because 0 stands for "less than one".
+            // One more than what can still be assigned, because 0 stands for "less than one".
             let most = left.wrapping_add(1);
             let width = most.checked_ilog2()?.wrapping_add(1);
             let value = bits.take(width)?;
@@ -110,7 +110,7 @@ impl Fse {
         Some(bits.at.div_ceil(8))
     }
 
-    /// Builds a table from how often each symbol stands in it; -1 is "less than once".
+    /// Builds a table from how often each symbol is in it; -1 is "less than once".
     pub(super) fn build(&mut self, counts: &[i16], log: u8) -> Option<()> {
         let size = 1_usize.wrapping_shl(log.into());
         self.log = log;
@@ -131,7 +131,7 @@ impl Fse {
         for (symbol, count) in (0_u8..=u8::MAX).zip(counts) {
             for _ in 0..(*count).max(0) {
                 self.states.get_mut(at)?.symbol = symbol;
-                // It comes by every place: there are as many below `high` as symbols.
+                // This visits every place: there are as many below `high` as symbols.
                 at = at.wrapping_add(step) & mask;
                 while at >= high && high > 0 {
                     at = at.wrapping_add(step) & mask;
@@ -150,7 +150,7 @@ impl Fse {
     }
 }
 
-/// Bits from the low end on.
+/// Bits from the low end up.
 struct Forward<'s> {
     source: &'s [u8],
     at: usize,

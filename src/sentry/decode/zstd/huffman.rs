@@ -6,9 +6,9 @@ use crate::meter::Meter;
 
 /// The longest code.
 const LONGEST: u8 = 11;
-/// Weights that a description can have: the last symbol's follows from the others.
+/// The most weights in a description: the last symbol's follows from the others.
 const WEIGHTS: usize = 255;
-/// The log of the largest table that weights are packed with.
+/// The log of the largest table that weights are compressed with.
 const WEIGHT_LOG: u8 = 6;
 
 /// Costs, in units of a meter; measured.
@@ -40,7 +40,7 @@ impl Huffman {
         self.weights.memory().saturating_add(table)
     }
 
-    /// Reads the description of a code; how many bytes it took.
+    /// Reads the description of a code; returns how many bytes it took.
     pub(super) fn read(&mut self, source: &[u8], meter: &mut Meter) -> Option<usize> {
         meter.spend(BUILD);
         let (header, rest) = source.split_first()?;
@@ -66,7 +66,7 @@ impl Huffman {
         taken.checked_add(1)
     }
 
-    /// Weights that are packed by finite state entropy, in two states that take turns; how many there are.
+    /// Weights compressed with finite state entropy, in two states that alternate; returns how many there are.
     fn unpack(&mut self, rest: &[u8], packed: &[u8], weights: &mut [u8]) -> Option<usize> {
         let taken = self.weights.read(rest, WEIGHTS + 1, WEIGHT_LOG)?;
         let stream = packed.get(taken..)?;
@@ -95,7 +95,7 @@ impl Huffman {
             sum = sum.checked_add(1_u32.wrapping_shl((*weight).into()) >> 1)?;
         }
         let longest = u8::try_from(sum.checked_ilog2()?).ok()?.checked_add(1)?;
-        // The last symbol has what is left.
+        // The last symbol gets what is left.
         let left = 1_u32.wrapping_shl(longest.into()).checked_sub(sum)?;
         if !left.is_power_of_two() || longest > LONGEST {
             return None;
@@ -106,7 +106,7 @@ impl Huffman {
 
         self.longest = longest;
         self.table.clear();
-        // The longest codes come first, each as often as the bits behind it have values.
+        // The longest codes come first, each repeated as often as the bits after it have values.
         for weight in 1..=longest {
             let length = longest.wrapping_add(1).wrapping_sub(weight);
             let times = 1_usize.wrapping_shl(u32::from(weight).wrapping_sub(1));
@@ -127,7 +127,7 @@ impl Huffman {
         literals: &mut Vec<u8>,
         until: usize,
     ) {
-        /// What one load has.
+        /// How many codes one load contains.
         const AT_ONCE: usize = LOADED as usize / LONGEST as usize;
 
         while bits.left() >= LOADED && literals.len().saturating_add(AT_ONCE) <= until {

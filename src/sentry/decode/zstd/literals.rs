@@ -1,6 +1,6 @@
-//! The literals of a block (RFC 8878, section 3.1.1.3.1), packed ones decoded a piece at a time.
+//! The literals of a block (RFC 8878, section 3.1.1.3.1). Compressed ones are decoded a piece at a time.
 //!
-//! Positions are positions in the body.
+//! Positions are relative to the start of the body.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::reverse::Reverse;
 use super::{Broken, NoMemory};
 use crate::meter::Meter;
 
-/// Symbols that are decoded at once.
+/// Symbols decoded at once.
 const PIECE: usize = 8 << 10;
 
 /// Where the literals of the block are.
@@ -27,7 +27,7 @@ pub(super) struct Literals {
     /// How many there are.
     size: usize,
     decoded: Vec<u8>,
-    /// The streams of packed literals, the one in work first, and how far it was read.
+    /// The streams of compressed literals, the current one first, and how far it has been read.
     streams: [Range<usize>; 4],
     next: usize,
     count: usize,
@@ -38,7 +38,7 @@ pub(super) struct Literals {
 pub(super) enum Piece<'l> {
     /// These.
     Bytes(&'l [u8]),
-    /// This, so many times.
+    /// This byte, so many times.
     Byte(u8, usize),
 }
 
@@ -56,7 +56,7 @@ impl Literals {
         }
     }
 
-    /// For a new frame.
+    /// Resets for a new frame.
     pub(super) fn clear(&mut self) {
         self.huffman.clear();
     }
@@ -70,7 +70,7 @@ impl Literals {
         self.size
     }
 
-    /// The literals from `at` on, `length` of them.
+    /// `length` literals from `at` on.
     #[inline]
     pub(super) fn get<'l>(&'l self, body: &'l [u8], at: usize, length: usize) -> Option<Piece<'l>> {
         if length > self.size.checked_sub(at)? {
@@ -84,7 +84,7 @@ impl Literals {
         bytes.map(Piece::Bytes)
     }
 
-    /// Begins the literals of the block that stands at `block`; where they end.
+    /// Begins the literals of the block at `block`; returns where they end.
     pub(super) fn begin(
         &mut self,
         body: &[u8],
@@ -177,7 +177,7 @@ impl Literals {
         Ok(())
     }
 
-    /// Decodes a piece. Whether all are decoded.
+    /// Decodes a piece. Returns whether all are decoded.
     pub(super) fn advance(&mut self, body: &[u8], meter: &mut Meter) -> Result<bool, Broken> {
         if self.next >= self.count {
             return Ok(true);
@@ -186,7 +186,7 @@ impl Literals {
         let stream = body.get(stream).ok_or(Broken::Block)?;
         let begun = self.bits.or_else(|| Reverse::new(stream));
         let mut bits = begun.ok_or(Broken::Block)?;
-        // One more than there may be is enough to know.
+        // One more than allowed is enough to know.
         let most = self.size.saturating_add(1);
         let from = self.decoded.len();
         let until = from.saturating_add(meter.bytes(huffman::SYMBOL).min(PIECE));

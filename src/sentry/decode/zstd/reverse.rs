@@ -1,7 +1,7 @@
-//! Bits that are read from the end of a slice to its beginning, as zstd's codes are.
+//! Bits read from the end of a slice towards its beginning, as in zstd's codes.
 //!
-//! Owns: the position. The bytes are passed at each call. Before the first bit there are zeros, as many as one likes: who
-//! reads looks at what is left.
+//! Owns the position. The bytes are passed at each call. Before the first bit there are unlimited zeros: the caller checks
+//! how many bits are left.
 
 /// Bits that a single load always has.
 pub(super) const LOADED: i32 = 57;
@@ -9,12 +9,12 @@ pub(super) const LOADED: i32 = 57;
 /// See the module's documentation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reverse {
-    /// Bits that are left; less than 0 after a read beyond the first.
+    /// Bits left; negative after a read beyond the first.
     left: i32,
 }
 
 impl Reverse {
-    /// At the end of a stream: behind the highest bit that is set in its last byte. `None`: there is none.
+    /// Starts at the end of a stream, after the highest bit set in its last byte. `None`: there is none.
     pub(super) fn new(stream: &[u8]) -> Option<Self> {
         let last = stream.last().filter(|last| **last != 0)?;
         let bits = i32::try_from(stream.len().checked_mul(8)?).ok()?;
@@ -29,14 +29,14 @@ impl Reverse {
         self.left
     }
 
-    /// The next [`LOADED`] bits and some more, the first on top.
+    /// The next [`LOADED`] bits and some more, the first at the top.
     #[inline]
     pub(super) fn peek(self, stream: &[u8]) -> u64 {
         let Ok(left) = u32::try_from(self.left) else {
             return 0;
         };
         let end = left.wrapping_add(7) >> 3;
-        // The last byte is not wholly part of it.
+        // The last byte is only partly included.
         let above = end.wrapping_mul(8).wrapping_sub(left);
         let end = usize::try_from(end).unwrap_or(usize::MAX);
         let word = stream.get(..end).and_then(<[u8]>::last_chunk);
@@ -61,7 +61,7 @@ impl Reverse {
 /// The highest bits, at most 32.
 #[inline]
 pub(super) fn top(word: u64, count: u8) -> u32 {
-    // In two steps, because 64 is too much for one.
+    // In two steps, because a shift by 64 is too much for one.
     let value = (word >> 1).wrapping_shr(63_u32.wrapping_sub(u32::from(count)));
     u32::try_from(value).unwrap_or(u32::MAX)
 }

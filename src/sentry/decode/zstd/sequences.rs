@@ -1,4 +1,4 @@
-//! The sequences of a block (RFC 8878, section 3.1.1.3.2): so many literals, then a copy. Each is executed as it is read.
+//! The sequences of a block (RFC 8878, section 3.1.1.3.2): a number of literals, then a copy. Each is executed as it is read.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::sentry::decode::output::Output;
 
 /// Costs, in units of a meter; measured.
 const SEQUENCE: u64 = 800;
-/// What is worked on at once.
+/// How much is worked on at once.
 const PIECE: u64 = 64_000;
 
 /// One of the three codes of a sequence.
@@ -56,7 +56,7 @@ const COPY_LENGTHS: Kind = Kind {
     ),
 };
 
-/// A table, and whether it is the predefined one, which then need not be built again.
+/// A table, and whether it is the predefined one, which need not be built again.
 #[derive(Default)]
 struct Table {
     fse: Fse,
@@ -70,7 +70,7 @@ impl Table {
         (self.predefined, self.empty) = (false, true);
     }
 
-    /// Makes what a block's `mode` says; how many bytes of its description that took.
+    /// Sets the table according to a block's `mode`; returns how many bytes of its description that took.
     fn set(&mut self, mode: u8, kind: &Kind, raw: &[u8], meter: &mut Meter) -> Option<usize> {
         match mode {
             0 if self.predefined => Some(0),
@@ -100,9 +100,9 @@ impl Table {
     }
 }
 
-/// What a sequence may reach.
+/// How far a sequence may reach.
 pub(super) struct Reach {
-    /// The frame's window, and what of it there was when the block began.
+    /// The frame's window, and how much of it existed when the block began.
     pub(super) window: usize,
     pub(super) before: usize,
     /// The most bytes of a block.
@@ -120,7 +120,7 @@ pub(super) struct Sequences {
     bits: Reverse,
     states: [State; 3],
     left: u32,
-    /// Literals used, and bytes decoded.
+    /// Literals used and bytes decoded.
     literals: usize,
     decoded: usize,
 }
@@ -141,7 +141,7 @@ impl Sequences {
         }
     }
 
-    /// For a new frame.
+    /// Resets for a new frame.
     pub(super) fn clear(&mut self) {
         self.literal_lengths.clear();
         self.offsets.clear();
@@ -190,7 +190,7 @@ impl Sequences {
         }
         self.stream = section.end.checked_sub(rest.len())?..section.end;
         let mut bits = Reverse::new(rest)?;
-        // In this order.
+        // The order matters.
         let literals = self.literal_lengths.fse.first(&mut bits, rest)?;
         let offset = self.offsets.fse.first(&mut bits, rest)?;
         let copy = self.copy_lengths.fse.first(&mut bits, rest)?;
@@ -198,7 +198,7 @@ impl Sequences {
         Some(())
     }
 
-    /// Executes some. Whether that were all.
+    /// Executes some. Returns whether those were all.
     pub(super) fn advance(
         &mut self,
         body: &[u8],
@@ -310,7 +310,7 @@ impl Sequences {
         offset
     }
 
-    /// The literals behind the last sequence.
+    /// The literals after the last sequence.
     fn rest(
         &mut self,
         body: &[u8],
@@ -337,7 +337,7 @@ fn push(piece: Piece<'_>, length: usize, output: &mut Output) {
     }
 }
 
-/// Codes of literal lengths: the least length and how many bits are added to it.
+/// Codes of literal lengths: the least length, and how many extra bits are read.
 #[rustfmt::skip]
 const LITERAL_CODES: [(u32, u8); 36] = [
     (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0),
