@@ -23,7 +23,7 @@ pub struct Limit {
     pub category: Option<Category>,
 }
 
-/// Reads the header's value; empty if it says nothing.
+/// Reads the header's value; `None` if it says nothing.
 #[must_use]
 pub fn parse(value: &str) -> Option<Vec<Limit>> {
     let mut limits = Vec::new();
