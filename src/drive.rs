@@ -1,6 +1,6 @@
-//! A worker without a proxy: the command, the tests and the cost table drive the core with it. Not in the module.
+//! A worker without a proxy: the command, the tests and the cost table drive the core with it. Not part of the module.
 //!
-//! Time is virtual. What the core asks for is written down; nothing leaves, and whoever drives answers the calls.
+//! Time is virtual. What the core asks for is recorded; nothing leaves, and the driver's user answers the calls.
 
 mod passing;
 
@@ -17,13 +17,13 @@ use crate::worker::Worker;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// A header, owned.
+/// An owned header.
 pub type Header = (Vec<u8>, Vec<u8>);
 
 /// A call that would leave.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// What the answer to it has to name.
+    /// The token that its answer must name.
     pub token: u32,
     /// Envoy cluster, or `host:port` on nginx.
     pub upstream: String,
@@ -39,20 +39,20 @@ pub struct Sent {
     pub at: Millis,
 }
 
-/// What a proxy would have done, written down.
+/// What a proxy would have done, recorded.
 #[derive(Debug, Default)]
 pub struct Written {
     /// The clock.
     pub now: Millis,
-    /// Calls, those that were refused not among them.
+    /// Calls, without those that were refused.
     pub calls: Vec<Sent>,
     /// Counters and gauges by name.
     pub metrics: BTreeMap<String, i64>,
     /// Lines of the log.
     pub log: Vec<(Level, String)>,
-    /// So many of the next calls are refused.
+    /// How many of the next calls are refused.
     pub refuses: u32,
-    /// Period, and when it is over.
+    /// The period, and when it ends.
     tick: Option<(u64, Millis)>,
     tokens: u32,
 }
@@ -64,7 +64,7 @@ impl Written {
         self.tick.is_some()
     }
 
-    /// Goes on to the next tick, if it is not later than `until`.
+    /// Advances to the next tick, if it is not later than `until`.
     pub fn next_tick(&mut self, until: Millis) -> bool {
         let Some((period, due)) = self.tick.filter(|(_, due)| *due <= until) else {
             return false;
@@ -125,21 +125,21 @@ impl Proxy for Written {
     }
 }
 
-/// A worker, its requests, and what came of them.
+/// A worker, its requests, and what it asked for.
 #[derive(Debug)]
 pub struct Driver {
     /// The core.
     pub worker: Worker,
     /// What it asked for.
     pub written: Written,
-    /// Its root context may go.
+    /// Its root context may be deleted.
     pub is_over: bool,
-    /// So often the proxy refuses a request something.
+    /// How often the proxy refuses a request something.
     pub refusals: RefCell<BTreeMap<Refusal, u32>>,
 }
 
 impl Driver {
-    /// Puts a configuration in force. The version is what the log line says.
+    /// Puts a configuration in force. The version goes into the log line.
     #[must_use]
     pub fn new(config: Config, now: Millis, version: &str) -> Self {
         let mut worker = Worker::new(config, 1);
@@ -157,20 +157,20 @@ impl Driver {
         driver
     }
 
-    /// Has done what a root callback asks for.
+    /// Carries out what a root callback asks for.
     pub fn carry_out(&mut self) {
         let now = self.written.now;
         self.is_over |= self.worker.carry_out(&mut self.written, now);
     }
 
-    /// Has done what a request callback asks for.
+    /// Carries out what a request callback asks for.
     pub fn settle(&mut self) {
         if self.worker.has_effects() {
             self.carry_out();
         }
     }
 
-    /// Time passes, and ticks come. `ticked` sees what each has led to.
+    /// Lets time pass, with its ticks. `ticked` sees the result of each.
     pub fn advance(&mut self, ms: u64, mut ticked: impl FnMut(&mut Self)) {
         let until = self.written.now.after(ms);
         while self.written.next_tick(until) {
@@ -181,7 +181,7 @@ impl Driver {
         self.written.now = until;
     }
 
-    /// Answers a call. Of the body no more is shown than the core asks for.
+    /// Answers a call. The core sees no more of the body than it asks for.
     pub fn answer(
         &mut self,
         token: u32,
@@ -199,7 +199,7 @@ impl Driver {
         self.carry_out();
     }
 
-    /// The root context is to end.
+    /// Tells the root context to end.
     pub fn drain(&mut self) {
         self.worker.drain(self.written.now);
         self.carry_out();

@@ -1,6 +1,6 @@
-//! The metrics: what is counted, by leg, and by what names.
+//! The metrics: what is counted for each leg, and under which names.
 //!
-//! `ledger` collects changes until a root callback publishes them. `target_name` is what a second Sentry is called.
+//! `ledger` collects changes until a root callback publishes them. `target_name` is the name of a second Sentry.
 
 mod ledger;
 mod target_name;
@@ -11,7 +11,7 @@ pub use target_name::TargetName;
 use crate::outcome::{AnswerClass, DenyReason, SkipReason};
 use std::fmt;
 
-/// Before the name of a second Sentry.
+/// Precedes the name of a second Sentry.
 const SENTRY: &str = "sentry.";
 
 /// Prefix of every metric name.
@@ -42,7 +42,7 @@ pub enum Leg {
 }
 
 impl Leg {
-    /// Those that have no name of the operator's.
+    /// Those without a name given by the operator.
     pub const NAMELESS: [Self; 3] = [Self::Rum, Self::Sls, Self::Sign];
 
     /// Whether it sends copies.
@@ -51,7 +51,7 @@ impl Leg {
         matches!(self, Self::Rum | Self::Sentry(_))
     }
 
-    /// The leg that is [displayed](fmt::Display) like this.
+    /// The leg with this [displayed](fmt::Display) name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name.strip_prefix(SENTRY) {
             Some(target) => TargetName::new(target).map(Self::Sentry),
@@ -101,7 +101,7 @@ impl Leg {
     }
 }
 
-/// As in the names of its metrics, and in the configuration: `rum`, or `sentry.saas`.
+/// As in the names of its metrics and in the configuration: `rum`, or `sentry.saas`.
 impl fmt::Display for Leg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())?;
@@ -112,24 +112,24 @@ impl fmt::Display for Leg {
     }
 }
 
-/// A metric of a leg: what the host knows by a name.
+/// A metric of a leg: what the host knows under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// Whose.
+    /// The leg.
     pub leg: Leg,
-    /// What.
+    /// The metric.
     pub metric: Metric,
 }
 
 impl Series {
-    /// All that a leg has.
+    /// All metrics of a leg.
     pub fn of(leg: Leg) -> impl Iterator<Item = Self> {
         Metric::all()
             .filter(move |metric| leg.counts(*metric))
             .map(move |metric| Self { leg, metric })
     }
 
-    /// The whole name.
+    /// The full name.
     #[must_use]
     pub fn name(self) -> String {
         let leg = self.leg;
@@ -234,7 +234,7 @@ const PLAIN: [Metric; 26] = [
     Metric::TooCostly,
 ];
 
-/// The gauges: read off what waits when they are published.
+/// The gauges: computed from what is waiting when they are published.
 pub const GAUGES: [Metric; 5] = [
     Metric::Pending,
     Metric::PendingBytes,

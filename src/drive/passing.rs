@@ -1,4 +1,4 @@
-//! A request in the proxy that is not there.
+//! A request in a simulated proxy.
 
 use super::{Driver, Header, owned};
 use crate::header_list::HeaderList;
@@ -11,24 +11,24 @@ use crate::worker::signing::LocalAnswer;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// What a proxy may refuse a request.
+/// What a proxy may refuse to do for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
-    /// To hand out its headers.
+    /// Providing its headers.
     Headers,
-    /// To replace its headers.
+    /// Replacing its headers.
     Replace,
-    /// To hand out its body.
+    /// Providing its body.
     Body,
-    /// To answer it.
+    /// Answering it.
     Answer,
-    /// To let it go on from a tick.
+    /// Letting it go on from a tick.
     Continue,
-    /// To let a tick act for it.
+    /// Letting a tick act on it.
     Enter,
 }
 
-/// A request in a proxy that is not there.
+/// A request in a simulated proxy.
 #[derive(Debug, Default)]
 pub struct Passing {
     request: Request,
@@ -39,32 +39,32 @@ pub struct Passing {
 /// What the modes see of a request, and what they did to it.
 #[derive(Debug, Default)]
 pub struct Stream {
-    /// The proxy's name of it.
+    /// The proxy's ID for it.
     pub id: u32,
-    /// As they are by now.
+    /// The headers as they are now.
     pub headers: Vec<Header>,
     /// The client's address, `ip:port`.
     pub peer: Option<Vec<u8>>,
-    /// The answer's headers.
+    /// The response's headers.
     pub response: Vec<Header>,
-    /// It goes on.
+    /// Whether it goes on.
     pub goes_on: bool,
-    /// What went on of its body.
+    /// The part of its body that went on.
     pub passed: Vec<u8>,
-    /// All of it has come.
+    /// Whether all of it has come.
     pub ended: bool,
-    /// It was answered here.
+    /// The answer it was given here.
     pub answered: Option<LocalAnswer>,
-    /// What the proxy has of the body: everything, or the last piece of a request that goes on.
+    /// What the proxy has of the body: all of it, or the last piece if the request goes on.
     body: Vec<u8>,
     in_tick: bool,
     now: Millis,
-    /// While a callback runs, the driver's.
+    /// The driver's refusals, while a callback runs.
     refusals: RefCell<BTreeMap<Refusal, u32>>,
 }
 
 impl Passing {
-    /// A request with these headers, whose callbacks come with the methods.
+    /// A request with these headers; the methods make its callbacks.
     #[must_use]
     pub fn new(id: u32, headers: Vec<Header>) -> Self {
         let stream = Stream {
@@ -78,7 +78,7 @@ impl Passing {
         }
     }
 
-    /// Its headers; with `end` they are all.
+    /// Its headers arrive; with `end` they are all of it.
     pub fn headers(&mut self, driver: &mut Driver, end: bool) {
         self.stream.ended = end;
         self.callback(driver, |request, worker, stream| {
@@ -86,7 +86,7 @@ impl Passing {
         });
     }
 
-    /// A piece of its body.
+    /// A piece of its body arrives.
     pub fn piece(&mut self, driver: &mut Driver, piece: &[u8], end: bool) {
         self.stream.body.extend_from_slice(piece);
         self.stream.ended = end;
@@ -96,7 +96,7 @@ impl Passing {
         });
     }
 
-    /// Its trailers.
+    /// Its trailers arrive.
     pub fn trailers(&mut self, driver: &mut Driver) {
         self.stream.ended = true;
         self.callback(driver, |request, worker, stream| {
@@ -104,7 +104,7 @@ impl Passing {
         });
     }
 
-    /// The headers of its answer.
+    /// The headers of its response arrive.
     pub fn respond(&mut self, driver: &mut Driver, response: Vec<Header>) {
         self.stream.response = response;
         self.callback(driver, |request, worker, stream| {
@@ -150,7 +150,7 @@ impl Passing {
     }
 }
 
-/// What a tick does first: the requests that wait take their turns.
+/// What a tick does first: the waiting requests take their turns.
 pub fn turns(driver: &mut Driver, requests: &mut BTreeMap<u32, Passing>) {
     let now = driver.written.now;
     if !driver.worker.has_turns() || !driver.worker.turns_begin(now) {

@@ -1,14 +1,14 @@
-//! Changes that are not published yet.
+//! Changes that have not been published yet.
 //!
-//! Every change inside one callback is summed first: one host call per metric that changed, and none at all in the
-//! callbacks of a request. Gauges are not kept here, they are read off what waits when they are published.
+//! All changes within one callback are summed up first: one host call per changed metric, and none at all in a request's
+//! callbacks. Gauges are not kept here; they are computed from what is waiting when they are published.
 
 use super::{COUNT, Leg, Metric};
 
-/// So many quiet counts wait at most.
+/// The most quiet counts that may wait.
 const QUIETLY: i64 = 64;
 
-/// Changes that are not published yet.
+/// Changes that have not been published yet.
 #[derive(Debug)]
 pub struct Ledger {
     leg: Leg,
@@ -19,7 +19,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Of a leg, without any.
+    /// An empty ledger for a leg.
     #[must_use]
     pub fn new(leg: Leg) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Ledger {
         }
     }
 
-    /// Whose it is.
+    /// The leg it belongs to.
     #[must_use]
     pub fn leg(&self) -> Leg {
         self.leg
@@ -45,7 +45,7 @@ impl Ledger {
         }
     }
 
-    /// Adds one without [pressing](Ledger::is_pressing) for publication, but for every [`QUIETLY`]th.
+    /// Adds one without [pressing](Ledger::is_pressing) for publication, except for every [`QUIETLY`]th.
     pub fn one_quietly(&mut self, metric: Metric) {
         if self.count(metric, 1) >= QUIETLY {
             self.pressing = true;
@@ -78,7 +78,7 @@ impl Ledger {
         self.pressing = true;
     }
 
-    /// Whether there is something that must not wait for other business to be published.
+    /// Whether there is something that must be published without waiting for other work.
     #[must_use]
     pub fn is_pressing(&self) -> bool {
         self.pressing

@@ -1,4 +1,4 @@
-//! What the operator calls a second Sentry: short, so that it is passed on like a number and stands in the names of metrics.
+//! The operator's name for a second Sentry: short, so that it is passed around like a number and fits into metric names.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetName(u64);
 
-/// 0 is no character.
+/// 0 is not a character.
 const ALPHABET: &[u8; 37] = b"abcdefghijklmnopqrstuvwxyz0123456789_";
 const BASE: u64 = 38;
 
