@@ -1,7 +1,7 @@
 //! The artefacts of one build: the same code with different entry points, see src/proxy/exports.txt.
 //!
-//! A proxy pays for each callback that a module exports. Envoy skips what is not there; ngx_wasm_module calls some of them
-//! without looking, and crashes its worker. So each proxy has its own, and the module says so when it is the wrong one.
+//! A proxy pays for each callback that a module exports. Envoy skips missing ones; ngx_wasm_module calls some of them without
+//! checking, and crashes its worker. So each proxy has its own artefact, and the module reports if it is the wrong one.
 
 use crate::config::{Config, ConfigError, Mode, Role};
 use crate::host::HostKind;
@@ -9,23 +9,23 @@ use crate::host::HostKind;
 /// Which of the artefacts a module is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Artefact {
-    /// Not finished: every entry point, those of the SDK too.
+    /// Not finished: it has every entry point, including the SDK's.
     Any,
     /// `sentry_edge_mirror.wasm`, for Envoy.
     Envoy,
     /// `sentry_edge_mirror_nginx.wasm`
     Nginx,
-    /// `sentry_edge_mirror_shadow.wasm`, for Envoy: mode `rewrite` as an upstream filter, and nothing else.
+    /// `sentry_edge_mirror_shadow.wasm`, for Envoy: only mode `rewrite` as an upstream filter.
     Shadow,
 }
 
-/// Of the text by which a module knows; `make build` puts the artefact in it.
+/// The length of the text that tells a module which artefact it is; `make build` puts the artefact into it.
 pub const TEXT_BYTES: usize = 34;
-/// That text, before.
+/// That text before `make build` changes it.
 pub const TEXT: [u8; TEXT_BYTES] = *b"sentry-edge-mirror artefact=any   ";
 
 impl Artefact {
-    /// Which one the text says.
+    /// The artefact that the text names.
     #[must_use]
     pub fn of(text: &[u8]) -> Self {
         let name = text.rsplit(|byte| *byte == b'=').next();
@@ -37,7 +37,7 @@ impl Artefact {
         }
     }
 
-    /// Its file.
+    /// Its file name.
     #[must_use]
     pub fn file(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl Artefact {
         }
     }
 
-    /// The artefact for a configuration that is nothing for the shadow artefact.
+    /// The artefact for a configuration that the shadow artefact cannot serve.
     fn for_host(host: HostKind) -> Self {
         match host {
             HostKind::Envoy => Self::Envoy,
@@ -55,10 +55,10 @@ impl Artefact {
         }
     }
 
-    /// Checks that it can do what the configuration asks for, in this proxy.
+    /// Checks that it can do what the configuration asks for in this proxy.
     ///
     /// # Errors
-    /// It lacks entry points that are needed.
+    /// It lacks required entry points.
     pub fn check(self, role: &Role, proxy: HostKind) -> Result<(), ConfigError> {
         let right = Self::for_host(proxy);
         let is_right = match self {
@@ -81,7 +81,7 @@ impl Artefact {
         Err(ConfigError::one("", message))
     }
 
-    /// What it costs that another one would not.
+    /// What it costs compared with another artefact.
     #[must_use]
     pub fn warning(self, proxy: HostKind) -> Option<String> {
         let right = Self::for_host(proxy);

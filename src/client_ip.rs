@@ -1,7 +1,7 @@
-//! What the second party learns of a client's address: all of it, its network, or nothing.
+//! How much the second party learns of a client's address: all of it, its network, or nothing.
 //!
-//! *Truncated* keeps the network: of IPv4 the first three bytes, of IPv6 the first 48 bits, the rest is 0. Ports go. What is
-//! no address is left out, for it may be anything.
+//! *Truncated* keeps the network: the first three bytes of IPv4, the first 48 bits of IPv6; the rest is 0. Ports are removed.
+//! Anything that is not an address is left out, for it may be anything.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientIp {
-    /// As it came.
+    /// As received.
     #[default]
     Full,
     /// Its network.
@@ -18,12 +18,12 @@ pub enum ClientIp {
     None,
 }
 
-/// Entries of a chain of proxies that are looked at: no real one is longer, and each costs work.
+/// Entries of a proxy chain that are looked at: no real chain is longer, and each entry costs work.
 const MAX_ENTRIES: usize = 32;
-/// No address with its port is longer: `[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%eth0]:65535`.
+/// No address with its port is longer than this: `[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%eth0]:65535`.
 const MAX_BYTES: usize = 64;
 
-/// The networks of a chain, as in X-Forwarded-For: entries between commas. `None` if there is no address in it.
+/// The networks of a chain, as in X-Forwarded-For: entries separated by commas. `None` if it contains no address.
 #[must_use]
 pub fn networks<'a>(chain: impl Iterator<Item = &'a str>) -> Option<String> {
     let entries = chain.flat_map(|line| line.split(','));
@@ -36,7 +36,7 @@ pub fn networks<'a>(chain: impl Iterator<Item = &'a str>) -> Option<String> {
     (!networks.is_empty()).then_some(networks)
 }
 
-/// An address, perhaps with a port, perhaps in brackets.
+/// An address, possibly with a port, possibly in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim_ascii();
     if text.len() > MAX_BYTES {
@@ -93,7 +93,7 @@ mod tests {
         let lines = ["10.1.2.3", "203.0.113.9"];
         let both = networks(lines.into_iter());
         assert_eq!(both.as_deref(), Some("10.1.2.0, 203.0.113.0"));
-        // Twice is once.
+        // Doing it twice changes nothing.
         assert_eq!(of("2001:db8:1::").as_deref(), Some("2001:db8:1::"));
     }
 

@@ -1,7 +1,7 @@
 //! An encoder for zlib (RFC 1950) and gzip (RFC 1952) that works in steps.
 //!
 //! flate2's encoder writes a block when its buffer is full, all at once. So a block is ended after [`BLOCK`] bytes of input,
-//! which costs about two per cent of the size, and is left to a meter that has enough for it, or is a new one.
+//! which costs about two per cent of the size. Ending it waits for a meter that has enough for it or is new.
 
 use crate::meter::Meter;
 use flate2::{Compress, Crc, FlushCompress, Status};
@@ -10,34 +10,34 @@ use std::task::Poll;
 
 /// A block's input.
 const BLOCK: usize = 8_192;
-/// What is read, or made, at once.
+/// The most that is read or produced at once.
 const SLICE: usize = 1_024;
-/// Room for what one slice and the end of a block can make.
+/// Room for what one slice and the end of a block can produce.
 const ROOM: usize = 16_384;
-/// Units for each byte of a block when it is ended, at most.
+/// The most units for each byte of a block when it is ended.
 const END: u64 = 210;
 /// Units for each byte in and out.
 const PACK: [u64; 2] = [25, 380];
-/// Units for each byte that is summed up.
+/// Units for each byte of the checksum.
 const SUM: u64 = 8;
-/// Units for beginning: the state is large.
+/// Units for starting: the state is large.
 const BEGIN: u64 = 20_000;
 
 /// There is no memory.
 #[derive(Debug)]
 pub(crate) struct Failed;
 
-/// What is made.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Zlib,
     Gzip,
 }
 
-/// Of a gzip stream, without a name or a time: the same bytes for the same input.
+/// The header of a gzip stream, without a name or a time: the same input gives the same bytes.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 
-/// The encoder. Its state, some 300 KiB, is there only between the first step and the last.
+/// The encoder. Its state, some 300 KiB, exists only between the first step and the last.
 pub(crate) struct Deflater {
     format: Format,
     state: Option<Compress>,
@@ -63,13 +63,13 @@ impl Deflater {
         }
     }
 
-    /// The memory of what is made, in bytes.
+    /// The memory of the output, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.out.capacity()
     }
 
-    /// Goes on with `raw`, the same at every step, and gives the stream at the end.
-    // Of two callers: not twice in the module.
+    /// Continues with `raw`, the same at every step, and returns the stream at the end.
+    // Two callers: not inlined, to keep the module small.
     #[inline(never)]
     pub(crate) fn step(&mut self, raw: &[u8], meter: &mut Meter) -> Poll<Result<Vec<u8>, Failed>> {
         loop {
@@ -88,11 +88,11 @@ impl Deflater {
         }
     }
 
-    /// One slice; whether it was the last.
+    /// Handles one slice; returns whether it was the last.
     fn advance(&mut self, raw: &[u8], meter: &mut Meter) -> Result<bool, Failed> {
         let state = self.state.get_or_insert_with(|| {
             meter.spend(BEGIN);
-            // The fast level: on logs the default one costs several times the time for a few per cent.
+            // The fast level: on logs the default takes several times as long for a few per cent.
             Compress::new(flate2::Compression::fast(), self.format == Format::Zlib)
         });
         let block = self
@@ -157,7 +157,7 @@ pub(crate) fn count(before: u64, after: u64) -> usize {
 }
 
 pub(crate) fn spend(read: usize, made: usize, [per_read, per_made]: [u64; 2], meter: &mut Meter) {
-    // A call takes its time also when it does little.
+    // A call takes time even if it does little.
     meter.spend(200);
     meter.spend_bytes(read, per_read);
     meter.spend_bytes(made, per_made);

@@ -7,10 +7,10 @@ use crate::time::Millis;
 
 /// A proxy that does what the core asks for: see [`Worker::carry_out`](crate::worker::Worker::carry_out).
 pub trait Proxy {
-    /// The clock, which is asked again when work took its time.
+    /// The clock, which is read again after work that took noticeable time.
     fn now(&mut self) -> Millis;
 
-    /// Sends this. Gives the token that the answer will have; none if the proxy refuses.
+    /// Sends this call. Returns the token that the answer will have; `None` if the proxy refuses.
     fn dispatch(&mut self, call: &Call<'_>) -> Option<u32>;
 
     /// Adds to a counter, or in Envoy to a gauge: its workers share them.
@@ -19,13 +19,13 @@ pub trait Proxy {
     /// Sets a gauge: ngx_wasm_module traps on adding to one.
     fn set(&mut self, series: Series, value: u64);
 
-    /// A sample of a leg's latency.
+    /// Records a sample of a leg's latency.
     fn latency(&mut self, leg: Leg, ms: u64);
 
     /// Writes to the proxy's log.
     fn log(&mut self, level: Level, line: &str);
 
-    /// Tick every so many milliseconds from now on; 0 ends it. `false` if the proxy refuses.
+    /// Ticks every `period_ms` milliseconds from now on; 0 stops it. `false` if the proxy refuses.
     fn set_tick(&mut self, period_ms: u32) -> bool;
 }
 
@@ -44,8 +44,8 @@ pub(crate) enum Effect<'a> {
     Log(Level, String),
     /// [`Proxy::set_tick`]
     SetTick(u32),
-    /// Work was done that took its time: [`Proxy::now`] is to be asked before the next effect.
+    /// Work took noticeable time: [`Proxy::now`] must be read before the next effect.
     Worked,
-    /// The root context may go.
+    /// The root context may be deleted.
     Done,
 }

@@ -1,18 +1,18 @@
-//! The headers of a copy in one buffer: a copy may wait for minutes, and thousands of them may wait.
+//! The headers of a copy in one buffer: a copy may wait for minutes, and thousands may be waiting.
 //!
-//! Both buffers are laid out as the parts of a header map in the proxy-wasm ABI (see [`HeaderMap`]), so that a dispatch
+//! Both buffers are laid out like the parts of a header map in the proxy-wasm ABI (see [`HeaderMap`]), so that a dispatch
 //! copies them as a whole.
 
 use crate::header_map::{HeaderMap, Pair, Pairs};
 use std::fmt;
 
-/// Of an entry in the table of sizes.
+/// The size of an entry in the table of sizes.
 const SIZES: usize = 8;
 
-/// Names and values, in order. Two allocations however many there are.
+/// Names and values, in order. Two allocations, however many headers there are.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeaderList {
-    /// Of each header the `u32` sizes of its name and its value, little endian.
+    /// For each header the `u32` sizes of its name and its value, little endian.
     sizes: Vec<u8>,
     /// Names and values, each followed by a NUL.
     data: Vec<u8>,
@@ -39,7 +39,7 @@ impl HeaderList {
     /// Adds a header.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let added = name.len().saturating_add(value.len()).saturating_add(2);
-        // Once, or each part would ask for room.
+        // Reserved once; otherwise each part would ask for room.
         self.data.reserve(added);
         self.data.extend_from_slice(name);
         self.data.push(0);
@@ -63,7 +63,7 @@ impl HeaderList {
     }
 
     fn note(&mut self, name: usize, value: usize) {
-        // In one piece: each would ask for room.
+        // Appended in one piece; otherwise each would ask for room.
         let sizes = u64::from(length(value)) << 32 | u64::from(length(name));
         self.sizes.extend_from_slice(&sizes.to_le_bytes());
     }
@@ -80,7 +80,7 @@ impl HeaderList {
         self.sizes.is_empty()
     }
 
-    /// Bytes of names and values, with a NUL behind each.
+    /// Bytes of names and values, each followed by a NUL.
     #[must_use]
     pub fn size(&self) -> usize {
         self.data.len()
@@ -100,13 +100,13 @@ impl HeaderList {
             .map(|(_, value)| value)
     }
 
-    /// What the list occupies.
+    /// The memory that the list takes up.
     #[must_use]
     pub fn allocated(&self) -> usize {
         self.data.capacity().saturating_add(self.sizes.capacity())
     }
 
-    /// Writes it as a header map, behind at most one header more, into `buffer`, which is cleared first.
+    /// Writes it as a header map, after at most one more header, into `buffer`, which is cleared first.
     pub(crate) fn write(&self, buffer: &mut Vec<u8>, first: Option<Pair<'_>>) {
         let count = self.len().saturating_add(first.iter().len());
         let sizes = self.sizes.len().saturating_add(2 * SIZES);
@@ -128,7 +128,7 @@ impl HeaderList {
     }
 }
 
-/// As the ABI has it. No host hands out a header of 4 GiB.
+/// A size as the ABI has it. No host hands out a header of 4 GiB.
 fn length(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }

@@ -1,15 +1,15 @@
-//! The headers that a proxy hands out: a header map of the proxy-wasm ABI 0.2, read where it lies.
+//! The headers that a proxy hands out: a header map of the proxy-wasm ABI 0.2, read in place.
 //!
-//! Little endian: `u32 count`, then for each pair `u32 name_size, u32 value_size`, then for each pair the name, a NUL,
-//! the value, a NUL. Source: the ABI specification and both hosts' sources. A map that does not keep to it ends where
-//! it stops making sense.
+//! Little endian: `u32 count`, then for each pair `u32 name_size, u32 value_size`, then for each pair the name, a NUL, the
+//! value, a NUL. Source: the ABI specification and both hosts' sources. A map that does not follow this ends where it stops
+//! making sense.
 
 use std::fmt;
 
 /// A header: name and value.
 pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
-/// The headers of a request or an answer, as the proxy handed them out.
+/// The headers of a request or a response, as the proxy handed them out.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeaderMap(Vec<u8>);
 
@@ -28,13 +28,13 @@ impl HeaderMap {
         Self(bytes)
     }
 
-    /// Names and values, pseudo headers among them.
+    /// Names and values, including pseudo headers.
     #[must_use]
     pub fn iter(&self) -> Pairs<'_> {
         Pairs::new(&self.0)
     }
 
-    /// Bytes that it occupies.
+    /// Bytes that it takes up.
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.len()
@@ -69,7 +69,7 @@ impl<'a> Pairs<'a> {
         Self::of(sizes, data)
     }
 
-    /// From the table of sizes, 8 bytes for each pair, and what they are the sizes of.
+    /// From the table of sizes, 8 bytes per pair, and the data that they describe.
     pub(crate) fn of(sizes: &'a [u8], data: &'a [u8]) -> Self {
         let sizes = sizes.as_chunks().0.iter();
         Self { sizes, data }

@@ -1,7 +1,7 @@
 //! The proxies that run the module, and what each of them does differently.
 //!
-//! Code asks for a trait, never for a proxy: so a third one is a row of this file. What is measured, and how, stands in the
-//! manual (hosts).
+//! Code asks for a trait, never for a proxy, so a third proxy is one more row in this file. What was measured, and how, is in
+//! the manual (hosts).
 
 /// A proxy that runs the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,44 +13,44 @@ pub enum HostKind {
     Nginx,
 }
 
-/// What a proxy does, where they differ.
+/// The traits in which proxies differ.
 #[derive(Debug)]
 pub struct HostTraits {
-    /// As the configuration says it.
+    /// As named in the configuration.
     pub name: &'static str,
     /// Calls leave only in ticks, one at a time for each root context: a call from anywhere else kills the worker, and a
-    /// second one leaks a connection. Further root contexts, the lanes, make further calls.
+    /// second one leaks a connection. More root contexts, the lanes, make more calls.
     pub calls_in_ticks: bool,
-    /// Every call's end is told, however late. Elsewhere an answer may be lost, and a call ends at its deadline.
+    /// The end of every call is reported, however late. Elsewhere an answer may be lost, and a call ends at its deadline.
     pub tells_every_end: bool,
-    /// One tick period for the life of an instance, of so many milliseconds. Elsewhere it may be changed at any time.
+    /// One tick period for the life of an instance, of this many milliseconds. Elsewhere it may be changed at any time.
     pub fixed_tick_ms: Option<u32>,
-    /// A gauge is set, and the next instance takes over its value. Elsewhere it is added to: workers share it.
+    /// A gauge is set, and the next instance inherits its value. Elsewhere it is added to: workers share it.
     pub sets_gauges: bool,
     /// Instances share data, and see each other's metrics.
     pub shares_data: bool,
-    /// A body comes in pieces while it is received. Elsewhere it comes whole, when the request is complete.
+    /// A body arrives in pieces as it is received. Elsewhere it arrives whole, when the request is complete.
     pub streams_bodies: bool,
-    /// A filter may answer a request. Elsewhere that closes the client's connection where the request is one of the
-    /// proxy's own, as `mirror` makes them.
+    /// A filter may answer a request. Elsewhere that closes the client's connection if the request is one of the proxy's own,
+    /// such as those of `mirror`.
     pub answers_requests: bool,
-    /// Where the target stands as it was received, if `:path` is something else.
+    /// Where to find the target as received, if `:path` is something else.
     pub received_target: Option<&'static str>,
-    /// The header that says which host the client asked for.
+    /// The header that names the host the client asked for.
     pub authority: &'static [u8],
-    /// Where the scheme of the client's connection stands, if X-Forwarded-Proto is not set by the proxy itself.
+    /// Where to find the scheme of the client's connection, if the proxy does not set X-Forwarded-Proto itself.
     pub client_scheme: Option<&'static str>,
-    /// X-Forwarded-For ends with the peer already.
+    /// X-Forwarded-For already ends with the peer.
     pub appends_peer: bool,
-    /// The whole list of headers can be replaced. Elsewhere one after the other, and none is taken away.
+    /// The whole list of headers can be replaced. Elsewhere headers are replaced one by one, and none can be removed.
     pub replaces_headers: bool,
-    /// A configuration may be refused, and the old one stays in force. Elsewhere that kills the worker for good.
+    /// A configuration may be refused, and the old one stays in force. Elsewhere refusing one kills the worker for good.
     pub may_refuse: bool,
-    /// The scheme of a call is the call's. Elsewhere the cluster decides.
+    /// Each call chooses its scheme. Elsewhere the cluster decides.
     pub calls_have_schemes: bool,
-    /// Of an answer the status is among its headers that are counted.
+    /// The status of an answer is included in its header count.
     pub counts_status: bool,
-    /// Headers may end a request. Elsewhere a request without a body ends without a word.
+    /// The end of a request without a body is reported with its headers. Elsewhere it is not reported.
     pub tells_empty_bodies: bool,
 }
 
@@ -78,7 +78,7 @@ static NGINX: HostTraits = HostTraits {
     name: "nginx",
     calls_in_ticks: true,
     tells_every_end: true,
-    // 1 ms would cost 2 % of a core idle, 4 ms costs half a percent.
+    // 1 ms would cost 2 % of a core when idle, 4 ms costs half a percent.
     fixed_tick_ms: Some(4),
     sets_gauges: true,
     shares_data: false,
@@ -97,7 +97,7 @@ static NGINX: HostTraits = HostTraits {
 };
 
 impl HostKind {
-    /// What it does.
+    /// Its traits.
     #[must_use]
     pub fn traits(self) -> &'static HostTraits {
         match self {
@@ -106,7 +106,7 @@ impl HostKind {
         }
     }
 
-    /// As the configuration says it.
+    /// As named in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.traits().name

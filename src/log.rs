@@ -1,7 +1,7 @@
-//! Log lines that do not flood: the first of its kind at once, then at most one a minute with the number of the
-//! ones in between.
+//! Log lines that do not flood: the first of its kind is written at once, then at most one a minute with the number of those
+//! in between.
 //!
-//! Nothing a client sent is ever in a line but a project id.
+//! Of what a client sent, only a project id is ever in a line.
 
 use crate::metric::{Leg, TargetName};
 use crate::time::Millis;
@@ -17,24 +17,24 @@ pub enum Level {
     Error,
 }
 
-/// What a line is about: a name of its own, of what kind, and whose.
+/// What a line is about: its own name, its kind, and its leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Topic(&'static str, &'static str, Option<TargetName>);
 
 impl Topic {
-    /// One that has no kinds.
+    /// A topic without kinds.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self(name, "", None)
     }
 
-    /// One kind of it: each has lines of its own.
+    /// One kind of it: each kind has its own lines.
     #[must_use]
     pub const fn of(name: &'static str, kind: &'static str) -> Self {
         Self(name, kind, None)
     }
 
-    /// The same, of a leg: each second Sentry has lines of its own.
+    /// The same topic for a leg: each second Sentry has its own lines.
     #[must_use]
     pub const fn of_leg(self, leg: Leg) -> Self {
         match leg {
@@ -44,12 +44,12 @@ impl Topic {
     }
 }
 
-/// Between two lines of a topic.
+/// The time between two lines of a topic.
 const QUIET_MS: u64 = 60_000;
 
 #[derive(Debug, Default)]
 struct Thread {
-    /// The first line since the last one that was written.
+    /// The first line noted since the last one written.
     line: Option<(Level, String)>,
     /// Lines that were not kept.
     suppressed: u64,
@@ -59,14 +59,14 @@ struct Thread {
 /// See the module's documentation. The lines wait for the next root callback.
 #[derive(Debug, Default)]
 pub struct RateLimitedLog {
-    /// By topic, in their order. There are some dozens.
+    /// By topic, in order. There are a few dozen.
     threads: Vec<(Topic, Thread)>,
     said: Vec<(Level, String)>,
     waiting: bool,
 }
 
 impl RateLimitedLog {
-    /// Notes something. The text is made only when it will be written.
+    /// Notes something. The text is made only if it will be written.
     pub fn note(&mut self, topic: Topic, level: Level, text: impl FnOnce() -> String) {
         let at = self.threads.partition_point(|(known, _)| *known < topic);
         if self
@@ -87,12 +87,12 @@ impl RateLimitedLog {
         self.waiting = true;
     }
 
-    /// Says something about the life of the plugin. Never suppressed.
+    /// Logs something about the plugin's life cycle. Never suppressed.
     pub fn say(&mut self, level: Level, text: String) {
         self.said.push((level, text));
     }
 
-    /// Hands the lines that are due at `now` to `write`; the last time, all of them.
+    /// Hands the lines due at `now` to `write`; the last time, all of them.
     pub fn flush(&mut self, now: Millis, last: bool, mut write: impl FnMut(Level, String)) {
         for (level, text) in self.said.drain(..) {
             write(level, text);

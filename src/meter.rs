@@ -1,17 +1,17 @@
 //! How much work one callback may still do.
 //!
-//! A worker serves all its clients in one thread: what a callback does, every other request waits for. So whatever a client
+//! A worker serves all its clients in one thread: every other request waits for what a callback does. So whatever a client
 //! can make large is done in steps. A step takes a [`Meter`], spends from it as it works, and stops when it is empty
-//! ([`Poll::Pending`](std::task::Poll::Pending)); it goes on where it was in a later callback.
+//! ([`Poll::Pending`](std::task::Poll::Pending)); it resumes in a later callback.
 //!
-//! Units: about one wasm instruction each. A constant that says what something costs is measured by `make cost`, which fails
-//! when a callback takes more instructions than [`CALLBACK`].
+//! Units: about one wasm instruction each. Constants that state a cost are measured by `make cost`, which fails if a callback
+//! takes more instructions than [`CALLBACK`].
 
-/// The most instructions of one callback. It is a bound, not a budget: steps spend [`TICK`] and leave the rest to what a
-/// callback does besides.
+/// The most instructions of one callback. It is a bound, not a budget: steps spend [`TICK`] and leave the rest to whatever
+/// else a callback does.
 pub const CALLBACK: u64 = 10_000_000;
 
-/// What a tick hands out to steps.
+/// What a tick gives to steps.
 pub const TICK: u64 = 3_000_000;
 
 /// See the module's documentation.
@@ -22,7 +22,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter that is empty after so many units.
+    /// A meter that is empty after this many units.
     #[must_use]
     pub fn new(units: u64) -> Self {
         Self {
@@ -31,25 +31,25 @@ impl Meter {
         }
     }
 
-    /// A meter that is never empty, for tests and for whoever has all the time there is.
+    /// A meter that is never empty, for tests and for callers without a time limit.
     #[must_use]
     pub fn unlimited() -> Self {
         Self::new(u64::MAX)
     }
 
-    /// A meter of at most so many units of this one, which is to be charged with what that one spends.
+    /// A meter of at most this many units of this one, which must then be charged with what the new one spent.
     #[must_use]
     pub fn part(&self, units: u64) -> Self {
         Self::new(self.left.min(units))
     }
 
-    /// Work of so many units was done, or is about to be. More than what is left empties the meter.
+    /// This many units of work were done, or are about to be. More than what is left empties the meter.
     pub fn spend(&mut self, units: u64) {
         self.left = self.left.saturating_sub(units);
         self.spent = self.spent.saturating_add(units);
     }
 
-    /// Work on so many bytes was done, at `per_byte` units each.
+    /// Work on this many bytes was done, at `per_byte` units each.
     pub fn spend_bytes(&mut self, bytes: usize, per_byte: u64) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.spend(bytes.saturating_mul(per_byte));
@@ -61,14 +61,14 @@ impl Meter {
         self.left == 0
     }
 
-    /// Whether there are so many units, or the meter is as good as new: what cannot stop in the middle waits for one that is.
+    /// Whether there are this many units, or the meter is as good as new: work that cannot stop halfway waits for such a meter.
     #[must_use]
     pub fn has(&self, units: u64) -> bool {
         self.left >= units || self.spent == 0
     }
 
-    /// How many bytes may be worked on at once, at `per_byte` units each: 0 when the meter is empty, else at least 1024, so
-    /// that every step comes on.
+    /// How many bytes may be worked on at once, at `per_byte` units each: 0 if the meter is empty, else at least 1024, so
+    /// that every step makes progress.
     #[must_use]
     pub fn bytes(&self, per_byte: u64) -> usize {
         const LEAST: usize = 1_024;
@@ -79,7 +79,7 @@ impl Meter {
         usize::try_from(bytes).unwrap_or(usize::MAX).max(LEAST)
     }
 
-    /// Units spent so far, also beyond what there was.
+    /// Units spent so far, including those beyond the limit.
     #[must_use]
     pub fn spent(&self) -> u64 {
         self.spent

@@ -1,4 +1,4 @@
-//! What became of an exchange: the words that metrics, logs and the runbook share.
+//! The outcomes of an exchange: the words that metrics, logs and the runbook share.
 
 /// Why an exchange on an ingest path was not captured. Decided by rule, nothing was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,24 +1,24 @@
-//! How often slices of deferred work come: never so often that they fill a worker's time.
+//! How often slices of deferred work come: never so often that they fill up a worker's time.
 //!
-//! After a slice that took t the next one comes 2.5 t later, and a millisecond at least: deferred work has at most some 30 % of
-//! the time, however slow the machine is, and the rest is for the requests of all clients.
+//! After a slice that took t, the next one comes 2.5 t later, but at least a millisecond. So deferred work gets at most some
+//! 30 % of the time, however slow the machine is, and the rest is for the requests of all clients.
 
 use crate::time::Millis;
 
-/// The time between two slices, in halves of the first one's.
+/// The time between two slices, in halves of the time that the first one took.
 const HALVES: u64 = 5;
-/// No slice of [`TICK`](crate::meter::TICK) units takes so long. A clock that says so has leapt.
+/// No slice of [`TICK`](crate::meter::TICK) units takes this long. A clock that says so has jumped.
 const LONGEST_MS: u64 = 100;
 
-/// Work of more units is a slice. What costs less is not worth asking the clock when it ended.
+/// Work of more units counts as a slice. For less, it is not worth reading the clock when it ends.
 const SLICE: u64 = 200_000;
-/// No rest is longer, whatever the clock says.
+/// No pause is longer, whatever the clock says.
 const LONGEST_REST_MS: u64 = 250;
 
 /// When the next slice may come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    /// When the slice began whose end has not been told.
+    /// When the slice began whose end has not been reported.
     begun: Option<Millis>,
     /// When the last slice ended.
     ended: Millis,
@@ -32,21 +32,21 @@ impl Pace {
         self.next
     }
 
-    /// Whether a slice may come now. On a clock that stands still it may: nothing is to wait for ever.
+    /// Whether a slice may come now. If the clock stands still it may: nothing should wait for ever.
     #[must_use]
     pub fn is_due(&self, now: Millis) -> bool {
         self.next <= now || now <= self.ended
     }
 
-    /// When work that waits in a leg goes on: no sooner than the next tick.
+    /// When work waiting in a leg resumes: no sooner than the next tick.
     #[must_use]
     pub fn due(&self, now: Millis) -> Millis {
         let rested = self.next.min(now.after(LONGEST_REST_MS));
         rested.max(now.after(1))
     }
 
-    /// So many units of work were done from `now` on. `true` if that was a slice: then [`worked`](Self::worked) is to hear
-    /// when it ended.
+    /// This many units of work were done from `now` on. `true` if that was a slice: then [`worked`](Self::worked) must be
+    /// told when it ended.
     pub fn spent(&mut self, units: u64, now: Millis) -> bool {
         self.begun = (units > SLICE).then_some(now);
         self.begun.is_some()

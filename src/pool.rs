@@ -1,9 +1,9 @@
-//! The module's allocator: small blocks from a region of fixed size, by size class; everything else from the system's.
+//! The module's allocator: small blocks from a region of fixed size, by size class; everything else from the system's allocator.
 //!
-//! A mirrored request takes and gives back a dozen small blocks, those for the host's results among them. The system's
-//! allocator takes some 250 instructions for each, this one 40. The region is part of the module's memory from the start,
-//! so that nothing is added to the memory formula. Blocks of a class are never made blocks of another one: when the region
-//! is used up, small blocks come from the system's allocator too.
+//! A mirrored request allocates and frees a dozen small blocks, including those for the host's results. The system's
+//! allocator takes some 250 instructions for each, this one 40. The region is part of the module's memory from the start, so
+//! it adds nothing to the memory formula. Blocks never change their class: when the region is used up, small blocks come from
+//! the system's allocator too.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 const REGION: usize = 256 * 1024;
-/// A class is a multiple of this, which is also how blocks are aligned.
+/// A class is a multiple of this, which is also the alignment of blocks.
 const STEP: usize = 16;
 /// Up to 2 KiB: the headers of a copy, a node of the outbox.
 const CLASSES: usize = 128;
@@ -27,7 +27,7 @@ pub(crate) struct Pool {
 struct Region(UnsafeCell<[MaybeUninit<u8>; REGION]>);
 
 struct Lists {
-    /// The free blocks of each class: each begins with a pointer to the next one.
+    /// The free blocks of each class: each begins with a pointer to the next.
     free: [*mut u8; CLASSES],
     /// From here on the region has never been used.
     unused: usize,
@@ -51,9 +51,9 @@ impl Pool {
         block.addr().wrapping_sub(self.region.0.get().addr()) < REGION
     }
 
-    /// A block of the region, if it has one.
+    /// A block from the region, if it has one.
     fn take(&self, class: usize) -> Option<*mut u8> {
-        // Sound: nothing else has a reference to the lists, since nothing in here calls anything that allocates.
+        // Sound: nothing else references the lists, since nothing in here calls anything that allocates.
         let lists = unsafe { &mut *self.lists.get() };
         let first = lists.free.get_mut(class)?;
         if !first.is_null() {
@@ -70,30 +70,30 @@ impl Pool {
     }
 
     /// # Safety
-    /// The block is one of the region, of this class, and nobody has it.
+    /// The block is from the region, of this class, and no longer in use.
     unsafe fn give(&self, block: *mut u8, class: usize) {
         let lists = unsafe { &mut *self.lists.get() };
         if let Some(first) = lists.free.get_mut(class) {
-            // Sound: a block has at least 16 bytes, and is aligned to as many.
+            // Sound: a block has at least 16 bytes and is aligned to that.
             unsafe { block.cast::<*mut u8>().write(*first) };
             *first = block;
         }
     }
 }
 
-/// The class of a layout that the region can serve, from 0.
+/// The class for a layout that the region can serve, from 0.
 fn class(layout: Layout) -> Option<usize> {
     let class = layout.size().wrapping_sub(1) / STEP;
     (class < CLASSES && layout.align() <= STEP).then_some(class)
 }
 
-/// What a class' blocks hold, in bytes.
+/// How many bytes the blocks of a class hold.
 fn size(class: usize) -> usize {
     class.saturating_add(1).saturating_mul(STEP)
 }
 
 // Not inlined: there are thousands of callers, and the module would be 90 KB larger.
-// Sound: a block has the layout's size at least, and its alignment; and it goes back to where it came from, by its address.
+// Sound: a block has at least the layout's size, and its alignment; and its address decides where it is returned.
 unsafe impl GlobalAlloc for Pool {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -126,7 +126,7 @@ unsafe impl GlobalAlloc for Pool {
         if !self.owns(block) {
             return unsafe { System.realloc(block, layout, new_size) };
         }
-        // Sound: whoever calls this promises that the new size is one of a layout.
+        // Sound: the caller guarantees that the new size makes a valid layout.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         if class(new) == class(layout) {
             return block;
@@ -134,7 +134,7 @@ unsafe impl GlobalAlloc for Pool {
         let other = unsafe { self.alloc(new) };
         if !other.is_null() {
             let kept = layout.size().min(new_size);
-            // Sound: both have as many, and are two blocks.
+            // Sound: both blocks have this many bytes, and they are distinct.
             unsafe {
                 other.copy_from_nonoverlapping(block, kept);
                 self.dealloc(block, layout);
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A block, how it was asked for, and what is in it.
+    /// A block, how it was requested, and what is in it.
     struct Block(*mut u8, Layout, u8);
 
     impl Block {

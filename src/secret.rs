@@ -1,11 +1,11 @@
-//! A string that nobody gets to see: access key secrets, security tokens, metadata tokens.
+//! A string that must never be shown: access key secrets, security tokens, metadata tokens.
 //!
-//! It owns one rule: what prints is `[redacted]`, whatever prints it (Debug, Display, a derived Debug around it).
-//! Reading the text takes [`Secret::expose`], so every reader can be found by name.
+//! It owns one rule: whatever prints it (Debug, Display, a derived Debug around it) prints `[redacted]`. Reading the text
+//! requires [`Secret::expose`], so every reader can be found by name.
 
 use std::fmt;
 
-/// What stands in for the text wherever it is printed.
+/// Replaces the text wherever it is printed.
 const REDACTED: &str = "[redacted]";
 
 /// A secret text.

@@ -1,9 +1,9 @@
 //! Milliseconds on the host's clock, an input of the core like everything else from outside.
 //!
-//! The host's clock is the wall clock: it may stand still or jump, in both directions. So durations saturate
-//! and nothing here can overflow.
+//! The host's clock is the wall clock: it may stand still or jump in either direction. So durations saturate, and nothing
+//! here can overflow.
 
-/// A point in time in milliseconds: since the Unix epoch on the host's clock, since its first callback on a plugin's own.
+/// A point in time in milliseconds: since the Unix epoch on the host's clock, or since its first callback on a plugin's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
 
@@ -14,15 +14,14 @@ impl Millis {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `earlier` to this moment, 0 when the clock went back in between.
+    /// Milliseconds from `earlier` to this moment; 0 if the clock went back in between.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// The first of these moments, if there is one. A loop over an array that the compiler unrolls: it is asked in every
-/// callback.
+/// The earliest of these moments, if there is one. The compiler unrolls this loop over an array; it runs in every callback.
 #[must_use]
 pub(crate) fn earliest<const N: usize>(moments: [Option<Millis>; N]) -> Option<Millis> {
     let mut first = None;
@@ -39,9 +38,9 @@ pub(crate) fn earliest<const N: usize>(moments: [Option<Millis>; N]) -> Option<M
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// For waits and ages: never goes back.
+    /// For waits and ages: it never goes back.
     pub steady: Millis,
-    /// The host's clock, for dates that others read.
+    /// The host's clock, for dates that others will read.
     pub wall: Millis,
 }
 
