@@ -1,13 +1,12 @@
-//! Mode `sign`: an unsigned SLS write of another program is judged, and signed in place.
+//! Mode `sign`: judges another program's unsigned SLS write, and signs it in place.
 //!
-//! Only `POST /logstores/{logstore}`, `.../shards/lb` and `.../shards/route?key=` pass, for the configured logstores,
-//! with no other parameters than SLS has for a write. Whatever the client believes to know about keys and dates is
-//! replaced. The answer to anything else has the shape of SLS's own errors: JSON, and `x-log-requestid`
-//! (manual: sls, "Writes of other programs").
+//! Only `POST /logstores/{logstore}`, `.../shards/lb` and `.../shards/route?key=` pass, for the configured logstores, with no
+//! other parameters than SLS has for a write. Whatever the client says about keys and dates is replaced. The answer to
+//! anything else has the form of SLS's own errors: JSON, and `x-log-requestid` (manual: sls, "Writes of other programs").
 //!
-//! [`fits`], [`admit`] and [`speaks`] judge what is known before the body, [`sign`] everything (it repeats the latter two) and
-//! gives the headers as they are to go on: all of them at once, so that a request is never half changed. The body itself is not
-//! touched; nor is any header that is neither signed nor named here.
+//! [`fits`], [`admit`] and [`speaks`] judge what is known before the body. [`sign`] judges everything (it repeats the latter
+//! two) and returns the headers as they should go on: all of them at once, so that a request is never half changed. It
+//! touches neither the body nor any header that is neither signed nor named here.
 
 use std::borrow::Cow;
 
@@ -26,15 +25,15 @@ use crate::outcome::DenyReason;
 /// The parameters of a write: route's hash key, ingest processor, sequence id.
 const PARAMS: [&str; 3] = ["key", "processor", "seqid"];
 
-/// The most bytes of all headers, in the host's format: what is done with them is done in one callback.
+/// The most bytes of all headers, in the host's format: they are processed in one callback.
 pub const MAX_HEAD_BYTES: usize = 65_536;
-/// The most bytes of what is signed besides the body: of path and query, and of the headers that are signed. Both are hashed,
-/// the former percent-encoded, and SLS's own are a tenth of it.
+/// The most bytes of what is signed besides the body: of path and query, and of the signed headers. Both are hashed, the
+/// former percent-encoded; SLS's own are a tenth of this.
 const MAX_SIGNED_BYTES: usize = 4_096;
 /// The most headers that are signed: each is compared with all others.
 const MAX_SIGNED: usize = 24;
 
-/// What may be written, and as whom it goes out.
+/// What may be written, and how it is signed.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The only logstores that may be written.
@@ -47,7 +46,7 @@ pub struct Rules {
     pub signature: Signature,
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Copy)]
 pub struct Incoming<'a> {
     /// The method.
@@ -56,14 +55,14 @@ pub struct Incoming<'a> {
     pub target: &'a str,
     /// All headers, pseudo headers (`:path`) first.
     pub headers: &'a [(&'a str, &'a [u8])],
-    /// Of the whole body, made for [`Rules::signature`].
+    /// The digest of the whole body, made for [`Rules::signature`].
     pub body: &'a WireDigest,
 }
 
 /// The answer to a request that does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// What it is counted as.
+    /// The reason it is counted under.
     pub reason: DenyReason,
     /// The status.
     pub status: u16,
@@ -98,12 +97,12 @@ impl Denial {
         Self::new(DenyReason::Forbidden, "Forbidden", message)
     }
 
-    /// A request that cannot be signed for sure.
+    /// A request that cannot be signed with certainty.
     pub fn malformed(code: &'static str, message: &'static str) -> Self {
         Self::new(DenyReason::Malformed, code, message)
     }
 
-    /// 503 with the code at which SLS's own SDKs try again.
+    /// 503 with the code at which SLS's own SDKs retry.
     pub fn busy(reason: DenyReason, message: &'static str) -> Self {
         Self::new(reason, "ServerBusy", message)
     }
@@ -129,7 +128,7 @@ impl Denial {
     }
 }
 
-/// A request id in SLS's own form, 24 upper-case hex digits, of any number that does not repeat.
+/// A request id in SLS's own form, 24 upper-case hex digits, from any number that does not repeat.
 pub fn request_id(seed: u128) -> String {
     format!("{:024X}", seed & ((1 << 96) - 1))
 }
@@ -143,8 +142,8 @@ pub fn fits(head_bytes: usize) -> Result<(), Denial> {
     Ok(())
 }
 
-/// Judges the content type. A proxy that takes a request for gRPC answers it with status 200 whatever has happened: no client
-/// of SLS would see that its logs were not written.
+/// Judges the content type. A proxy that takes a request for gRPC answers it with status 200 whatever happened: then no SLS
+/// client would notice that its logs were not written.
 pub fn speaks(content_type: Option<&[u8]>) -> Result<(), Denial> {
     const GRPC: &[u8] = b"application/grpc";
     let start = content_type.and_then(|value| value.trim_ascii().get(..GRPC.len()));
@@ -155,7 +154,7 @@ pub fn speaks(content_type: Option<&[u8]>) -> Result<(), Denial> {
     Ok(())
 }
 
-/// Judges method and target, and the size when it is announced.
+/// Judges method and target, and the size if it is announced.
 pub fn admit(
     rules: &Rules,
     method: &str,
@@ -228,8 +227,8 @@ pub fn too_large(rules: &Rules) -> Denial {
     )
 }
 
-/// Judges the whole request and signs it at `now_ms` (corrected time): gives its headers as they are to go on.
-/// `credential` is `None` while there is none.
+/// Judges the whole request and signs it at `now_ms` (corrected time): returns its headers as they should go on. `credential`
+/// is `None` while there is none.
 pub fn sign(
     rules: &Rules,
     incoming: &Incoming<'_>,
@@ -288,7 +287,7 @@ pub fn sign(
     Ok(list)
 }
 
-/// The incoming headers without those that do not stay.
+/// The incoming headers without those to be removed.
 struct Read<'a> {
     kept: Vec<(&'a str, &'a [u8])>,
     /// Those of them that are signed.
@@ -332,7 +331,7 @@ impl<'a> Read<'a> {
     }
 }
 
-/// What the client believed to know, of whichever version: we know it better, or it must not be there.
+/// What the client set for either signature version: we replace it, or it must not be there.
 fn is_stale(name: &str) -> bool {
     let named = |names: &[&str]| names.iter().any(|own| is(name, own));
     named(&OWN_HEADERS)
@@ -342,7 +341,7 @@ fn is_stale(name: &str) -> bool {
         || has_prefix(name, "x-log-meta-")
 }
 
-// Short names, compared often: the unrolled comparison in each place would cost the module kilobytes and gain nothing.
+// Short names, compared often: unrolling the comparison at each place would add kilobytes to the module and gain nothing.
 #[inline(never)]
 fn is(name: &str, other: &str) -> bool {
     name.eq_ignore_ascii_case(other)

@@ -1,4 +1,4 @@
-//! What a record is made with besides the envelope: the request, what the operator wants, and the bounds.
+//! What a record needs besides the envelope: the request, the operator's settings, and the bounds.
 //!
 //! It knows no record and no item.
 

@@ -1,6 +1,6 @@
-//! What an item's header tells, which every record of its own has.
+//! What an item's header says, which every record of that item has.
 //!
-//! What the envelope's header tells is in [`super::inherit`].
+//! What the envelope's header says is in [`super::inherit`].
 
 use crate::meter::Meter;
 use crate::sentry::envelope::Item;

@@ -1,6 +1,6 @@
-//! A record that is being made: fields by name, times, and the cuts.
+//! A record under construction: fields by name, times, and the cuts.
 //!
-//! Which field comes from where is said elsewhere; here is only how one is put in, and what every record has.
+//! Which field comes from where is decided elsewhere. This is only how a field is added, and what every record has.
 
 use std::collections::VecDeque;
 

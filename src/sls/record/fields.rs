@@ -1,6 +1,6 @@
-//! One log as it is handed out: its time, and its fields in one text.
+//! One finished log: its time, and its fields in one text.
 //!
-//! How it comes to its fields is in [`super::draft`].
+//! How it gets its fields is in [`super::draft`].
 
 use std::fmt;
 

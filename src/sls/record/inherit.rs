@@ -1,6 +1,6 @@
-//! What the envelope's header knows, where an item does not say it itself.
+//! What the envelope's header says where an item does not say it itself.
 //!
-//! What an item's own header tells is in [`super::described`].
+//! What an item's own header says is in [`super::described`].
 
 use crate::meter::Meter;
 use crate::sentry::envelope::Header;

@@ -1,6 +1,6 @@
-//! One item to its records, in steps: how much of it is read, and what comes of it.
+//! Turns one item into its records, in steps: how much of it is read, and what becomes of it.
 //!
-//! What sets its kind apart is looked up ([`kind::of`]); no kind is named here.
+//! What is special about its kind is looked up ([`kind::of`]); no kind is named here.
 
 use std::task::Poll;
 

@@ -1,7 +1,7 @@
-//! What there is to say of an item kind: the words of `kind/*.rs`.
+//! The vocabulary for describing an item kind in `kind/*.rs`.
 //!
-//! Nothing here knows a kind; which there are stands in [`super::kind`]. What becomes of a member is a word of
-//! [`super::take`].
+//! Nothing here knows any kind; which kinds there are is in [`super::kind`]. The vocabulary for what happens to a member is
+//! in [`super::take`].
 
 use super::draft::Draft;
 use super::take::{Table, Take};

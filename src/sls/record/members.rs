@@ -1,6 +1,6 @@
 //! Tables of members that items of several kinds have in the same form.
 //!
-//! What only one kind has stands in the file of that kind.
+//! What only one kind has is in that kind's file.
 
 use super::take::{Table, Take};
 

@@ -1,4 +1,4 @@
-//! An envelope to its records, in steps: headers first, then item by item; and what one envelope may give at most.
+//! Turns an envelope into its records, in steps: headers first, then item by item; and limits what one envelope may give.
 //!
 //! How one item is read is in [`super::item`].
 

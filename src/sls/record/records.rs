@@ -1,4 +1,4 @@
-//! What an item gave: its own record, and those of its entries, one after the other.
+//! What an item gave: its own record and those of its entries, one after the other.
 //!
 //! How an item is read to that point is in [`super::item`].
 

@@ -1,4 +1,4 @@
-//! Items of a copy, scrubbed by the same rules as logs, and left otherwise as they are.
+//! Items of a copy, scrubbed by the same rules as logs and otherwise left unchanged.
 
 use super::item_kind::Reads;
 use super::kind;

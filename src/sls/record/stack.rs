@@ -1,9 +1,9 @@
 //! Exceptions, threads and frames, and the text of a stack.
 //!
-//! Which exception counts: the last of the list, which is the one that was caught; the others are its causes, and stand
-//! in `exception.stack` behind it. Without any, the stack of the crashed or current thread is taken.
+//! The exception that counts is the last in the list, which is the one that was caught. The others are its causes, and follow
+//! it in `exception.stack`. If there is none, the stack of the crashed or current thread is used.
 //!
-//! Where an item has them stands in the table of its kind.
+//! Where an item has them is in the table of its kind.
 
 use std::collections::VecDeque;
 

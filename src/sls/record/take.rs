@@ -1,6 +1,6 @@
-//! The words of the tables: which member goes to which field.
+//! The vocabulary of the tables: which member goes to which field.
 //!
-//! The tables stand in `kind/`; who walks through an item by them is [`super::taker`].
+//! The tables are in `kind/`; [`super::taker`] walks through an item by them.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,9 @@
-//! Takes fields out of an item's JSON, by tables, while the scrubber passes over it.
+//! Takes fields from an item's JSON, according to tables, as the scrubber passes over it.
 //!
-//! It sees what the scrubber leaves, so nothing can be taken out around it. A member of an unexpected type costs that member
-//! and not the record; of a duplicate member the last counts, as with Relay.
+//! It sees what the scrubber leaves, so nothing can bypass the scrubber. A member of an unexpected type costs only that
+//! member and not the record; of a duplicate member the last counts, as in Relay.
 //!
-//! It knows tables and no item kind. What is made of the fields afterwards is not its business.
+//! It knows the tables, but no item kind. What is done with the fields afterwards is not its concern.
 
 use crate::meter::Meter;
 use crate::sls::scrub::{Kind, Visitor, Want};

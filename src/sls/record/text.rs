@@ -1,4 +1,4 @@
-//! The bytes of an item as text, in steps. What the text says is not looked at.
+//! The bytes of an item as text, in steps. The meaning of the text is not looked at.
 
 use std::task::Poll;
 

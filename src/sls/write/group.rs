@@ -5,21 +5,21 @@ use super::super::put_logs::Destination;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// How many requests beyond the first a batch and all its parts may take for being divided, see [`super::Dividing`].
-/// 12 halvings of two requests each find one bad log among the default 4096; the rest is for a second one.
+/// How many requests beyond the first a batch and all its parts may use when divided, see [`super::Dividing`]. 12 halvings of
+/// two requests each find one bad log among the default 4096; the rest is for a second one.
 pub const EXTRA_REQUESTS: u16 = 32;
 
-/// What is known of it in every form.
+/// What is known of a group in every form.
 #[derive(Clone, Debug)]
 pub(super) struct Label {
     pub(super) destination: Rc<Destination>,
     pub(super) logs: usize,
     pub(super) opened_ms: u64,
-    /// What is left of [`EXTRA_REQUESTS`], once it was divided: shared by all parts of what was one batch.
+    /// What is left of [`EXTRA_REQUESTS`] once it was divided: shared by all parts of the original batch.
     pub(super) extra: Option<Rc<Cell<u16>>>,
 }
 
-/// A complete log group, as it is before compression.
+/// A complete log group before compression.
 pub struct Group {
     pub(super) label: Label,
     pub(super) raw: Vec<u8>,

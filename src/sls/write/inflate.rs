@@ -5,12 +5,12 @@ use crate::meter::Meter;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::task::Poll;
 
-/// What is read, or made, at once.
+/// The most that is read or produced at once.
 const SLICE: usize = 1_024;
 /// Units for each byte in and out.
 const UNPACK: [u64; 2] = [130, 40];
 
-/// It cannot be done: there is no memory, or the bytes are no zlib stream of that size.
+/// Decoding failed: there is no memory, or the bytes are not a zlib stream of that size.
 #[derive(Debug)]
 pub(super) struct Failed;
 
@@ -23,7 +23,7 @@ pub(super) struct Inflater {
 }
 
 impl Inflater {
-    /// `size` is that of the output.
+    /// `size` is the size of the output.
     pub(super) fn new(size: usize) -> Self {
         Self {
             state: Decompress::new(true),
@@ -33,12 +33,12 @@ impl Inflater {
         }
     }
 
-    /// The memory of what is made, in bytes.
+    /// The memory of the output, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.out.capacity()
     }
 
-    /// Goes on with `wire`, the same at every step, and gives what was packed at the end.
+    /// Continues with `wire`, the same at every step, and returns the decompressed bytes at the end.
     pub(super) fn step(&mut self, wire: &[u8], meter: &mut Meter) -> Poll<Result<Vec<u8>, Failed>> {
         let mut scratch = [0; SLICE];
         loop {
@@ -53,7 +53,7 @@ impl Inflater {
         }
     }
 
-    /// One slice; whether it was the last.
+    /// Handles one slice; returns whether it was the last.
     fn advance(
         &mut self,
         wire: &[u8],

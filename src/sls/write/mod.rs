@@ -1,8 +1,8 @@
-//! The body of a write, made in steps: a sealed [`Group`] is packed ([`Packing`]: compressed, hashed) into a [`Batch`], and
-//! a batch that SLS refuses is cut in two ([`Dividing`]).
+//! The body of a write, made in steps: a sealed [`Group`] is packed ([`Packing`]: compressed, hashed) into a [`Batch`], and a
+//! batch that SLS refuses is cut in two ([`Dividing`]).
 //!
-//! Nothing here takes longer than its meter allows, whatever the group holds. Who waits for the target, and what becomes of
-//! an answer, is not decided here.
+//! Nothing here takes longer than its meter allows, whatever the group contains. What waits for the target, and what an
+//! answer leads to, is not decided here.
 
 mod dividing;
 mod group;

@@ -1,5 +1,5 @@
-//! From a sealed group to a batch: compressed, then hashed, once. Signing it, at each attempt, costs no more than its
-//! headers then.
+//! Turns a sealed group into a batch: compresses it, then hashes it, once. So signing it, at each attempt, costs no more than
+//! its headers.
 
 use super::super::compress::{Body, Compression};
 use super::super::signature::Signature;
@@ -10,29 +10,29 @@ use crate::deflater::{Deflater, Format};
 use crate::meter::Meter;
 use std::task::{Poll, ready};
 
-/// Units for each byte that is hashed, and for what every body costs besides.
+/// Units for each byte hashed, and for the fixed cost of every body.
 const MD5: u64 = 19;
 const SHA256: u64 = 78;
 const FIXED: u64 = 6_000;
-/// Hashed at once.
+/// Bytes hashed at once.
 const SLICE: usize = 2_048;
 
 enum Stage {
     Lz4(Encoder),
     Deflate(Deflater),
-    /// So many bytes are hashed.
+    /// This many bytes have been hashed.
     Hash(usize),
 }
 
-/// Makes a body of a group's bytes.
+/// Makes a body from a group's bytes.
 pub struct Packer {
-    /// Before compression; then, as it will travel.
+    /// First the uncompressed bytes, then those to send.
     bytes: Vec<u8>,
     raw_size: usize,
     compression: Compression,
     stage: Stage,
     hasher: Hasher,
-    /// Units for a byte.
+    /// Units per byte.
     hashing: u64,
 }
 
@@ -57,7 +57,7 @@ impl Packer {
         }
     }
 
-    /// The memory that it holds, in bytes, beside the encoder's own, of which there is one at a time.
+    /// The memory it holds, in bytes, besides the encoder's own, of which there is only one at a time.
     #[must_use]
     pub fn memory(&self) -> usize {
         let made = match &self.stage {
@@ -68,7 +68,7 @@ impl Packer {
         self.bytes.capacity().saturating_add(made)
     }
 
-    /// Goes on, and gives the body at the end.
+    /// Continues, and returns the body at the end.
     pub fn step(&mut self, meter: &mut Meter) -> Poll<Body> {
         let packed = match &mut self.stage {
             Stage::Lz4(encoder) => Some(ready!(encoder.step(&self.bytes, meter)).ok()),
@@ -77,7 +77,7 @@ impl Packer {
         };
         if let Some(packed) = packed {
             self.stage = Stage::Hash(0);
-            // Without memory for more the bytes go as they are, and say so.
+            // If there is no memory to compress them, the bytes are sent uncompressed and labelled so.
             match packed {
                 Some(packed) => self.bytes = packed,
                 None => self.compression = Compression::None,
@@ -115,7 +115,7 @@ impl std::fmt::Debug for Packer {
     }
 }
 
-/// Makes a batch of a group.
+/// Makes a batch from a group.
 #[derive(Debug)]
 pub struct Packing {
     label: Label,
@@ -143,7 +143,7 @@ impl Packing {
         self.packer.memory()
     }
 
-    /// Goes on, and gives the batch at the end.
+    /// Continues, and returns the batch at the end.
     pub fn step(&mut self, meter: &mut Meter) -> Poll<Batch> {
         let body = ready!(self.packer.step(meter));
         let label = self.label.clone();

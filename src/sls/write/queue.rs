@@ -1,5 +1,5 @@
-//! What is being packed or divided, in its order: one after the other, so that what is sealed first leaves first, and only
-//! the first one holds more memory than it came with.
+//! What is being packed or divided, in order: one after the other, so that what is sealed first leaves first, and only the
+//! first one holds more memory than it came with.
 
 use super::super::compress::Compression;
 use super::super::response::Reason;
@@ -12,7 +12,7 @@ use crate::time::Millis;
 use std::collections::VecDeque;
 use std::task::{Poll, ready};
 
-/// What a task costs beside its buffers.
+/// What a task costs besides its buffers.
 const OVERHEAD: usize = 512;
 
 /// How SLS refused a batch.
@@ -22,14 +22,14 @@ pub(in super::super) struct Refusal {
     pub(in super::super) status: u16,
 }
 
-/// Something is done.
+/// A completed task.
 #[derive(Debug)]
 pub(in super::super) enum Done {
     /// A batch is ready.
     Packed { batch: Batch, created: Millis },
-    /// A batch of so many logs was cut; its halves are next.
+    /// A batch of this many logs was cut; its halves are next.
     Divided(usize, Refusal),
-    /// The bytes of a batch of so many logs did not come back.
+    /// The bytes of a batch of this many logs could not be decompressed.
     Lost(usize, Refusal),
 }
 
@@ -85,7 +85,7 @@ impl Task {
 }
 
 impl Queue {
-    /// Nothing waits.
+    /// An empty queue.
     pub(in super::super) fn new(compression: Compression, signature: Signature) -> Self {
         Self {
             compression,
@@ -96,12 +96,12 @@ impl Queue {
         }
     }
 
-    /// The memory of all that is in it, in bytes.
+    /// The memory of everything in it, in bytes.
     pub(in super::super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The logs of all that is in it.
+    /// The logs of everything in it.
     pub(in super::super) fn logs(&self) -> usize {
         self.logs
     }
@@ -111,7 +111,7 @@ impl Queue {
         self.tasks.is_empty()
     }
 
-    /// To be packed. Its batch is as old as `created` says.
+    /// Adds a group to be packed. Its batch is as old as `created` says.
     pub(in super::super) fn pack(&mut self, group: Group, created: Millis) {
         let work = self.packing(group);
         let task = Task::new(work, created);
@@ -119,7 +119,7 @@ impl Queue {
         self.tasks.push_back(task);
     }
 
-    /// To be cut.
+    /// Adds a batch to be cut.
     pub(in super::super) fn divide(
         &mut self,
         dividing: Dividing,
@@ -137,7 +137,7 @@ impl Queue {
         (self.bytes, self.logs) = (0, 0);
     }
 
-    /// Goes on with the first task; nothing when there is none. To be called until it is pending.
+    /// Continues the first task; `None` if there is none. To be called until it is pending.
     pub(in super::super) fn step(&mut self, meter: &mut Meter) -> Poll<Option<Done>> {
         let Some(task) = self.tasks.front_mut() else {
             return Poll::Ready(None);

@@ -1,4 +1,4 @@
-//! The bytes of a body before compression.
+//! Recovers the uncompressed bytes of a body.
 
 use super::super::compress::{Body, Compression};
 use super::inflate::Inflater;
@@ -23,7 +23,7 @@ impl std::fmt::Debug for Unpacker {
 }
 
 impl Unpacker {
-    /// Of this body.
+    /// For this body.
     #[must_use]
     pub fn new(body: &Body) -> Self {
         Self(match body.compression() {
@@ -43,8 +43,8 @@ impl Unpacker {
         }
     }
 
-    /// Goes on with the same body, and gives its bytes at the end; `None` when they do not come back, which would be a bug
-    /// of ours, or a lack of memory.
+    /// Continues with the same body, and returns its bytes at the end; `None` if they cannot be recovered, which would be a
+    /// bug of ours or a lack of memory.
     pub fn step(&mut self, body: &Body, meter: &mut Meter) -> Poll<Option<Vec<u8>>> {
         Poll::Ready(match &mut self.0 {
             Stage::Lz4(decoder) => ready!(decoder.step(body.wire(), meter)).ok(),
@@ -60,7 +60,7 @@ impl Unpacker {
     }
 }
 
-/// `None` without memory.
+/// `None` if there is no memory.
 pub(super) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len()).ok()?;

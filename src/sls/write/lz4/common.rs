@@ -1,10 +1,10 @@
-//! What two places of one input have in common.
+//! How long two places of one input are equal.
 
 use super::LAST_LITERALS;
 
 /// The longest part of a reference that is found at once, in each direction.
 pub(super) const LONGEST: usize = 65_536;
-/// Compared at once.
+/// Bytes compared at once.
 const WORD: usize = size_of::<u64>();
 const WIDE: usize = size_of::<u128>();
 
@@ -67,7 +67,7 @@ pub(super) fn common_start(input: &[u8], at: usize, distance: usize) -> usize {
     length.wrapping_add(rest.take_while(|(new, old)| new == old).count())
 }
 
-/// Positions are below 2^32: no input is as large.
+/// Positions are below 2^32: no input is that large.
 #[inline(always)]
 pub(super) fn narrow(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)

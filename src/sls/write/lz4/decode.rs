@@ -1,19 +1,19 @@
-//! One LZ4 block, undone in steps.
+//! Decodes one LZ4 block in steps.
 //!
-//! The size of the output is known and is never exceeded; a block that says something else is [`Corrupt`].
+//! The size of the output is known and never exceeded; a block that does not match it is [`Corrupt`].
 
 use super::MIN_MATCH;
 use crate::meter::Meter;
 use std::task::Poll;
 
-/// At most so much is copied at once.
+/// The most that is copied at once.
 const PIECE: usize = 1 << 20;
-/// Units for a token, for a byte of a length, and for beginning to copy.
+/// Units for a token, for a byte of a length, and for starting a copy.
 const TOKEN: u64 = 180;
 const LENGTH: u64 = 60;
 const COPY: u64 = 130;
 
-/// The block cannot be undone, or there is no memory for it.
+/// The block cannot be decoded, or there is no memory for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an LZ4 block of that size")]
 pub struct Corrupt;
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// `size` is that of the output.
+    /// `size` is the size of the output.
     #[must_use]
     pub fn new(size: usize) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Decoder {
         self.out.capacity()
     }
 
-    /// Goes on with `block`, the same at every step, and gives what was packed at the end.
+    /// Continues with `block`, the same at every step, and returns the decompressed bytes at the end.
     pub fn step(&mut self, block: &[u8], meter: &mut Meter) -> Poll<Result<Vec<u8>, Corrupt>> {
         loop {
             if meter.is_empty() {
@@ -76,7 +76,7 @@ impl Decoder {
         }
     }
 
-    /// One stage of a sequence, or a piece of it; whether the block is at its end. `None` if it is corrupt.
+    /// One stage of a sequence, or a piece of it; returns whether the block is at its end. `None` if it is corrupt.
     fn advance(&mut self, block: &[u8], meter: &mut Meter) -> Option<bool> {
         self.stage = match self.stage {
             Stage::Token => {
@@ -148,8 +148,8 @@ impl Decoder {
         Some(false)
     }
 
-    /// Copies what stands `distance` back. A match may reach into itself: what it has made is there to be copied too, so
-    /// that each copy is twice as long as the one before.
+    /// Copies from `distance` bytes back. A match may overlap itself: what it has produced can be copied too, so each copy is
+    /// twice as long as the one before.
     fn repeat(&mut self, length: usize, distance: usize, meter: &mut Meter) {
         let start = self.out.len().saturating_sub(distance);
         let mut left = length;

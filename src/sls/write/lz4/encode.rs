@@ -1,11 +1,11 @@
-//! One LZ4 block, made in steps.
+//! Encodes one LZ4 block in steps.
 //!
-//! Greedy: a table knows where four bytes with a given hash stood last; what matches there becomes a reference, what lies
-//! between two references goes as it is. Where nothing matches, the search takes longer and longer strides, so that noise
-//! costs little.
+//! Greedy: a table knows where four bytes with a given hash occurred last. What matches there becomes a reference, and what
+//! is between two references is stored literally. Where nothing matches, the search takes longer and longer strides, so that
+//! noise costs little.
 //!
-//! The input is one slice, passed to every step. A reference is ended after [`LONGEST`](super::common::LONGEST) bytes and the next one begins
-//! there: so no step is long, and a block of zeros grows by a thousandth.
+//! The input is one slice, passed at every step. A reference ends after [`LONGEST`](super::common::LONGEST) bytes and the
+//! next one begins there, so no step is long, and a block of zeros grows by a thousandth.
 
 use super::common::{common_end, common_start, narrow, widen};
 use super::sequences::{Sequences, bound};
@@ -18,12 +18,12 @@ use std::task::Poll;
 const SLOTS: usize = 4_096;
 /// 2^32 over the golden ratio: its upper bits depend on all bits of what it multiplies.
 const PRIME: u32 = 2_654_435_761;
-/// The stride grows by one byte after so many places without a match.
+/// The stride grows by one byte after this many places without a match.
 const PATIENCE: u32 = 5;
 /// Literals at the end are copied in pieces of this size.
 const PIECE: usize = 1 << 20;
 
-/// Units for looking at a place, for a sequence, and for each four bytes of it that were compared.
+/// Units for looking at a place, for a sequence, and for each four bytes compared in it.
 const PROBE: usize = 80;
 const SEQUENCE: usize = 330;
 const COMPARED: usize = 7;
@@ -32,13 +32,13 @@ const COMPARED: usize = 7;
 pub struct Encoder {
     table: Option<Box<[u32; SLOTS]>>,
     out: Sequences,
-    /// What is looked at next.
+    /// The next place to look at.
     next: usize,
-    /// The first byte that is not written yet.
+    /// The first byte that has not been written yet.
     anchor: usize,
-    /// Places without a match since the last one, and the patience.
+    /// Places without a match since the last one, plus the patience.
     misses: usize,
-    /// The length of the last literals is written.
+    /// Whether the length of the last literals has been written.
     tail: bool,
 }
 
@@ -47,7 +47,7 @@ impl Default for Encoder {
         Self {
             table: None,
             out: Sequences::default(),
-            // A block cannot begin with a reference; the empty table says that all begins at 0.
+            // A block cannot begin with a reference; in the empty table every entry is 0.
             next: 1,
             anchor: 0,
             misses: 1 << PATIENCE,
@@ -64,13 +64,13 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// The memory of what is made, in bytes. The table, 16 KiB, is there only between the first step and the last.
+    /// The memory of the output, in bytes. The table, 16 KiB, exists only between the first step and the last.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.out.memory()
     }
 
-    /// Goes on with `input`, the same at every step, and gives the block at the end.
+    /// Continues with `input`, the same at every step, and returns the block at the end.
     ///
     /// # Errors
     /// There is no memory for the block.
@@ -111,7 +111,7 @@ impl Encoder {
         Ok(true)
     }
 
-    /// Finds and writes references; whether the end is reached.
+    /// Finds and writes references; returns whether the end has been reached.
     fn search(&mut self, input: &[u8], meter: &mut Meter) -> Result<bool, TryReserveError> {
         let Some(last) = input.len().checked_sub(LAST_START) else {
             return Ok(true);
@@ -127,7 +127,7 @@ impl Encoder {
                 empty.insert(new_table()?)
             }
         };
-        // In locals, not behind `self`: this is where the time goes.
+        // In locals, not behind `self`: this is where the time is spent.
         let mut out = std::mem::take(&mut self.out);
         let (mut next, mut anchor, mut misses) = (self.next, self.anchor, self.misses);
         let mut spent = 0_usize;
@@ -183,7 +183,7 @@ fn new_table() -> Result<Box<[u32; SLOTS]>, TryReserveError> {
     let mut table = Vec::new();
     table.try_reserve_exact(SLOTS)?;
     table.resize(SLOTS, 0);
-    // Its length is right: otherwise it would be made anew.
+    // Its length is right; otherwise it would be allocated anew.
     let table = table.into_boxed_slice().try_into();
     Ok(table.unwrap_or_else(|_| Box::new([0; SLOTS])))
 }

@@ -1,4 +1,4 @@
-//! The LZ4 block format, both ways, each in steps. SLS takes one raw block: no frame, no size before it.
+//! The LZ4 block format, both ways, each in steps. SLS accepts one raw block: no frame, and no size before it.
 //!
 //! ```text
 //! block     sequence... ; the last one ends with its literals
@@ -17,11 +17,11 @@ pub use encode::Encoder;
 
 /// The shortest match.
 const MIN_MATCH: usize = 4;
-/// The farthest that a match may be.
+/// The farthest back a match may be.
 const MAX_DISTANCE: usize = 65_535;
-/// So many bytes at the end are literals.
+/// This many bytes at the end are literals.
 const LAST_LITERALS: usize = 5;
-/// The last match begins so far before the end.
+/// The last match begins at least this far before the end.
 const LAST_START: usize = 12;
 
 #[inline(always)]

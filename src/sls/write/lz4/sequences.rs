@@ -1,9 +1,9 @@
-//! The bytes of a block, sequence by sequence, in a buffer that grows as it is needed.
+//! The bytes of a block, sequence by sequence, in a buffer that grows as needed.
 
 use super::MIN_MATCH;
 use std::collections::TryReserveError;
 
-/// So many literals at most go in one move with the token.
+/// At most this many literals are moved together with the token.
 const SHORT: usize = 14;
 
 /// See the module's documentation.
@@ -28,7 +28,7 @@ impl Sequences {
         self.bytes
     }
 
-    /// So many literals from `anchor` on, then a reference.
+    /// Writes this many literals from `anchor` on, then a reference.
     #[inline(always)]
     pub(super) fn put_sequence(
         &mut self,
@@ -78,7 +78,7 @@ impl Sequences {
         self.put_length(literals);
     }
 
-    /// What a token's four bits cannot say.
+    /// Writes the part of a length that a token's four bits cannot express.
     fn put_length(&mut self, length: usize) {
         let Some(rest) = length.checked_sub(15) else {
             return;
@@ -101,7 +101,7 @@ impl Sequences {
         }
     }
 
-    /// Makes room for `more` bytes, and for as many again as there are: so many bytes of input never need more than their
+    /// Makes room for `more` bytes, and at least doubles the buffer. Input of a given size never needs more than its
     /// [`bound`].
     #[cold]
     pub(super) fn room(&mut self, more: usize, input: usize) -> Result<(), TryReserveError> {
@@ -115,7 +115,7 @@ impl Sequences {
     }
 }
 
-/// The most that a sequence with so many literals takes, without the length of its reference; also the most that so many
+/// The most that a sequence with this many literals takes, without the length of its reference; also the most that this many
 /// bytes of input take.
 #[inline(always)]
 pub(super) fn bound(literals: usize) -> usize {
