@@ -1,4 +1,4 @@
-//! Takes sensitive values out of JSON before it leaves for SLS: each becomes `[Filtered]`, as Sentry writes it.
+//! Removes sensitive values from JSON before it leaves for SLS: each becomes `[Filtered]`, as Sentry writes it.
 //!
 //! What is sensitive follows Relay's default data scrubber (`relay-pii`, `@common:filter` and the cookie list), which
 //! never sees this copy. `scrub/cases.txt` is the same by example:
@@ -11,8 +11,8 @@
 //!   those of clouds and services (`scrub/text/form.rs`). A string that holds JSON itself is read as JSON, four levels
 //!   deep; deeper it is text.
 //!
-//! More than Relay: `pass`, `passcode`, access, account, signing and encryption keys, signatures (of presigned URLs too:
-//! `X-Amz-Signature`, `Signature`, `sig`), all cookies, tokens by their form, private keys whose end is missing.
+//! Beyond Relay: `pass`, `passcode`, access, account, signing and encryption keys, signatures (including those of presigned
+//! URLs: `X-Amz-Signature`, `Signature`, `sig`), all cookies, tokens by their form, private keys whose end is missing.
 //!
 //! Less than Relay: `author` is not `auth` (keys are compared by words); a count of `tokens`, a `token_type`,
 //! `token_endpoint` and what expires is no token, a `cookie_banner` and the like no cookie, `secret_santa` and a
@@ -20,10 +20,10 @@
 //! stands in it. IP and mail addresses, IBAN and SSN stay, and the user in a URL. (Addresses that a
 //!   name tells: `pass/address.rs`, which `sls.client_ip` asks for.)
 //!
-//! One [`Pass`] over the bytes, no tree: what is not replaced is copied as it is, and nothing is copied while nothing has been
-//! replaced. Valid JSON stays valid; scrubbing twice is scrubbing once. Nesting beyond [`MAX_DEPTH`] is replaced. The JSON is
-//! checked on the way, but for what is replaced as a whole. All of it is done in steps ([`crate::meter`]), and no text costs
-//! more than some 1100 units a byte.
+//! One [`Pass`] over the bytes, no tree: what is not replaced is copied as it is, and nothing is copied before the first
+//! replacement. Valid JSON stays valid; scrubbing twice is the same as scrubbing once. Nesting beyond [`MAX_DEPTH`] is
+//! replaced. The JSON is checked on the way, except for what is replaced as a whole. All of it is done in steps
+//! ([`crate::meter`]), and no text costs more than some 1100 units a byte.
 
 mod automaton;
 mod card;
@@ -42,7 +42,7 @@ pub use pass::MAX_DEPTH;
 pub(super) use pass::{Kind, Nobody, Pass, Passed, Visitor, Want};
 use text::TextScan;
 
-/// What a sensitive value becomes.
+/// What replaces a sensitive value.
 pub const FILTERED: &str = "[Filtered]";
 
 /// [`FILTERED`] as JSON.
@@ -55,15 +55,15 @@ pub struct Scrubber {
 }
 
 impl Scrubber {
-    /// The default keys and `extra`. An extra key counts wherever its words stand in a key, in any spelling:
-    /// `customer_no` means `customerNo` and `x-customer-no` too.
+    /// The default keys and `extra`. An extra key matches wherever its words occur in a key, in any spelling: `customer_no`
+    /// also means `customerNo` and `x-customer-no`.
     pub fn new<S: AsRef<str>>(extra: impl IntoIterator<Item = S>) -> Self {
         Self {
             keys: Keys::new(extra),
         }
     }
 
-    /// Scrubs a JSON text at once, whatever that costs. Borrowed when there was nothing to replace.
+    /// Scrubs a JSON text at once, whatever that costs. Borrowed if there was nothing to replace.
     ///
     /// # Errors
     /// Where the text is not JSON.
@@ -80,7 +80,7 @@ impl Scrubber {
         scrubbed.unwrap_or(Cow::Borrowed(FILTERED))
     }
 
-    /// Scrubs text that is no JSON in steps, each with the next meter. Says how many units that took, too.
+    /// Scrubs text that is not JSON in steps, each with the next meter. Also returns how many units that took.
     pub fn text_in_steps<'a>(
         &self,
         text: &'a str,
@@ -99,9 +99,9 @@ impl Scrubber {
         }
     }
 
-    /// The same for a short text, which is paid for.
+    /// The same for a short text, charged to the meter.
     pub(super) fn short_text<'a>(&self, text: &'a str, meter: &mut Meter) -> Cow<'a, str> {
-        /// Units a byte of the quick look, at the worst.
+        /// Worst-case units per byte of the quick look.
         const LOOK: u64 = 25;
         meter.spend_bytes(text.len(), LOOK);
         if !self.keys.suspects(text) {
@@ -151,7 +151,7 @@ mod tests {
         let scrubber = Scrubber::default();
         let once = scrubber.text(text).into_owned();
         assert_eq!(scrubber.text(&once), once, "twice");
-        // The quick look lets nothing through.
+        // The quick look must not let anything through.
         assert_eq!(scrubber.text_in_steps(text, Meter::unlimited).0, once);
         once
     }
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(json(r#"{"a":"\ud800"}"#), r#"{"a":"\ud800"}"#);
     }
 
-    /// Each line of the table: what becomes of it, and that scrubbing twice is scrubbing once.
+    /// Each line of the table: its result, and that scrubbing twice is the same as scrubbing once.
     #[test]
     fn cases() {
         let table = include_str!("scrub/cases.txt");

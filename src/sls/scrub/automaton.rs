@@ -1,5 +1,5 @@
-//! Looks for many beginnings at once, one table look-up a byte: a deterministic automaton, made from patterns when it is
-//! configured. What the patterns are is up to `filter.rs`.
+//! Searches for many beginnings at once, with one table look-up per byte: a deterministic automaton, built from patterns at
+//! configuration time. `filter.rs` decides what the patterns are.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ pub(super) const START: u8 = 0;
 /// A pattern was found. It is never left.
 pub(super) const FOUND: u8 = u8::MAX;
 
-/// Bytes looked at between two looks at the state; a constant, so that the loop over them is unrolled.
+/// Bytes processed between two checks of the state; a constant, so that the loop is unrolled.
 const STEP: usize = 16;
 
 /// A set of bytes.
@@ -43,9 +43,9 @@ impl Set {
 pub(super) struct Pattern {
     /// One for each byte.
     pub(super) sets: Vec<Set>,
-    /// What may stand between two bytes, any number of times.
+    /// What may occur between two bytes, any number of times.
     pub(super) breaks: Set,
-    /// The end of the text does for the last set.
+    /// Whether the end of the text counts as the last set.
     pub(super) ends: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Pattern {
 pub(super) struct Automaton {
     /// By state and byte, the state in the high half of the index.
     next: Box<[u8; 65_536]>,
-    /// The states in which the end of the text does for the rest of a pattern.
+    /// The states in which the end of the text completes a pattern.
     ends: Vec<bool>,
 }
 
@@ -62,10 +62,10 @@ pub(super) struct Automaton {
 type Place = (u16, u16);
 
 impl Automaton {
-    /// None if there are more states than a byte can count.
+    /// `None` if there are more states than a byte can count.
     pub(super) fn new(patterns: &[Pattern]) -> Option<Self> {
         let (classes, examples) = classes(patterns);
-        // What begins with a byte of each class.
+        // The places where a pattern begins, for a byte of each class.
         let begun: Vec<_> = examples
             .iter()
             .map(|example| begin(patterns, *example))
@@ -75,7 +75,7 @@ impl Automaton {
             next: next.try_into().ok()?,
             ends: Vec::new(),
         };
-        // The places of each state, in the order in which states were found.
+        // The places of each state, in the order in which the states were found.
         let mut states: Vec<Vec<Place>> = vec![Vec::new()];
         let mut known = BTreeMap::from([(Vec::new(), START)]);
         let mut index = 0_usize;
@@ -122,7 +122,7 @@ impl Automaton {
         Some(automaton)
     }
 
-    /// The state behind some bytes.
+    /// The state after these bytes.
     pub(super) fn run(&self, mut state: u8, bytes: &[u8]) -> u8 {
         let (pieces, rest) = bytes.as_chunks::<STEP>();
         for piece in pieces {
@@ -146,7 +146,7 @@ impl Automaton {
         next.copied().unwrap_or(FOUND)
     }
 
-    /// Whether a text that ends in a state has one of the patterns.
+    /// Whether a text that ends in this state contains one of the patterns.
     pub(super) fn found(&self, state: u8) -> bool {
         state == FOUND
             || self
@@ -162,7 +162,7 @@ impl Automaton {
     }
 }
 
-/// The patterns that begin with a byte; none if one of them is complete.
+/// The patterns that begin with this byte; `None` if one of them is complete.
 fn begin(patterns: &[Pattern], byte: u8) -> Option<Vec<Place>> {
     let mut begun = Vec::new();
     for (index, pattern) in (0..u16::MAX).zip(patterns) {
@@ -176,7 +176,7 @@ fn begin(patterns: &[Pattern], byte: u8) -> Option<Vec<Place>> {
     Some(begun)
 }
 
-/// Whether a byte goes on with a pattern or stands in a break of it.
+/// Whether a byte continues a pattern or is in one of its breaks.
 fn moves(patterns: &[Pattern], (index, matched): Place, byte: u8) -> bool {
     patterns.get(usize::from(index)).is_some_and(|pattern| {
         let next = pattern.sets.get(usize::from(matched));
@@ -184,7 +184,7 @@ fn moves(patterns: &[Pattern], (index, matched): Place, byte: u8) -> bool {
     })
 }
 
-/// Where the patterns are behind one more byte; none if one of them is complete.
+/// The places after one more byte; `None` if a pattern is complete.
 fn step(
     patterns: &[Pattern],
     places: &[Place],

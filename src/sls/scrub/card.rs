@@ -1,12 +1,12 @@
-//! Card numbers: 13 to 19 digits that pass Luhn's check, in groups separated by single spaces or dashes or in none,
-//! beginning as an issuer's numbers do (ISO/IEC 7812: 3 to 6, the newer 2221 to 2720 of Mastercard, 81 and 82 of UnionPay
-//! and RuPay). Without the last rule every tenth time in milliseconds (17...) would be a card.
+//! Card numbers: 13 to 19 digits that pass Luhn's check, ungrouped or in groups separated by single spaces or dashes, that
+//! begin as an issuer's numbers do (ISO/IEC 7812: 3 to 6, the newer 2221 to 2720 of Mastercard, 81 and 82 of UnionPay and
+//! RuPay). Without the last rule, one in ten times in milliseconds (17...) would be a card.
 
 /// Digits of a card number.
 const MIN: usize = 13;
 const MAX: usize = 19;
 
-/// So many bytes are looked at: the digits and what stands between them.
+/// How many bytes are looked at: the digits and what is between them.
 pub(super) const LONGEST: usize = 37;
 
 /// Whether a text is a card number and nothing else.
@@ -36,7 +36,7 @@ pub(super) fn longest(bytes: &[u8]) -> Option<usize> {
                 }
             }
             _ => {
-                // A group that goes on as something else is none.
+                // Digits that continue as something else are not a group.
                 let group = previous.is_ascii_digit() && !byte.is_ascii_alphanumeric();
                 if group && sum.is_card() {
                     longest = Some(index);
@@ -52,7 +52,7 @@ pub(super) fn longest(bytes: &[u8]) -> Option<usize> {
     longest
 }
 
-/// Luhn's sum of digits that come one by one: which of them count double follows from how many there are.
+/// Luhn's sum of digits that arrive one by one: which of them are doubled depends on how many there are.
 #[derive(Default)]
 struct Luhn {
     /// With the first, third, ... digit doubled, and with the others.
@@ -80,7 +80,7 @@ impl Luhn {
     }
 
     fn is_card(&self) -> bool {
-        // The last but one counts double.
+        // The last but one is doubled.
         let (odd, even) = self.sums;
         let sum = if self.count.is_multiple_of(2) {
             odd
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_longest_counts() {
-        // Thirteen digits of it are a number too.
+        // Its first thirteen digits are a number too.
         let card = "4222 2222 2222 2 00";
         assert!(is_card("4222222222222") && is_card("422222222222200"));
         assert_eq!(longest(card.as_bytes()), Some(card.len()));

@@ -1,21 +1,21 @@
-//! The quick look: whether a string, as it is written in JSON or not, could hold anything sensitive at all. Most strings
-//! of an event cannot, and every byte of every string is looked at, so it is one look-up in a table a byte.
+//! The quick look: whether a string, written as in JSON or not, could contain anything sensitive at all. Most strings of an
+//! event cannot. Every byte of every string is looked at, so it is one table look-up per byte.
 //!
-//! It looks for the beginnings of the sensitive words of `key.rs`, of the tokens of `text/form.rs`, for a letter or a mark
-//! behind an escape, for an address with `@`, and for the digits of a card number. It says yes too often. It says no where
+//! It looks for the beginnings of the sensitive words of `key.rs` and of the tokens of `text/form.rs`, for a letter or a mark
+//! after an escape, for an address with `@`, and for the digits of a card number. It says yes too often. It says no where
 //! `text.rs` would find something only if a key has breaks within a word, as in `pa_ssword`.
 
 use std::sync::LazyLock;
 
 use super::automaton::{Automaton, Pattern, START, Set};
 
-/// Of the sensitive words of `key.rs` the beginning, or the rarest part. In any case.
+/// The beginning or the rarest part of the sensitive words of `key.rs`, in any case.
 const WORDS: &[&str] = &[
     "pass", "secr", "creden", "token", "bearer", "authori", "cooki", "srf", "jwt", "otp", "pwd",
     "signat",
 ];
 
-/// The same of those that are two words: there may be a break between.
+/// The same for those made of two words: there may be a break in between.
 const PAIRS: &[(&str, &str)] = &[
     ("pi", "k"),
     ("ate", "key"),
@@ -26,12 +26,12 @@ const PAIRS: &[(&str, &str)] = &[
     ("ion", "key"),
 ];
 
-/// Parts of names of session cookies; and the one name that only a query string has.
+/// Parts of names of session cookies, and one name that occurs only in a query string.
 const NAMES: &[&str] = &[
     "_sess", "ysess", "essid", "sionid", "t.sid", "rysid", "sig=", "sig%",
 ];
 
-/// Beginnings of tokens, as they are.
+/// Beginnings of tokens, case-sensitive.
 const TOKENS: &[&str] = &[
     "AKIA", "ASIA", "LTAI", "_pat_", "k_live", "k_test", "xox", "glpat", "AIza", "SG.", "npm_",
     "eyJ", "sntry", "sk-",
@@ -40,9 +40,9 @@ const TOKENS: &[&str] = &[
 /// The shortest card number.
 const MIN_DIGITS: usize = 13;
 
-/// So many configured words fit one automaton.
+/// How many configured words fit into one automaton.
 const WORDS_EACH: usize = 40;
-/// So many automata a state has room for; beyond them everything is suspicious.
+/// How many automata a state has room for; beyond that everything is suspicious.
 const MOST: usize = 6;
 
 /// The default words, for text and for keys.
@@ -52,7 +52,7 @@ static KEY: LazyLock<Option<Automaton>> = LazyLock::new(|| Automaton::new(&key_p
 /// What is looked for.
 #[derive(Debug, Clone)]
 pub(super) struct Filter {
-    /// Of the configured words, for text and for keys.
+    /// The configured words, for text and for keys.
     extra: Vec<Extra>,
     /// There are more configured words than there is room for: everything is suspicious.
     all: bool,
@@ -65,7 +65,7 @@ struct Extra {
     key: Automaton,
 }
 
-/// What was seen of a string so far.
+/// What has been seen of a string so far.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Suspicion {
     default: u8,
@@ -82,7 +82,7 @@ impl Suspicion {
         }
     }
 
-    /// What it comes to at the end of the string.
+    /// The verdict at the end of the string.
     pub(super) fn is_suspicious(self) -> bool {
         self.found
             || TEXT
@@ -98,9 +98,9 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// For the default words and the first ones of configured keys, in lower case.
+    /// For the default words and the first words of configured keys, in lower case.
     pub(super) fn new<'w>(extra: impl Iterator<Item = &'w [u8]>) -> Self {
-        // Now, and not when the first request comes.
+        // Now, and not at the first request.
         LazyLock::force(&TEXT);
         LazyLock::force(&KEY);
         let words: Vec<&[u8]> = extra.collect();
@@ -109,7 +109,7 @@ impl Filter {
             all: words.len() > WORDS_EACH.saturating_mul(MOST),
         };
         for words in words.chunks(WORDS_EACH) {
-            // Escaped, letters that are not ASCII look like any others.
+            // When escaped, letters that are not ASCII look like any others.
             let foreign = words.iter().any(|word| !word.is_ascii());
             let escape = foreign.then(|| exact(br"\u"));
             let text = words.iter().map(|word| beginning(word, breaks_in_text()));
@@ -147,8 +147,8 @@ impl Filter {
         self.extra.len().saturating_add(1)
     }
 
-    /// Whether a key may be sensitive, by its first and last bytes. What stands between its letters and digits does not
-    /// count, as in `key.rs`.
+    /// Whether a key may be sensitive, by its first and last bytes. What is between its letters and digits does not count, as
+    /// in `key.rs`.
     pub(super) fn suspects_key(&self, head: &[u8], tail: &[u8]) -> bool {
         let suspects = |automaton: &Automaton| {
             let state = automaton.run(START, head);
@@ -189,7 +189,7 @@ fn text_patterns() -> Vec<Pattern> {
     patterns.push(escape(b"%2", |digit| b"5DdEe".contains(&digit)));
     patterns.push(escape(br"\u00", |digit| matches!(digit, b'2'..=b'7')));
     patterns.push(escape(br"\x", |digit| matches!(digit, b'2'..=b'7')));
-    // A name before `@`, not a decorator or a package.
+    // A name before `@`, but not a decorator or a package.
     let name = Set::of(|byte| !byte.is_ascii_whitespace() && !b"/?#\"'<>\\(@".contains(&byte));
     let mut at = exact(b"@");
     at.sets.insert(0, name);
@@ -201,7 +201,7 @@ fn text_patterns() -> Vec<Pattern> {
     patterns
 }
 
-/// What stands between letters and digits does not count, and an escape may be anything.
+/// What is between letters and digits does not count, and an escape may be anything.
 fn key_patterns() -> Vec<Pattern> {
     let pairs = PAIRS
         .iter()
@@ -221,12 +221,12 @@ fn key_patterns() -> Vec<Pattern> {
         .collect()
 }
 
-/// What may stand between the letters of a configured key in text.
+/// What may occur between the letters of a configured key in text.
 fn breaks_in_text() -> Set {
     Set::of(|byte| b"_-.".contains(&byte))
 }
 
-/// What may stand between the letters of a key.
+/// What may occur between the letters of a key.
 fn breaks_in_keys() -> Set {
     Set::of(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric())
 }

@@ -1,8 +1,8 @@
 //! Which keys are sensitive.
 //!
-//! A key is split into words at everything that is not a letter or digit, and between small and capital letters, and put
+//! A key is split into words at everything that is not a letter or digit, and between small and capital letters, and is put
 //! in lower case: `X-Auth-Token`, `xAuthToken` and `x_auth_token` are the same three words. Escapes are undone first
-//! (`user%5Bpassword%5D`, `pass\u0077ord`). Then it is sensitive if
+//! (`user%5Bpassword%5D`, `pass\u0077ord`). It is then sensitive if
 //! * its letters, without the breaks, hold one of [`ANYWHERE`]: these have no innocent longer words worth keeping, but for
 //!   those of [`innocent`]: `token_type`, `cookie_banner`;
 //! * one of its words is one of [`WORDS`]: `auth` but not `author`;
@@ -10,9 +10,9 @@
 //! * it holds the words of a configured key in a row, or is the same but for the breaks.
 //!
 //! A number stays under a key that counts tokens (`max_tokens`, `token_count`), and under one that is only likely to be
-//! sensitive: `pass`, which is a result as often, and `signature`.
+//! sensitive: `signature`, and `pass`, which is a result just as often.
 //!
-//! Of a key of more than 512 bytes the first and the last 256 count.
+//! Of a key longer than 512 bytes, the first and the last 256 count.
 
 mod cache;
 #[cfg(test)]
@@ -25,7 +25,7 @@ use super::filter::{Filter, Suspicion};
 use cache::Cache;
 use words::Words;
 
-// [`super::filter`] has a part of all that follows.
+// [`super::filter`] contains a part of everything below.
 
 /// Relay's `PASSWORD_KEY_REGEX` and `TOKEN_KEY_REGEX`, less `auth`; and names for the same that it leaves out.
 const ANYWHERE: &[&str] = &[
@@ -48,7 +48,7 @@ const ANYWHERE: &[&str] = &[
     "cookie",
 ];
 
-/// The same, but within one word: `func_srf` is none.
+/// The same, but within one word: `func_srf` does not match.
 const WITHIN: &[&[u8]] = &[b"csrf", b"xsrf"];
 
 /// Sensitive as a word of its own: of Relay's list of session cookies those that name nothing else, too. `pwd` is not
@@ -68,11 +68,11 @@ const WORDS: &[&str] = &[
     "irissessionid",
 ];
 
-/// Sensitive as the whole key.
+/// Sensitive if it is the whole key.
 const WHOLE: &[&str] = &["otp", "twofactor"];
 
-/// Session cookies that are sensitive as a whole, compared as they are but for the case. Relay's `session`, `su`, `sudo`
-/// and `symfony` name other things as often; everything below a `cookies` key goes anyway.
+/// Session cookies that are sensitive if they are the whole key, compared ignoring case. Relay's `session`, `su`, `sudo` and
+/// `symfony` name other things just as often; everything below a `cookies` key is removed anyway.
 const COOKIES: &[&str] = &[
     "sessionid",
     "__session",
@@ -82,7 +82,7 @@ const COOKIES: &[&str] = &[
     "connect.sid",
 ];
 
-/// What is said about a token, and is none.
+/// Facts about a token that are not a token.
 const OF_TOKENS: &[&str] = &[
     "type", "endpoint", "url", "uri", "expir", "ttl", "lifetime", "alg",
 ];
@@ -90,7 +90,7 @@ const OF_TOKENS: &[&str] = &[
 /// What is counted of tokens.
 const COUNTS: &[&str] = &["s", "count", "limit", "usage", "budget", "length"];
 
-/// What is said about cookies, and is none.
+/// Facts about cookies that are not a cookie.
 const OF_COOKIES: &[&str] = &[
     "banner",
     "consent",
@@ -113,16 +113,16 @@ const OF_COOKIES: &[&str] = &[
     "count",
 ];
 
-/// Secrets of another kind.
+/// Words that begin like secrets but are not.
 const OF_SECRETS: &[&str] = &["ary", "arial", "ariat", "aries", "santa"];
 
-/// What a `pass` is when it is no password.
+/// What a `pass` is when it is not a password.
 const PASSES: &[&str] = &[
     "first", "second", "third", "one", "two", "single", "multi", "render", "shader", "low", "high",
     "band", "by", "test", "all",
 ];
 
-/// What has a signature that is no secret.
+/// Signed things whose signature is not secret.
 const SIGNED: &[&str] = &[
     "method", "function", "fn", "type", "call", "text", "in", "out", "error", "bad", "invalid",
     "detached",
@@ -137,7 +137,7 @@ pub(super) enum Sensitive {
     Count,
 }
 
-/// The verdict on a key in text, where the way it is written tells more.
+/// The verdict on a key in text, where how it is written tells more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     No,
@@ -267,7 +267,7 @@ fn begins(list: &[&str], rest: &[u8]) -> bool {
         .any(|listed| rest.starts_with(listed.as_bytes()))
 }
 
-/// What [`ANYWHERE`] finds in a key without breaks.
+/// What [`ANYWHERE`] matches in a key without breaks.
 fn anywhere(mut rest: &[u8]) -> Verdict {
     let mut verdict = Verdict::No;
     while let Some((first, tail)) = rest.split_first() {
@@ -290,7 +290,7 @@ fn anywhere(mut rest: &[u8]) -> Verdict {
     verdict
 }
 
-/// Whether a sensitive word is about something else, by what follows it.
+/// Whether what follows a sensitive word makes it innocent.
 fn innocent(term: &str, behind: &[u8]) -> bool {
     match term {
         "token" => begins(OF_TOKENS, behind),
@@ -300,7 +300,7 @@ fn innocent(term: &str, behind: &[u8]) -> bool {
     }
 }
 
-/// Passwords and signatures by names that have other meanings.
+/// Passwords and signatures under names that have other meanings.
 fn is_likely(words: &Words) -> bool {
     let mut before: &[u8] = b"";
     let mut all = words.iter().peekable();

@@ -1,9 +1,9 @@
 //! One pass over an item's JSON, in steps: it is checked, scrubbed, and shown to a [`Visitor`], which takes what it wants.
 //!
-//! JSON in a string is read by the same rules, [`MAX_LEVELS`] deep; beyond that, and where it turns out to be none, it is
-//! text. Each level has a [`Machine`] of its own, which waits while the one above it works.
+//! JSON in a string is read by the same rules, [`MAX_LEVELS`] deep. Beyond that, and where it turns out not to be JSON, it is
+//! text. Each level has its own [`Machine`], which waits while the one above it works.
 //!
-//! Memory: the text, what it becomes if something is replaced, and the same for each string that is being looked into.
+//! Memory: the text, its result if something is replaced, and the same for each string being looked into.
 
 mod address;
 mod machine;
@@ -22,7 +22,7 @@ use crate::meter::Meter;
 use crate::sls::json::NotJson;
 use machine::{Machine, Turn};
 
-/// Arrays and objects within each other: what `serde_json` reads by default.
+/// Nested arrays and objects: what `serde_json` reads by default.
 pub const MAX_DEPTH: usize = 127;
 
 /// JSON in a string of JSON in a string and so on.
@@ -39,17 +39,17 @@ pub(in crate::sls) enum Kind {
     Literal,
 }
 
-/// What a visitor wants of a value.
+/// What a visitor wants from a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sls) enum Want {
     Nothing,
-    /// What a string means; numbers and literals as they are written. Nothing of arrays and objects.
+    /// The meaning of a string; numbers and literals as written. Nothing for arrays and objects.
     Text,
-    /// As it is written.
+    /// As written.
     Json,
 }
 
-/// Whoever takes something out of the JSON. It sees what the scrubber leaves, and pays for its own work.
+/// Takes something from the JSON. It sees what the scrubber leaves, and pays for its own work.
 ///
 /// For each value there is a [`begin`](Self::begin) and an [`end`](Self::end), and between those of an array or object the
 /// values in it; a [`key`](Self::key) comes before each member.
@@ -58,9 +58,9 @@ pub(in crate::sls) trait Visitor {
     fn key(&mut self, key: &str, meter: &mut Meter);
     /// A value begins.
     fn begin(&mut self, kind: Kind, meter: &mut Meter) -> Want;
-    /// Of the array or object that has just begun: whether it wants to see the values in it.
+    /// Whether it wants to see the values in the array or object that has just begun.
     fn looks_inside(&self) -> bool;
-    /// It ends. `value` is there if it was wanted and is whole.
+    /// The value ends. `value` is given if it was wanted and is complete.
     fn end(&mut self, value: Option<&str>, meter: &mut Meter);
 }
 
@@ -78,11 +78,11 @@ impl Visitor for Nobody {
     fn end(&mut self, _: Option<&str>, _: &mut Meter) {}
 }
 
-/// The end of a pass.
+/// The result of a pass.
 pub(in crate::sls) struct Passed {
-    /// The JSON, scrubbed. Of a text that is a beginning only: as far as it is whole.
+    /// The scrubbed JSON. If the text is only a beginning: as far as it is complete.
     pub(in crate::sls) json: String,
-    /// Whether it is other than it was.
+    /// Whether it differs from the original.
     pub(in crate::sls) changed: bool,
 }
 
@@ -98,14 +98,14 @@ enum Frame {
 }
 
 impl Pass {
-    /// A pass over `text`; `is_cut` says that it is the beginning of a longer one.
+    /// A pass over `text`; `is_cut` means that it is the beginning of a longer one.
     pub(in crate::sls) fn new(text: String, is_cut: bool) -> Self {
         let machine = Box::new(Machine::new(0, is_cut));
         let frames = vec![Frame::Json(machine, text)];
         Self { frames }
     }
 
-    /// What stays of clients' addresses; all of them without this.
+    /// How much of clients' addresses stays; without this, all of them.
     pub(in crate::sls) fn with_client_ip(mut self, client_ip: ClientIp) -> Self {
         if let Some(Frame::Json(machine, _)) = self.frames.first_mut() {
             machine.client_ip = client_ip;
@@ -113,13 +113,13 @@ impl Pass {
         self
     }
 
-    /// A pass over a text of which nobody knows whether it is JSON.
+    /// A pass over a text that may or may not be JSON.
     pub(super) fn of_any(text: String) -> Self {
         let frames = vec![Frame::of(text, 1)];
         Self { frames }
     }
 
-    /// Goes on. Without a scrubber nothing is replaced.
+    /// Continues. Without a scrubber nothing is replaced.
     pub(in crate::sls) fn step(
         &mut self,
         scrubber: Option<&Scrubber>,
@@ -193,7 +193,7 @@ impl Frame {
     }
 }
 
-/// Whether a text begins as JSON does that could hold a member.
+/// Whether a text begins like JSON that could contain a member.
 fn may_be_json(text: &str) -> bool {
     /// White space before it.
     const MAX_SPACE: usize = 64;

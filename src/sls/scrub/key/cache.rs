@@ -1,25 +1,25 @@
-//! Verdicts on names that came lately: an event has a few dozen names, and each of them hundreds of times.
+//! Verdicts on recent names: an event has a few dozen names, and each of them hundreds of times.
 
 use std::cell::RefCell;
 
 use super::Verdict;
 
 const SLOTS: usize = 256;
-/// A longer name is not kept.
+/// Longer names are not kept.
 const MAX_NAME: usize = 32;
 
-/// Units for a look, and for a byte of it.
+/// Units per look-up, and per byte of it.
 const PER_LOOK: u64 = 120;
 const PER_BYTE: u64 = 14;
 
-/// One place for each hash of a name: the last one has it.
+/// One slot per hash of a name; the latest name occupies it.
 #[derive(Debug, Default)]
 pub(super) struct Cache(RefCell<Vec<Slot>>);
 
 type Slot = Option<(Box<str>, Verdict)>;
 
 impl Cache {
-    /// The verdict on a name, which `find` finds if it is not here. What a look costs is added to `work`.
+    /// The verdict on a name, computed by `find` if it is not cached. The cost of a look-up is added to `work`.
     pub(super) fn get(
         &self,
         name: &str,
@@ -32,7 +32,7 @@ impl Cache {
         let length = u64::try_from(name.len()).unwrap_or(0);
         let look = length.saturating_mul(PER_BYTE).saturating_add(PER_LOOK);
         *work = work.saturating_add(look);
-        // Nobody else holds it while this runs; if somebody did, the cache would not be used.
+        // Nobody else borrows it while this runs; if somebody did, the cache would simply not be used.
         let Ok(mut slots) = self.0.try_borrow_mut() else {
             return find(work);
         };
@@ -53,7 +53,7 @@ impl Cache {
     }
 }
 
-/// FNV-1a, as far as there are slots.
+/// FNV-1a, reduced to the number of slots.
 fn place(name: &str) -> usize {
     let hash = name.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
