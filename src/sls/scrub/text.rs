@@ -11,11 +11,11 @@
 //! * the head of a private key in PEM (`text/pem.rs`);
 //! * a token that is known by its form (`text/form.rs`).
 //!
-//! `token: `, `auth: ` and the keys that are only likely to be sensitive are left alone without quotes around the value:
-//! in a message they are prose more often than not. Between colon and value there may be a type and `=`.
+//! `token: `, `auth: ` and the keys that are only likely to be sensitive are left alone unless the value is quoted: in a
+//! message they are usually prose. Between colon and value there may be a type and `=`.
 //!
-//! Where a value begins, the scan becomes what finds its end. Only what looked like a password in a URL or like a web
-//! token, and was none, is looked at twice.
+//! Where a value begins, the scan switches to finding its end. Only what looked like a password in a URL or like a web token,
+//! but was not, is looked at twice.
 
 mod authority;
 mod delimiter;
@@ -43,9 +43,9 @@ use pair::Rule;
 use pem::Body;
 use value::{Found, Value};
 
-/// Bytes looked at between two looks at the meter.
+/// Bytes scanned between two checks of the meter.
 const CHUNK: usize = 2_048;
-/// Units of closer looks between two looks at the meter.
+/// Units of closer looks between two checks of the meter.
 const MAX_WORK: u64 = 50_000;
 /// Units, measured: for a byte of plain text, and of a value or what may be one.
 const PER_BYTE: u64 = 40;
@@ -198,7 +198,7 @@ impl TextScan {
                 None => self.at = authority.start(),
             },
             Mode::Token { start, .. } => {
-                // A full stop behind it is none of it.
+                // A full stop after it is not part of it.
                 let token = text.get(start..at).unwrap_or_default();
                 let end = start.saturating_add(token.trim_end_matches('.').len());
                 self.filter(text, start, end);

@@ -1,8 +1,8 @@
 //! Values that are a client's address: `sls.client_ip`.
 //!
-//! They are known by their name: `user.ip_address`, the headers that proxies write, the variables of CGI, the attributes of
-//! OpenTelemetry. *Truncated* keeps the network of each address; what holds none, or is no string, is replaced, and so is all
-//! of it under *none*. `{{auto}}` and what is empty stay: there is no address in them. JSON in a string is not looked into.
+//! They are recognised by name: `user.ip_address`, the headers that proxies write, the variables of CGI, the attributes of
+//! OpenTelemetry. *Truncated* keeps the network of each address. What contains no address or is not a string is replaced, and
+//! under *none* so is everything. `{{auto}}` and empty values stay: they contain no address. JSON in a string is not looked into.
 
 use super::machine::{Around, Machine, State, Step};
 use crate::client_ip::{ClientIp, networks};
@@ -33,9 +33,9 @@ const NAMES: [&str; 23] = [
     "xoriginalforwardedfor",
     "xrealip",
 ];
-/// No name of them is longer, however it is written.
+/// No such name is longer, however it is written.
 const MAX_NAME: usize = 48;
-/// Units of a look at a name, and of reading a value.
+/// Units for looking at a name, and for reading a value.
 const LOOK: u64 = 2_000;
 const READ: u64 = 40_000;
 
@@ -52,7 +52,7 @@ fn is_named(name: &str) -> bool {
 }
 
 impl Machine {
-    /// Whether what this name names is an address, and addresses do not stay.
+    /// Whether this name names an address, and addresses do not stay.
     pub(super) fn names_address(&self, name: &str, around: &mut Around<'_>) -> bool {
         if self.client_ip == ClientIp::Full {
             return false;

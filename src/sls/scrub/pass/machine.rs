@@ -1,6 +1,6 @@
-//! The skeleton of JSON: a state machine with a stack of its own. Values are in `values`, strings in `strings`.
+//! The skeleton of JSON: a state machine with its own stack. Values are in `values`, strings in `strings`.
 //!
-//! What a state works with lies beside it and is changed in place: it would cost more to move than to use.
+//! What a state works with is kept beside it and changed in place: moving it would cost more than using it.
 
 use std::task::Poll;
 
@@ -16,12 +16,12 @@ use crate::sls::scrub::key::Keys;
 
 /// Units of one step of the machine.
 const STEP: u64 = 400;
-/// Units of a byte of white space, and of one that is skipped.
+/// Units per byte of white space, and per byte skipped.
 pub(super) const BYTE: u64 = 24;
 
-/// What a machine comes to.
+/// The result of running a machine.
 pub(super) enum Turn {
-    /// This text of a string is to be looked into first.
+    /// The text of a string, which has to be looked into first.
     Child(String),
     /// The text is over.
     Done,
@@ -48,30 +48,30 @@ pub(super) enum State {
     Skip,
     /// Within a string.
     Text,
-    /// It is over; what it means is being read.
+    /// It is over; its meaning is being read.
     Read,
     /// It is being looked into, or that is over.
     Inside,
-    /// What it becomes is being written.
+    /// Its replacement is being written.
     Write,
 }
 
-/// A string or number that is being read.
+/// A string or number being read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scalar {
     pub(super) span: Span,
     pub(super) want: Want,
     /// Behind it, once that is known.
     pub(super) end: usize,
-    /// Of a string: behind what stands between its quotes.
+    /// For a string: the end of what is between its quotes.
     pub(super) inner_end: usize,
     /// Its text ends before its closing quote does.
     pub(super) is_cut: bool,
-    /// It may hold something sensitive.
+    /// It may contain something sensitive.
     pub(super) suspicious: bool,
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// On with the next one.
@@ -105,11 +105,11 @@ pub(super) struct Machine {
     level: u8,
     /// The text is the beginning of a longer one.
     pub(super) is_cut: bool,
-    /// What stays of addresses.
+    /// How much of addresses stays.
     pub(super) client_ip: ClientIp,
     /// Open arrays and objects in which the visitor sees nothing: it does not want to, or they may be replaced.
     pub(super) muted: usize,
-    /// What the text is not.
+    /// Why the text is not JSON.
     pub(super) fault: NotJson,
     /// The string, number or name that is being read.
     pub(super) scalar: Scalar,
@@ -161,7 +161,7 @@ impl Machine {
         self.level == 0
     }
 
-    /// What the text became, if it is another; else the text ends where it is whole.
+    /// The new text, if it changed; otherwise the text is cut where it is complete.
     pub(super) fn finish(&mut self, text: &mut String) -> Option<String> {
         std::mem::take(&mut self.output).finish(text, self.at)
     }
@@ -197,7 +197,7 @@ impl Machine {
                 State::Inside => self.looked(&mut around),
                 State::Write => self.write(&mut around),
             };
-            // Behind it: a step comes on, however little there was.
+            // Charged afterwards: a step makes progress however little is left.
             around.meter.spend(STEP);
             return Poll::Ready(match step {
                 Step::On => continue,
@@ -209,7 +209,7 @@ impl Machine {
         }
     }
 
-    /// Over white space, to the byte behind it; pending when the meter is empty before.
+    /// Skips white space, to the byte after it; pending if the meter is empty before that.
     #[inline]
     pub(super) fn space(&mut self, around: &mut Around<'_>) -> Poll<Option<u8>> {
         match around.text.as_bytes().get(self.at) {

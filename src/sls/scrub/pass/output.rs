@@ -1,4 +1,4 @@
-//! What a text becomes: a copy with replacements, begun at the first of them.
+//! The result for a text: a copy with replacements, begun at the first of them.
 
 use super::open::Span;
 
@@ -6,13 +6,13 @@ use super::open::Span;
 #[derive(Default)]
 pub(super) struct Output {
     written: String,
-    /// Up to here the text has been copied or replaced.
+    /// The text has been copied or replaced up to here.
     copied: usize,
     changed: bool,
 }
 
 impl Output {
-    /// Names the place where a value begins.
+    /// Marks the place where a value begins.
     pub(super) fn span(&self, start: usize) -> Span {
         let ahead = start.saturating_sub(self.copied);
         let written = self.written.len().saturating_add(ahead);
@@ -46,7 +46,7 @@ impl Output {
         self.copied = end;
     }
 
-    /// What became of the text between `span` and `end`.
+    /// The result for the text between `span` and `end`.
     pub(super) fn since<'t>(&'t mut self, text: &'t str, span: Span, end: usize) -> &'t str {
         if self.copied <= span.start {
             return text.get(span.start..end).unwrap_or_default();
@@ -55,7 +55,7 @@ impl Output {
         self.written.get(span.written..).unwrap_or_default()
     }
 
-    /// What the text up to `end` became, if it is another. The text is cut there.
+    /// The result for the text up to `end`, if it changed. The text is cut there.
     pub(super) fn finish(mut self, text: &mut String, end: usize) -> Option<String> {
         text.truncate(end);
         self.changed.then(|| {

@@ -1,4 +1,4 @@
-//! What is replaced as a whole is passed over, not read.
+//! What is replaced as a whole is skipped, not read.
 
 /// Skips an array or object, looking at its brackets and strings only.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,4 +1,4 @@
-//! A string that is a value: found, read, looked into, and written again if it became another.
+//! A string value: found, read, looked into, and rewritten if it changed.
 
 use std::task::Poll;
 
@@ -12,7 +12,7 @@ use crate::sls::scrub::key::Sensitive;
 
 impl Machine {
     pub(super) fn string(&mut self, around: &mut Around<'_>) -> Step {
-        // Of what is replaced anyway nothing is looked at.
+        // What is replaced anyway is not looked into.
         let looked_into = !matches!(self.hint, Hint::Sensitive | Hint::Address);
         let keys = around.keys.filter(|_| looked_into);
         let suspicion = &mut self.suspicion;
@@ -116,7 +116,7 @@ impl Machine {
         (self.meant, self.becomes) = (meant, becomes);
     }
 
-    /// What came of that.
+    /// Handles the result of that.
     pub(super) fn looked(&mut self, around: &mut Around<'_>) -> Step {
         if self.becomes.is_some() {
             self.output.begin(around.text, self.scalar.span).push('"');
@@ -129,7 +129,7 @@ impl Machine {
         Step::On
     }
 
-    /// Writes what the string became.
+    /// Writes the replacement of the string.
     pub(super) fn write(&mut self, around: &mut Around<'_>) -> Step {
         let becomes = self.becomes.as_deref().unwrap_or_default();
         let written = self.output.written();

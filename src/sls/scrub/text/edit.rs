@@ -1,5 +1,4 @@
-//! What becomes of a text: the part that is written, and how far it has been written. Nothing is copied until the first
-//! replacement.
+//! The result for a text: the part already written, and how far. Nothing is copied until the first replacement.
 
 use crate::sls::scrub::FILTERED;
 
@@ -14,7 +13,7 @@ pub(super) struct Edit {
 }
 
 impl Edit {
-    /// Replaces a range that lies behind the one before. A replacement by the same is none. What it cost is returned.
+    /// Replaces a range after the previous one. A replacement by the same text is not counted. Returns the cost.
     pub(super) fn filter(&mut self, text: &str, start: usize, end: usize) -> u64 {
         if self.lost || end <= start || text.get(start..end) == Some(FILTERED) {
             return 0;
@@ -37,7 +36,7 @@ impl Edit {
         self.copied
     }
 
-    /// None if nothing was replaced. Without memory for it, everything is.
+    /// `None` if nothing was replaced. If there is no memory for the result, everything is replaced.
     pub(super) fn finish(mut self, text: &str) -> Option<String> {
         if self.copied > 0 {
             self.push(text.get(self.copied..).unwrap_or_default());

@@ -6,7 +6,7 @@ const END: &[u8] = b"-----END";
 /// The longest words before and behind: `ENCRYPTED `, ` BLOCK`.
 const MAX_LABEL: usize = 32;
 
-/// What is between head and end. White space around it stays, so that a second time finds the same.
+/// What is between head and end. White space around it stays, so that a second scrubbing gives the same result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Body {
     start: Option<usize>,

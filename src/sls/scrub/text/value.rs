@@ -1,4 +1,4 @@
-//! A sensitive value: where it begins is known, this goes on until it ends. In pieces, and no byte is looked at twice.
+//! A sensitive value whose beginning is known: finds its end, in pieces, looking at no byte twice.
 //!
 //! A value is what is quoted (also with quotes that are escaped themselves, or in a URL), or what is in brackets, or it
 //! reaches to the next white space or one of `&;,"'` and closing brackets. Behind `Authorization:` and `Cookie:` it
@@ -14,10 +14,10 @@ const SCHEMES: &[&str] = &["bearer", "basic", "negotiate", "token", "apikey"];
 /// As many backslashes may stand before a quote that is escaped.
 const MAX_ESCAPES: usize = 16;
 
-/// What is known of a value by its key.
+/// What is known about a value from its key.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Expected {
-    /// Only if it is quoted: without quotes it is prose more often than not.
+    /// Only if it is quoted: unquoted it is usually prose.
     pub(super) quoted: bool,
     /// Only if it is quoted, or follows at once.
     pub(super) tight: bool,
@@ -76,7 +76,7 @@ pub(super) struct Value {
     start: usize,
 }
 
-/// What became of a value.
+/// The result for a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// It is not over yet.
