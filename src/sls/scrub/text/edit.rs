@@ -13,7 +13,7 @@ pub(super) struct Edit {
 }
 
 impl Edit {
-    /// Replaces a range after the previous one. A replacement by the same text is not counted. Returns the cost.
+    /// Replaces a range after the previous one. A replacement by the same text does nothing. Returns the cost.
     pub(super) fn filter(&mut self, text: &str, start: usize, end: usize) -> u64 {
         if self.lost || end <= start || text.get(start..end) == Some(FILTERED) {
             return 0;
