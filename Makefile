@@ -112,7 +112,7 @@ deploy-tools: e2e-tools
 
 .PHONY: e2e
 e2e: build cli deploy-tools ## real Envoy, real SDKs, a real Sentry-compatible server
-	$(PYTHON) -m pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder tests/e2e
+	$(PYTHON) -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder tests/e2e
 
 .PHONY: matrix
 matrix: build cli deploy-tools ## the end-to-end suite on every Envoy that people run: tests/e2e/matrix.md, envoy/README.md (50 minutes; ONLY=1.36.4, TESTS="files")

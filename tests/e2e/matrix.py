@@ -28,7 +28,7 @@ BEGIN, END = "<!-- versions: written by make matrix -->", "<!-- versions: end --
 HEAD = ["Envoy", "carried by", "end-to-end suite"]
 NOT_RUN = "not run as a whole yet"
 # As `make e2e`.
-PARALLEL = ["--numprocesses", "6", "--dist", "loadfile", "--no-loadscope-reorder"]
+PARALLEL = ["--numprocesses", "5", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 @dataclass(frozen=True)

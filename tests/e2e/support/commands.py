@@ -133,9 +133,12 @@ def cargo(words: list[str]) -> list[str]:
     return [f"cargo test: nothing in {folder} is called {name}" for name in filters if not is_test(folder, name)]
 
 
+COMMENT = re.compile(r"^\s*//.*$", re.M)
+
+
 def is_test(folder: str, name: str) -> bool:
     """Each part of the filter is a file, a module or a function there, or a macro's name for one."""
-    found = texts(folder) or texts("tests")
+    found = {path: COMMENT.sub("", text) for path, text in (texts(folder) or texts("tests")).items()}
 
     def known(part: str) -> bool:
         word = re.compile(rf"\b(?:mod|fn) \w*{part}\w*\b|\b{part}!?\b")
