@@ -24,8 +24,8 @@ OPERATORS = f"sentry-edge-mirror-{VERSION}"
 MODULES = ("sentry_edge_mirror.wasm", "sentry_edge_mirror_nginx.wasm", "sentry_edge_mirror_shadow.wasm")
 # SBOM, its subject, cargo's target, and what cargo builds.
 SUBJECTS = {
-    "sentry_edge_mirror.cdx.json": (MODULES[0], "wasm32-wasip1", "--lib"),
-    "sentry-edge-mirror.cdx.json": (COMMAND, f"{platform.machine()}-unknown-linux-musl", "--bins"),
+    "sentry_edge_mirror.cdx.json": (MODULES[0], "wasm32-wasip1", ("--release", "--lib")),
+    "sentry-edge-mirror.cdx.json": (COMMAND, f"{platform.machine()}-unknown-linux-musl", ("--profile=command", "--bins")),
 }
 
 
@@ -42,10 +42,10 @@ def linked(target: str) -> set[str]:
     return {crate for crate in found if not crate.startswith("sentry-edge-mirror ")}
 
 
-def compiled(target: str, what: str) -> set[str]:
+def compiled(target: str, what: tuple[str, ...]) -> set[str]:
     """Of everything that the build compiles; it is fresh, so that this only asks."""
-    flags = ("--quiet", "--locked", "--release", f"--target={target}", "--message-format=json")
-    artifacts = (json.loads(line) for line in said_by("cargo", "build", *flags, what))
+    flags = ("--quiet", "--locked", f"--target={target}", "--message-format=json")
+    artifacts = (json.loads(line) for line in said_by("cargo", "build", *flags, *what))
     ids = {artifact["package_id"] for artifact in artifacts if artifact["reason"] == "compiler-artifact"}
     return {its.rsplit("#")[-1].replace("@", " ") for its in ids if its.startswith("registry+")}
 
